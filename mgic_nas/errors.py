@@ -1,0 +1,21 @@
+"""The one exception that means "you can mend this"."""
+
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Wrong input. The message is one line that says what is wrong and how to mend it.
+
+    The command line prints it without a traceback and exits with 2.
+    """
+
+
+def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:
+    """`` Did you mean a, b?`` for a mistyped name, or the known names where they are few, or nothing."""
+    import difflib
+
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=limit)
+    if near:
+        return f" Did you mean {', '.join(near)}?"
+    return f" Known: {', '.join(known)}." if 0 < len(known) <= 20 else ""
