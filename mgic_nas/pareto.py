@@ -46,9 +46,7 @@ def best_within(acc: ArrayLike, cost: ArrayLike, limit: float) -> int | None:
     return int(fits[np.lexsort((fits, costs[fits], -accs[fits]))[0]])
 
 
-def hypervolume(
-    acc: ArrayLike, cost: ArrayLike, reference: tuple[float, float], *, log_cost: bool = True
-) -> float:
+def hypervolume(acc: ArrayLike, cost: ArrayLike, reference: tuple[float, float], *, log_cost: bool = True) -> float:
     """The area that the points dominate within ``reference``, computed by moocore.
 
     Args:

@@ -1,0 +1,27 @@
+"""What a network costs: from its rows (fast), from its modules (truth).
+
+The unit is MACs: multiply-accumulates of conv and linear layers for one image at a stated input size.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_API = {
+    "Cost": "._cost",
+    "rows_cost": "._cost",
+    "count": "._count",
+    "Family": "._family",
+    "family": "._family",
+    "model_names": "._family",
+    "profile": "._profile",
+}
+
+__all__ = sorted(_API)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _API:
+        return getattr(importlib.import_module(_API[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,188 @@
+"""The CNN blocks that MGIC wraps, in a registry: one more block is one class and one ``@register_block`` line.
+
+A block says in ``convs`` which convolutions it has at a level; its constructor builds exactly those, and the cost
+counts exactly those. ``mid`` gives its inner width where a family has no rule of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from timm.layers import ConvNormAct, DropPath, create_act_layer
+from timm.models._efficientnet_blocks import SqueezeExcite
+from torch import nn
+
+from ..errors import UserError, did_you_mean
+from .rows import Conv, Level, Row
+
+BLOCKS: dict[str, type[WrappedBlock]] = {}
+BlockType = TypeVar("BlockType", bound="type[WrappedBlock]")
+
+
+def register_block(name: str) -> Callable[[BlockType], BlockType]:
+    """Lets families and search spaces wrap the class under ``name``."""
+
+    def register(cls: BlockType) -> BlockType:
+        BLOCKS[name] = cls
+        return cls
+
+    return register
+
+
+def block_class(name: str) -> type[WrappedBlock]:
+    """The class registered under ``name``; UserError for an unknown one."""
+    if name not in BLOCKS:
+        raise UserError(f"Unknown block {name!r}.{did_you_mean(str(name), BLOCKS)}")
+    return BLOCKS[name]
+
+
+class WrappedBlock(nn.Module):
+    """A CNN block on tensors (N, level.channels, H, W), at one level of the hierarchy; it keeps their shape."""
+
+    @staticmethod
+    def mid(channels: int) -> int:
+        """Inner width for tensors of ``channels``."""
+        return channels
+
+    @staticmethod
+    def convs(row: Row, level: Level) -> tuple[Conv, ...]:
+        """Every convolution of the block at ``level``, in order of use."""
+        raise NotImplementedError
+
+    def zero_init_last(self) -> None:
+        """Lets the residual branch start at zero, as timm's blocks do; a block without one does nothing."""
+
+
+def conv_norm_act(conv: Conv, act: str, norm_layer: Any, dd: dict[str, Any], stride: int = 1) -> ConvNormAct:
+    """The module of one :class:`Conv` with its norm; ``act`` "" leaves the activation out."""
+    return ConvNormAct(
+        conv.c_in,
+        conv.c_out,
+        kernel_size=conv.kernel,
+        stride=stride,
+        groups=conv.groups,
+        bias=conv.bias,
+        apply_act=bool(act),
+        norm_layer=norm_layer,
+        act_layer=act or None,
+        **dd,
+    )
+
+
+def drop_path(rate: float) -> nn.Module:
+    """Stochastic depth, or nothing at rate 0."""
+    return DropPath(rate) if rate else nn.Identity()
+
+
+@register_block("basic")
+class BasicBlock(WrappedBlock):
+    """ResNet's: two 3x3 convs, residual, activation last."""
+
+    @staticmethod
+    def convs(row: Row, level: Level) -> tuple[Conv, ...]:
+        conv = Conv(level.channels, level.channels, row.kernel, level.groups)
+        return conv, conv
+
+    def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
+        super().__init__()
+        first, second = self.convs(row, level)
+        self.conv1 = conv_norm_act(first, row.act, norm_layer, dd)
+        self.conv2 = conv_norm_act(second, "", norm_layer, dd)
+        self.drop_path = drop_path(drop)
+        self.act = create_act_layer(row.act, inplace=True)
+
+    def zero_init_last(self) -> None:
+        nn.init.zeros_(self.conv2.bn.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(x + self.drop_path(self.conv2(self.conv1(x))))
+
+
+@register_block("bottleneck")
+class Bottleneck(WrappedBlock):
+    """ResNet's: 1x1 to the narrow width, 3x3 there, 1x1 back, residual, activation last."""
+
+    @staticmethod
+    def mid(channels: int) -> int:
+        return max(4, channels // 4)
+
+    @staticmethod
+    def convs(row: Row, level: Level) -> tuple[Conv, ...]:
+        wide, narrow, groups = level.channels, level.mid, level.groups
+        return (
+            Conv(wide, narrow, 1, groups),
+            Conv(narrow, narrow, row.kernel, groups),
+            Conv(narrow, wide, 1, groups),
+        )
+
+    def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
+        super().__init__()
+        reduce, spatial, expand = self.convs(row, level)
+        self.conv1 = conv_norm_act(reduce, row.act, norm_layer, dd)
+        self.conv2 = conv_norm_act(spatial, row.act, norm_layer, dd)
+        self.conv3 = conv_norm_act(expand, "", norm_layer, dd)
+        self.drop_path = drop_path(drop)
+        self.act = create_act_layer(row.act, inplace=True)
+
+    def zero_init_last(self) -> None:
+        nn.init.zeros_(self.conv3.bn.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(x + self.drop_path(self.conv3(self.conv2(self.conv1(x)))))
+
+
+@register_block("inverted_residual")
+class InvertedResidual(WrappedBlock):
+    """MobileNetV3's: 1x1 expand, depthwise, squeeze-and-excitation before the activation, 1x1 project, residual.
+
+    Where a row's inner width equals its outer one, the expand conv is left out at all its levels.
+    """
+
+    @staticmethod
+    def mid(channels: int) -> int:
+        return 4 * channels
+
+    @staticmethod
+    def expands(row: Row) -> bool:
+        """Whether the row has the 1x1 expand conv."""
+        return row.levels[0].mid != row.levels[0].channels
+
+    @staticmethod
+    def convs(row: Row, level: Level) -> tuple[Conv, ...]:
+        outer, inner, groups = level.channels, level.mid, level.groups
+        expand = (Conv(outer, inner, 1, groups),) if InvertedResidual.expands(row) else ()
+        squeeze = (
+            Conv(inner, level.se, bias=True, norm=False, pooled=True),
+            Conv(level.se, inner, bias=True, norm=False, pooled=True),
+        )
+        return (
+            *expand,
+            Conv(inner, inner, row.kernel, inner),
+            *(squeeze if level.se else ()),
+            Conv(inner, outer, 1, groups),
+        )
+
+    def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
+        super().__init__()
+        convs = self.convs(row, level)
+        expand, depthwise = convs[: self.expands(row)], convs[self.expands(row)]
+        self.conv_pw = conv_norm_act(expand[0], row.act, norm_layer, dd) if expand else nn.Identity()
+        self.conv_dw = conv_norm_act(depthwise, "", norm_layer, dd)
+        self.se = (
+            SqueezeExcite(level.mid, rd_channels=level.se, gate_layer="hard_sigmoid", **dd)
+            if level.se
+            else nn.Identity()
+        )
+        self.act = create_act_layer(row.act, inplace=True)
+        self.conv_pwl = conv_norm_act(convs[-1], "", norm_layer, dd)
+        self.drop_path = drop_path(drop)
+
+    def zero_init_last(self) -> None:
+        nn.init.zeros_(self.conv_pwl.bn.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv_dw(self.conv_pw(x))
+        y = self.conv_pwl(self.act(self.se(y)))
+        return x + self.drop_path(y)

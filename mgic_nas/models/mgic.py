@@ -1,0 +1,102 @@
+"""The MGIC block: Algorithm 1 and its transfer operators (eqs. 3.1-3.4).
+
+``rows.py`` holds the algorithm's choices: how far to halve (:func:`~mgic_nas.models.rows.coarsen`) and how many
+groups (:func:`~mgic_nas.models.rows.group_count`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.layers import get_norm_layer
+from torch import nn
+
+from .blocks import block_class
+from .rows import Conv, Row
+
+
+class ChannelTransfer(nn.Conv2d):
+    """R_j or P_j: a grouped 1x1 conv without bias between two levels of the channel hierarchy.
+
+    Starts with positive rows that sum to 1 (sec. 3.3), so that constants pass unchanged; random, because equal
+    weights would make all channels of a group equal. Trained freely from there.
+    """
+
+    def __init__(self, c_in: int, c_out: int, groups: int, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(c_in, c_out, 1, groups=groups, bias=False, device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Independent uniform weights, each row divided by its sum."""
+        with torch.no_grad():
+            self.weight.uniform_(1e-3, 1.0)  # not from 0: strictly positive, whatever the draw and the precision
+            self.weight.div_(self.weight.sum(1, keepdim=True))
+
+    def init_weights(self) -> None:
+        """timm's hook, called after its own init of every conv: keeps that from overwriting the rows."""
+        self.reset_parameters()
+
+
+class MGICBlock(nn.Module):
+    """One MGIC block: a CNN block made multigrid in the channel dimension. Keeps the shape (N, c, H, W).
+
+    Modules are registered in order of use: ``restrict`` from the finest level down, ``coarsest``, then
+    ``prolong``, ``norm`` and ``cnn`` from the coarsest level up.
+    """
+
+    def __init__(
+        self,
+        row: Row,
+        drop: float = 0.0,
+        norm_layer: Any = nn.BatchNorm2d,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        dd = {"device": device, "dtype": dtype}
+        norm, cnn = get_norm_layer(norm_layer), block_class(row.block)
+        pairs = list(zip(row.levels[:-1], row.levels[1:]))
+        self.restrict = nn.ModuleList(
+            [ChannelTransfer(fine.channels, coarse.channels, fine.transfer_groups, **dd) for fine, coarse in pairs]
+        )
+        self.coarsest = cnn(row, row.levels[-1], drop, norm_layer, dd)
+        pairs.reverse()
+        self.prolong = nn.ModuleList(
+            [ChannelTransfer(coarse.channels, fine.channels, fine.transfer_groups, **dd) for fine, coarse in pairs]
+        )
+        self.norm = nn.ModuleList([norm(fine.channels, **dd) for fine, _ in pairs])
+        self.cnn = nn.ModuleList([cnn(row, fine, drop, norm_layer, dd) for fine, _ in pairs])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        xs = [x]
+        for restrict in self.restrict:  # down: x_{j+1} = R_j x_j
+            xs.append(restrict(xs[-1]))
+        y = self.coarsest(xs[-1])  # fully coupled, but narrow
+        for prolong, norm, cnn in zip(self.prolong, self.norm, self.cnn):  # up, j = n-1 .. 0
+            x_next = xs.pop()  # R_j x_j from the way down; popped, so that inference frees the coarse maps
+            y = xs[-1] + norm(prolong(y - x_next))  # coarse grid correction
+            y = cnn(y)
+        return y
+
+
+def row_convs(row: Row) -> tuple[Conv, ...]:
+    """Every convolution of a row, in order of use: what its module holds and what its cost adds up."""
+    if row.block == "maxpool":
+        return ()
+    if row.block == "conv":
+        return (Conv(row.c_in, row.c_out, row.kernel, row.groups, row.bias, row.norm, row.pooled),)
+    pairs = list(zip(row.levels[:-1], row.levels[1:]))
+    cnn = block_class(row.block)
+    down = [
+        Conv(fine.channels, coarse.channels, 1, fine.transfer_groups, norm=False, transfer=True)
+        for fine, coarse in pairs
+    ]
+    up = [
+        conv
+        for fine, coarse in reversed(pairs)
+        for conv in (
+            Conv(coarse.channels, fine.channels, 1, fine.transfer_groups, transfer=True),  # and its norm N
+            *cnn.convs(row, fine),
+        )
+    ]
+    return (*down, *cnn.convs(row, row.levels[-1]), *up)

@@ -1,0 +1,216 @@
+"""MGIC-MobileNetV3: the paper's Tables 6, 7 and 13.
+
+MobileNetV3's rows with 3x3 depthwise kernels throughout; where width or stride changes, a grouped 3x3 conv does it
+before the block, and every block is an MGIC block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.layers import make_divisible
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models._efficientnet_builder import efficientnet_init_weights
+from torch import nn
+
+from ._net import RowNet
+from .blocks import block_class
+from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int
+
+__all__ = ["MGICMobileNetV3", "mobilenetv3_rows"]
+
+# (exp, c, SE, act, stride) of every row, a tuple a stage; "" is the network's activation (h-swish).
+LARGE = (
+    ((16, 16, False, "relu", 1),),
+    ((64, 24, False, "relu", 2), (72, 24, False, "relu", 1)),
+    ((72, 40, True, "relu", 2), (120, 40, True, "relu", 1), (120, 40, True, "relu", 1)),
+    ((240, 80, False, "", 2), (200, 80, False, "", 1), (184, 80, False, "", 1), (184, 80, False, "", 1)),
+    ((480, 112, True, "", 1), (672, 112, True, "", 1)),
+    ((672, 160, True, "", 2), (960, 160, True, "", 1), (960, 160, True, "", 1)),
+)
+SMALL = (
+    ((16, 16, True, "relu", 2),),
+    ((72, 24, False, "relu", 2), (88, 24, False, "relu", 1)),
+    ((96, 40, True, "", 2), (240, 40, True, "", 1), (240, 40, True, "", 1)),
+    ((120, 48, True, "", 1), (144, 48, True, "", 1)),
+    ((288, 96, True, "", 2), (576, 96, True, "", 1), (576, 96, True, "", 1)),
+)
+LAYOUTS = {"large": (LARGE, 960, 1280), "small": (SMALL, 576, 1024)}
+
+
+@cache
+def _rows(
+    c_in: int, exp: int, c: int, se: int, act: Any, stride: int, block: str, s_g: int, s_c: int
+) -> tuple[Row, ...]:
+    """One line of Table 6: the change-of-width conv, if any, and the MGIC block."""
+
+    def shape(j: int, w: int) -> tuple[int, int]:
+        return w, exp >> j if block == "inverted_residual" else block_class(block).mid(w)
+
+    levels = hierarchy(c, s_g, s_c, shape, se=se if block == "inverted_residual" else 0)
+    return (*change_of_width(c_in, c, stride, ""), Row(block, c, c, act=act, levels=levels))
+
+
+def mobilenetv3_rows(
+    layout: str = "large",
+    exp_mult: float = 1.0,
+    depths: int | Sequence[int] | None = None,
+    block: str = "inverted_residual",
+    s_g: int = 64,
+    s_c: int = 64,
+    width_mult: float | Sequence[float] = 1.0,
+    act_layer: Any = "hard_swish",
+    in_chans: int = 3,
+) -> Rows:
+    """The rows of an MGIC-MobileNetV3; the arguments are those of :class:`MGICMobileNetV3`."""
+    lines, last, hidden = LAYOUTS[layout]
+    n = len(lines)
+    positive_int("s_g", s_g), positive_int("s_c", s_c)
+    block_class(block)
+    counts = per_stage("depths", depths or [len(stage) for stage in lines], n, int)
+    mults = per_stage("width_mult", width_mult, n)
+    (exp_mult,) = per_stage("exp_mult", exp_mult, 1)
+    act_layer = act_layer or "hard_swish"
+    c = make_divisible(16 * mults[0], 4)
+    stem = Stage((Row("conv", in_chans, c, 3, 2, act=act_layer),))
+    stages = []
+    for stage, count, mult in zip(lines, counts, mults):
+        rows: list[Row] = []
+        for i in range(count):
+            exp, out, se, act, stride = stage[min(i, len(stage) - 1)]  # a deeper stage repeats its last row
+            exp, out = make_divisible(exp * mult * exp_mult, 4), make_divisible(out * mult, 4)
+            # "no h-swish" means ReLU throughout, any other activation stands where h-swish stood.
+            act = act or act_layer
+            rows += _rows(
+                c,
+                exp,
+                out,
+                make_divisible(exp // 4, 8) if se else 0,
+                act,
+                stride if i == 0 else 1,
+                block,
+                s_g,
+                s_c,
+            )
+            c = out
+        stages.append(Stage(rows))
+    features = make_divisible(last * mults[-1] * exp_mult, 4)
+    stages.append(Stage((Row("conv", c, features, 1, act=act_layer),)))
+    head = Stage((Row("conv", features, hidden, 1, act=act_layer, bias=True, norm=False, pooled=True),))
+    strides = [max(line[4] for line in stage) for stage in lines]
+    # A resolution ends before the next stride (0 is the stem); the last one ends with the 1x1 conv, as in timm.
+    taps = (*(i for i in range(n) if strides[i] == 2), n + 1)
+    return Rows(stem, tuple(stages), head, taps)
+
+
+class MGICMobileNetV3(RowNet):
+    """MobileNetV3 whose every block is an MGIC block.
+
+    Args:
+        layout: "large" (Table 6) or "small" (timm's rows and head).
+        exp_mult: multiplies the expansion widths once more than ``width_mult`` does.
+        depths: MGIC blocks a stage: one number, or one per stage; a deeper stage repeats its last row.
+        block: the wrapped block, a name in :data:`mgic_nas.models.blocks.BLOCKS`.
+        s_g: channels a group on all but the coarsest level.
+        s_c: width of the coarsest level at most.
+        width_mult: one number, or one per stage (the stem follows the first, the last conv the last).
+        act_layer: stands for h-swish; "relu" is the paper's "no h-swish".
+    """
+
+    def __init__(
+        self,
+        layout: str = "large",
+        exp_mult: float = 1.0,
+        depths: int | Sequence[int] | None = None,
+        block: str = "inverted_residual",
+        s_g: int = 64,
+        s_c: int = 64,
+        width_mult: float | Sequence[float] = 1.0,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        global_pool: str = "avg",
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        act_layer: Any = "hard_swish",
+        norm_layer: Any = nn.BatchNorm2d,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        rows = mobilenetv3_rows(layout, exp_mult, depths, block, s_g, s_c, width_mult, act_layer, in_chans)
+        super().__init__(rows, num_classes, in_chans, global_pool, drop_rate, drop_path_rate, norm_layer, device, dtype)
+        efficientnet_init_weights(self)  # calls ChannelTransfer.init_weights last, so R and P keep theirs
+
+
+def _cfg(**kwargs: Any) -> dict[str, Any]:
+    return {
+        "url": "",
+        "num_classes": 1000,
+        "input_size": (3, 224, 224),
+        "pool_size": (7, 7),
+        "crop_pct": 0.875,
+        "interpolation": "bicubic",
+        "mean": IMAGENET_DEFAULT_MEAN,
+        "std": IMAGENET_DEFAULT_STD,
+        "first_conv": "stem.0.conv",
+        "classifier": "classifier",
+        "license": "mit",
+        **kwargs,
+    }
+
+
+default_cfgs = generate_default_cfgs(
+    {
+        "mgic_mobilenetv3_large_060": _cfg(),
+        "mgic_mobilenetv3_large_100": _cfg(),
+        "mgic_mobilenetv3_large_120": _cfg(),
+        "mgic_mobilenetv3_small_100": _cfg(),
+    }
+)
+
+# What each name stands for; the cost reads it too.
+archs: dict[str, dict[str, Any]] = {
+    "mgic_mobilenetv3_large_060": {"width_mult": 0.6, "exp_mult": 0.6},
+    "mgic_mobilenetv3_large_100": {},
+    "mgic_mobilenetv3_large_120": {"width_mult": 1.2, "exp_mult": 1.2},
+    "mgic_mobilenetv3_small_100": {"layout": "small"},
+}
+
+
+def _create_mgic_mobilenetv3(variant: str, pretrained: bool = False, **kwargs: Any) -> MGICMobileNetV3:
+    return build_model_with_cfg(
+        MGICMobileNetV3,
+        variant,
+        pretrained,
+        feature_cfg={"flatten_sequential": True, "out_indices": (0, 1, 2, 3, 4)},
+        **dict(archs[variant], **kwargs),
+    )
+
+
+@register_model
+def mgic_mobilenetv3_large_060(pretrained: bool = False, **kwargs: Any) -> MGICMobileNetV3:
+    """MGIC-MobileNetV3-Large 0.6x (Table 7)."""
+    return _create_mgic_mobilenetv3("mgic_mobilenetv3_large_060", pretrained, **kwargs)
+
+
+@register_model
+def mgic_mobilenetv3_large_100(pretrained: bool = False, **kwargs: Any) -> MGICMobileNetV3:
+    """MGIC-MobileNetV3-Large (Tables 6, 7 and 13)."""
+    return _create_mgic_mobilenetv3("mgic_mobilenetv3_large_100", pretrained, **kwargs)
+
+
+@register_model
+def mgic_mobilenetv3_large_120(pretrained: bool = False, **kwargs: Any) -> MGICMobileNetV3:
+    """MGIC-MobileNetV3-Large 1.2x (Table 7)."""
+    return _create_mgic_mobilenetv3("mgic_mobilenetv3_large_120", pretrained, **kwargs)
+
+
+@register_model
+def mgic_mobilenetv3_small_100(pretrained: bool = False, **kwargs: Any) -> MGICMobileNetV3:
+    """MGIC-MobileNetV3-Small."""
+    return _create_mgic_mobilenetv3("mgic_mobilenetv3_small_100", pretrained, **kwargs)
+
+
+rows, net = mobilenetv3_rows, MGICMobileNetV3

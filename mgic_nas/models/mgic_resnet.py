@@ -1,0 +1,254 @@
+"""MGIC ResNets: the CIFAR nets of the paper's Tables 3 and 12 and the ImageNet nets of Tables 4 and 5.
+
+Every stage begins with a grouped 3x3 conv where width or stride changes; after it, every block is an MGIC block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.layers import make_divisible
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from torch import nn
+
+from ._net import RowNet
+from .blocks import WrappedBlock, block_class
+from .mgic import ChannelTransfer
+from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int
+
+__all__ = ["MGICResNet", "resnet_rows"]
+
+
+@cache
+def _stage(
+    c_in: int, width: int, depth: int, stride: int, expansion: int, block: str, min_groups: int, s_g: int, s_c: int,
+    act: Any,
+) -> Stage:  # fmt: skip
+    """The rows of a stage whose levels run on ``width`` and whose tensors are ``expansion`` times as wide."""
+    mid = block_class(block).mid
+
+    def shape(j: int, w: int) -> tuple[int, int]:
+        return expansion * w, w if expansion > 1 else mid(w)
+
+    c = expansion * width
+    levels = hierarchy(width, s_g, s_c, shape, min_levels=1, min_groups=min_groups)
+    mgic = Row(block, c, c, act=act, levels=levels)
+    return Stage((*change_of_width(c_in, c, stride, act), *(mgic,) * depth))
+
+
+def resnet_rows(
+    depths: int | Sequence[int] = (3, 3, 3),
+    widths: Sequence[int] = (16, 32, 64),
+    stem: str = "3x3",
+    expansion: int = 1,
+    min_groups: int = 2,
+    block: str = "basic",
+    s_g: int = 8,
+    s_c: int = 16,
+    width_mult: float | Sequence[float] = 1.0,
+    act_layer: Any = "relu",
+    in_chans: int = 3,
+) -> Rows:
+    """The rows of an MGIC ResNet; the arguments are those of :class:`MGICResNet`."""
+    n = len(widths)
+    positive_int("s_g", s_g), positive_int("s_c", s_c)
+    block_class(block)
+    depths = per_stage("depths", depths, n, int)
+    mults = per_stage("width_mult", width_mult, n)
+    scaled = [make_divisible(w * m, 8) for w, m in zip(widths, mults)]
+    act = act_layer or "relu"
+    first: tuple[Row, ...]
+    pool: tuple[Row, ...]
+    if stem == "7x7":  # ImageNet: its width follows the first stage's multiplier, as the narrow widths do
+        first = (Row("conv", in_chans, make_divisible(64 * mults[0], 8), 7, 2, act=act),)
+        pool = (Row("maxpool", first[0].c_out, first[0].c_out, 3, 2),)
+    else:
+        first, pool = (Row("conv", in_chans, scaled[0], 3, act=act),), ()
+    stages = []
+    c = first[0].c_out
+    for i, (width, depth) in enumerate(zip(scaled, depths)):
+        stage = _stage(c, width, depth, 1 if i == 0 else 2, expansion, block, min_groups, s_g, s_c, act)
+        stages.append(Stage((*pool, *stage)) if i == 0 and pool else stage)
+        c = stage[-1].c_out
+    return Rows(Stage(first), tuple(stages), taps=tuple(range(0 if pool else 1, n + 1)))
+
+
+class MGICResNet(RowNet):
+    """A ResNet whose every block is an MGIC block.
+
+    Args:
+        depths: MGIC blocks a stage: one number, or one per stage.
+        widths: level width w_0 of each stage, before ``width_mult``.
+        stem: "3x3" (CIFAR), or "7x7" with stride 2 and a max pool (ImageNet).
+        expansion: tensors are this many times as wide as the levels (4 for ImageNet's bottlenecks).
+        min_groups: 2 keeps a grouped level from being fully coupled.
+        block: the wrapped block, a name in :data:`mgic_nas.models.blocks.BLOCKS`.
+        s_g: channels a group on all but the coarsest level.
+        s_c: width of the coarsest level at most (at least one restriction is always made).
+        width_mult: one number, or one per stage; widths are rounded to multiples of 8.
+        act_layer: activation, a timm name or class.
+        zero_init_last: the residual branches start at zero, as in timm's ResNets.
+    """
+
+    def __init__(
+        self,
+        depths: int | Sequence[int] = (3, 3, 3),
+        widths: Sequence[int] = (16, 32, 64),
+        stem: str = "3x3",
+        expansion: int = 1,
+        min_groups: int = 2,
+        block: str = "basic",
+        s_g: int = 8,
+        s_c: int = 16,
+        width_mult: float | Sequence[float] = 1.0,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        global_pool: str = "avg",
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        act_layer: Any = "relu",
+        norm_layer: Any = nn.BatchNorm2d,
+        zero_init_last: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        rows = resnet_rows(
+            depths, widths, stem, expansion, min_groups, block, s_g, s_c, width_mult, act_layer, in_chans
+        )
+        super().__init__(rows, num_classes, in_chans, global_pool, drop_rate, drop_path_rate, norm_layer, device, dtype)
+        self.init_weights(zero_init_last)
+
+    def init_weights(self, zero_init_last: bool = True) -> None:
+        """timm's ResNet init; R and P keep their own (sec. 3.3)."""
+        for module in self.modules():
+            if isinstance(module, ChannelTransfer):
+                module.reset_parameters()
+            elif isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if zero_init_last and isinstance(module, WrappedBlock):
+                module.zero_init_last()
+
+
+def _cfg(**kwargs: Any) -> dict[str, Any]:
+    return {
+        "url": "",
+        "num_classes": 1000,
+        "input_size": (3, 224, 224),
+        "pool_size": (7, 7),
+        "crop_pct": 0.95,
+        "interpolation": "bicubic",
+        "mean": IMAGENET_DEFAULT_MEAN,
+        "std": IMAGENET_DEFAULT_STD,
+        "first_conv": "stem.0.conv",
+        "classifier": "classifier",
+        "license": "mit",
+        **kwargs,
+    }
+
+
+def _cifar(**kwargs: Any) -> dict[str, Any]:
+    size = {"num_classes": 10, "input_size": (3, 32, 32), "pool_size": (8, 8), "crop_pct": 1.0}
+    return _cfg(**size, mean=(0.4914, 0.4822, 0.4465), std=(0.247, 0.2435, 0.2616), **kwargs)
+
+
+default_cfgs = generate_default_cfgs(
+    {
+        "mgic_resnet20": _cifar(),
+        "mgic_resnet32": _cifar(),
+        "mgic_resnet44": _cifar(),
+        "mgic_resnet56": _cifar(),
+        "mgic_resnet110": _cifar(),
+        "mgic_resnet18": _cfg(),
+        "mgic_resnet34": _cfg(),
+        "mgic_resnet50": _cfg(),
+        "mgic_resnet101": _cfg(),
+    }
+)
+
+_imagenet = {"widths": (64, 128, 256, 512), "stem": "7x7", "min_groups": 1, "s_g": 64, "s_c": 64}
+_wide = {**_imagenet, "block": "bottleneck", "expansion": 4}
+
+# What each name stands for; the cost reads it too.
+archs: dict[str, dict[str, Any]] = {
+    "mgic_resnet20": {"depths": (3, 3, 3)},
+    "mgic_resnet32": {"depths": (5, 5, 5)},
+    "mgic_resnet44": {"depths": (7, 7, 7)},
+    "mgic_resnet56": {"depths": (9, 9, 9)},
+    "mgic_resnet110": {"depths": (18, 18, 18)},
+    "mgic_resnet18": {**_imagenet, "depths": (2, 2, 2, 2)},
+    "mgic_resnet34": {**_imagenet, "depths": (3, 4, 6, 3)},
+    "mgic_resnet50": {**_wide, "depths": (3, 4, 6, 3)},
+    "mgic_resnet101": {**_wide, "depths": (3, 4, 23, 3)},
+}
+
+
+def _create_mgic_resnet(variant: str, pretrained: bool = False, **kwargs: Any) -> MGICResNet:
+    args = dict(archs[variant], **kwargs)
+    levels = len(args.get("widths", (16, 32, 64))) + (args.get("stem") == "7x7")
+    return build_model_with_cfg(
+        MGICResNet,
+        variant,
+        pretrained,
+        feature_cfg={"flatten_sequential": True, "out_indices": tuple(range(levels))},
+        **args,
+    )
+
+
+@register_model
+def mgic_resnet20(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
+    """MGIC-ResNet-20 for 32x32 images."""
+    return _create_mgic_resnet("mgic_resnet20", pretrained, **kwargs)
+
+
+@register_model
+def mgic_resnet32(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
+    """MGIC-ResNet-32 for 32x32 images."""
+    return _create_mgic_resnet("mgic_resnet32", pretrained, **kwargs)
+
+
+@register_model
+def mgic_resnet44(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
+    """MGIC-ResNet-44 for 32x32 images."""
+    return _create_mgic_resnet("mgic_resnet44", pretrained, **kwargs)
+
+
+@register_model
+def mgic_resnet56(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
+    """MGIC-ResNet-56 for 32x32 images (Tables 3 and 12)."""
+    return _create_mgic_resnet("mgic_resnet56", pretrained, **kwargs)
+
+
+@register_model
+def mgic_resnet110(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
+    """MGIC-ResNet-110 for 32x32 images."""
+    return _create_mgic_resnet("mgic_resnet110", pretrained, **kwargs)
+
+
+@register_model
+def mgic_resnet18(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
+    """MGIC-ResNet-18 for 224x224 images."""
+    return _create_mgic_resnet("mgic_resnet18", pretrained, **kwargs)
+
+
+@register_model
+def mgic_resnet34(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
+    """MGIC-ResNet-34 for 224x224 images."""
+    return _create_mgic_resnet("mgic_resnet34", pretrained, **kwargs)
+
+
+@register_model
+def mgic_resnet50(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
+    """MGIC-ResNet-50 for 224x224 images (Tables 4 and 5)."""
+    return _create_mgic_resnet("mgic_resnet50", pretrained, **kwargs)
+
+
+@register_model
+def mgic_resnet101(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
+    """MGIC-ResNet-101 for 224x224 images."""
+    return _create_mgic_resnet("mgic_resnet101", pretrained, **kwargs)
+
+
+rows, net = resnet_rows, MGICResNet

@@ -1,0 +1,194 @@
+"""A network is a list of rows, as in the paper's Tables 4 and 6.
+
+Rows are plain hashable values: the constructors build their modules from them, the cost adds them up, and two
+settings with equal rows are the same network. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+from ..errors import UserError
+
+
+class Conv(NamedTuple):
+    """One convolution of a row: what the module is made from and what the cost counts."""
+
+    c_in: int
+    c_out: int
+    kernel: int = 1
+    groups: int = 1
+    bias: bool = False
+    norm: bool = True
+    pooled: bool = False  # acts on a 1x1 map (squeeze-and-excitation, the head after the global pool)
+    transfer: bool = False  # R or P: the paper's tables leave these out
+
+    @property
+    def params(self) -> int:
+        """Trainable numbers: weights, bias, and the norm's scale and shift."""
+        weights = self.kernel**2 * (self.c_in // self.groups) * self.c_out
+        return weights + self.c_out * (self.bias + 2 * self.norm)
+
+    def macs(self, height: int, width: int) -> int:
+        """Multiply-accumulates where the output map is ``height`` x ``width``."""
+        pixels = 1 if self.pooled else height * width
+        return self.kernel**2 * (self.c_in // self.groups) * self.c_out * pixels
+
+    def activations(self, height: int, width: int) -> int:
+        """Elements of the output map."""
+        return self.c_out * (1 if self.pooled else height * width)
+
+
+class Level(NamedTuple):
+    """One grid of the channel hierarchy: what the wrapped block looks like there."""
+
+    channels: int  # of the tensors at this level
+    mid: int  # inside the wrapped block
+    groups: int  # of its convs; 1 on the coarsest level
+    transfer_groups: int  # of R_j and P_j between this level and the next; 0 on the coarsest
+    se: int = 0  # hidden width of squeeze-and-excitation, 0 for none
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table of architecture: a plain conv, a pooling, or an MGIC block with its hierarchy resolved.
+
+    ``levels`` replaces s_g and s_c, so settings that give the same hierarchy give equal rows.
+    """
+
+    block: str  # "conv", "maxpool", or a name in mgic_nas.models.blocks
+    c_in: int
+    c_out: int
+    kernel: int = 3
+    stride: int = 1
+    groups: int = 1
+    act: str = "relu"  # "" for none
+    bias: bool = False
+    norm: bool = True
+    pooled: bool = False
+    levels: tuple[Level, ...] = ()
+
+
+class Stage(tuple[Row, ...]):
+    """A tuple of rows that computes its hash once: costs are looked up by stage, many thousand times a second."""
+
+    _hash: int
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = super().__hash__()
+            return self._hash
+
+
+class Rows(NamedTuple):
+    """A whole network but for its classifier."""
+
+    stem: Stage
+    stages: tuple[Stage, ...]
+    head: Stage = Stage()  # after the global pool
+    taps: tuple[int, ...] = ()  # what ends a resolution, timm's feature levels: 0 is the stem, i is stages[i - 1]
+
+    @property
+    def parts(self) -> tuple[Stage, ...]:
+        """Stem, stages and head in order of use."""
+        return (self.stem, *self.stages, self.head)
+
+    @property
+    def num_features(self) -> int:
+        """Channels of the last feature map."""
+        return self.stages[-1][-1].c_out
+
+
+# --- Algorithm 1's choices: how many levels, how many groups -----------------------------------------------
+
+
+def coarsen(width: int, s_c: int, min_levels: int = 0) -> tuple[int, ...]:
+    """The level widths w_0, w_1 = w_0 // 2, ... down to the first w_n <= s_c (sec. 3.1)."""
+    widths = [width]
+    while widths[-1] > 1 and (widths[-1] > s_c or len(widths) <= min_levels):
+        widths.append(widths[-1] // 2)
+    return tuple(widths)
+
+
+@cache
+def group_count(width: int, common: int, s_g: int, min_groups: int = 1) -> int:
+    """The number of groups g of a grouped level: the smallest divisor of ``common`` with width / g <= s_g.
+
+    Args:
+        width: w_j, the narrow side.
+        common: greatest common divisor of all widths that the wrapped block connects at this level.
+        s_g: wished channels a group. Where no divisor gives so few, the groups stay wider: ``common`` of them.
+        min_groups: 2 keeps a grouped level from being fully coupled, by cutting s_g to width // 2.
+    """
+    if min_groups == 2:
+        s_g = min(s_g, max(1, width // 2))
+    for groups in range(1, common + 1):
+        if common % groups == 0 and width <= s_g * groups:
+            return groups
+    return common
+
+
+def hierarchy(
+    width: int,
+    s_g: int,
+    s_c: int,
+    shape: Callable[[int, int], tuple[int, int]],
+    *,
+    min_levels: int = 0,
+    min_groups: int = 1,
+    se: int = 0,
+) -> tuple[Level, ...]:
+    """The levels of an MGIC block, finest first.
+
+    Args:
+        width: w_0, the width that is halved.
+        shape: (j, w_j) -> channels of the tensors and of the wrapped block's inside at level j.
+        min_levels: at least so many restrictions, even where w_0 <= s_c.
+        se: hidden width of squeeze-and-excitation, which stands on the finest level alone.
+    """
+    widths = coarsen(width, s_c, min_levels)
+    shapes = [shape(j, w) for j, w in enumerate(widths)]
+    levels = []
+    for j, (w, (channels, mid)) in enumerate(zip(widths, shapes)):
+        groups = transfer_groups = 0
+        if j + 1 < len(widths):
+            groups = group_count(w, math.gcd(channels, mid), s_g, min_groups)
+            transfer_groups = math.gcd(groups, shapes[j + 1][0])
+        levels.append(Level(channels, mid, groups or 1, transfer_groups, se if j == 0 else 0))
+    return tuple(levels)
+
+
+# --- arguments that every family takes -----------------------------------------------------------------------
+
+
+def positive_int(name: str, value: Any) -> int:
+    """``value`` as an int >= 1, or a UserError that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UserError(f"{name} must be an integer of at least 1, not {value!r}.")
+    return value
+
+
+def per_stage(name: str, value: Any, stages: int, kind: type = float) -> tuple[Any, ...]:
+    """One number for every stage from one number or one per stage."""
+    values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * stages
+    if len(values) != stages:
+        raise UserError(f"{name} takes one number or {stages}, one per stage, not {len(values)}: {value!r}.")
+    for v in values:
+        if kind is int:
+            positive_int(name, v)
+        elif isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 < v < math.inf:
+            raise UserError(f"{name} must be a positive number, not {v!r}.")
+    return values
+
+
+def change_of_width(c_in: int, c_out: int, stride: int, act: str) -> tuple[Row, ...]:
+    """The 3x3 conv before a block whose width or stride differs; nothing where neither does."""
+    if c_in == c_out and stride == 1:
+        return ()
+    return (Row("conv", c_in, c_out, 3, stride, math.gcd(c_in, c_out), act),)
