@@ -1,0 +1,169 @@
+"""The command line: parses, calls, prints. No logic.
+
+Progress goes to stderr, results to stdout. Exit codes: 0 done; 2 wrong input; 130 interrupted, resumable; 1 anything
+else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from . import __version__
+from .errors import UserError
+
+LATER = {
+    "retrain": "the winner on the full recipe, scored once on the test split",
+    "export": "the winner as hf, onnx or pt2",
+    "tables": "the paper's tables beside what this code gives",
+    "replay": "a simulated search on recorded trainings",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, without the usage."""
+        self.exit(2, f"{self.prog}: error: {message} (see `{self.prog} --help`)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="mgic-nas",
+        description="Budget-constrained architecture search over multigrid-in-channels (MGIC) networks.",
+        epilog="Start with: mgic-nas search quickstart --data fashion --budget 0.5M --budget 1M --budget 2M --trials 16",
+    )
+    parser.add_argument("--version", action="version", version=f"mgic_nas {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    p = commands.add_parser("models", help="the registered names with params, MACs, input size")
+    p.add_argument("--json", action="store_true", help="print JSON")
+    p.set_defaults(run=_models)
+
+    p = commands.add_parser("profile", help="what a network or a search space costs, before anything is trained")
+    p.add_argument("target", metavar="SPACE|NAME", help="a search space (YAML file or shipped name) or a timm model name")
+    p.add_argument("--data", metavar="D", help="takes input size and classes from this data set")
+    p.add_argument("--input-size", metavar="C,H,W", help="input size, instead of a data set's")
+    p.add_argument("--num-classes", type=int, metavar="N", help="classes, instead of a data set's")
+    p.add_argument("--budget", action="append", default=[], metavar="B", help="5M, params=1M, ...; repeat for several")
+    p.add_argument("--set", action="append", default=[], metavar="k=v", help="an argument of the model, such as s_g=8")
+    p.add_argument("--json", action="store_true", help="print JSON")
+    p.set_defaults(run=_profile)
+
+    p = commands.add_parser("search", help="train candidates within budgets, and report the Pareto front")
+    p.add_argument("space", metavar="SPACE", help="a YAML file or the name of a shipped space")
+    p.add_argument("--data", required=True, metavar="D", help="fashion, a folder (images, parquet), or a timm data set")
+    p.add_argument("--budget", action="append", required=True, metavar="B", help="5M (MACs), params=1M; repeatable")
+    p.add_argument("--trials", type=int, required=True, metavar="N", help="architectures to train, in all")
+    p.add_argument("--epochs", type=int, default=3, metavar="E", help="epochs of each (default: 3)")
+    p.add_argument("--out", metavar="DIR", help="the run's folder; the same command again resumes it")
+    p.add_argument("--executor", choices=("ray", "local"), help="default: ray where it is installed, else local")
+    p.add_argument("--sampler", metavar="S", help="nsga2, tpe or random")
+    p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
+    p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
+    p.add_argument("--recipe", metavar="R", help="training recipe, by name")
+    p.add_argument("--seed", type=int, default=0, metavar="S")
+    p.add_argument("--keep", choices=("front", "all"), default="front", help="whose weights are kept")
+    p.add_argument("--address", metavar="A", help="an existing Ray cluster")
+    p.add_argument("--storage", metavar="PATH", help="folder that all nodes share, for trials/")
+    p.add_argument("--json", action="store_true", help="print the winners as JSON")
+    p.set_defaults(run=_search)
+
+    p = commands.add_parser("report", help="build the report again from what is on disk")
+    p.add_argument("folder", metavar="RUN", help="a run's folder")
+    p.add_argument("--reference", metavar="CSV", help="points to lay over the front: columns name, macs, val_acc")
+    p.add_argument("--json", action="store_true", help="print the winners as JSON")
+    p.set_defaults(run=_report)
+
+    for name, what in LATER.items():
+        p = commands.add_parser(name, help=f"{what} (not yet)")
+        p.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+        p.set_defaults(run=_later)
+    return parser
+
+
+def _later(args: argparse.Namespace) -> None:
+    raise UserError(f"`mgic-nas {args.command}` is not there yet in version {__version__}: {LATER[args.command]}.")
+
+
+def _json(value: Any) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _models(args: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from .cost import family, model_names, profile
+
+    rows = []
+    for name in model_names():
+        rows.append({"name": name, "input_size": list(family(name).input_size), **asdict(profile(name))})
+    if args.json:
+        return _json(rows)
+    print(f"{'name':<30} {'params':>12} {'MACs':>15} {'without R, P':>15}  input size")
+    for r in rows:
+        size = "x".join(map(str, r["input_size"]))
+        print(f"{r['name']:<30} {r['params']:>12,} {r['macs']:>15,} {r['macs_without_transfers']:>15,}  {size}")
+
+
+def _profile(args: argparse.Namespace) -> None:
+    from .profiling import profile_target
+
+    found = profile_target(args.target, args.data, args.input_size, args.num_classes, args.budget, args.set)
+    _json(found.to_dict()) if args.json else print(found)
+
+
+def _search(args: argparse.Namespace) -> None:
+    from .run import search
+
+    run = search(
+        args.space,
+        data=args.data,
+        budgets=args.budget,
+        trials=args.trials,
+        epochs=args.epochs,
+        out=args.out,
+        executor=args.executor,
+        sampler=args.sampler,
+        concurrent=args.concurrent,
+        gpus_per_trial=args.gpus_per_trial,
+        recipe=args.recipe,
+        seed=args.seed,
+        keep=args.keep,
+        address=args.address,
+        storage=args.storage,
+        progress=True,
+    )
+    _json(run.to_dict()) if args.json else print(run)
+
+
+def _report(args: argparse.Namespace) -> None:
+    from .report import build
+    from .run import load_run
+
+    run = load_run(args.folder)
+    build(run.folder, reference=args.reference)
+    _json(run.to_dict()) if args.json else print(run)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+    except UserError as error:
+        print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"mgic-nas {args.command}: interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `mgic-nas models | head`
+        sys.stderr.close()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
