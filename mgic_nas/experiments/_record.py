@@ -1,0 +1,141 @@
+"""How an experiment's numbers are recorded: where they were measured, and a table that survives being killed."""
+
+import csv
+import io
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mgic_nas._files import write_atomic
+from mgic_nas.errors import UserError
+
+#: The columns that :meth:`Table.append` fills in by itself.
+MACHINE = ("device", "cpu", "cores", "torch", "date")
+
+
+def machine(device: Any = "cpu") -> dict[str, str]:
+    """Facts of this machine and moment: "cpu" or the GPU's name, cpu model, cores, torch version, UTC date."""
+    import torch
+
+    device = torch.device(device)
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "cpu": _cpu(),
+        "cores": str(os.cpu_count() or 1),
+        "torch": torch.__version__,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def describe(facts: Mapping[str, str]) -> str:
+    """:func:`machine`'s facts (or a row that holds them) as one line for a report."""
+    cores = facts["cores"]
+    plural = "s" if cores != "1" else ""
+    gpu = "" if facts["device"] == "cpu" else f"{facts['device']}, "
+    return f"{gpu}{facts['cpu']}, {cores} core{plural}, torch {facts['torch']}, {facts['date']}"
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Hardware", "CPU part"):
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+class Table:
+    """A csv file of measurements, one row appended at a time; the same command again skips what it holds.
+
+    Every append writes the whole file atomically (the tables are small), so a killed experiment loses at most the
+    measurement that it was at. Values are kept as the texts they are written as.
+
+    Args:
+        path: of the csv file; its folder is made.
+        columns: all columns but those of :data:`MACHINE`, which are added and filled in.
+        key: the columns that tell one measurement from another.
+        fixed: column -> value that every row shares (recipe, data, ...): a file that differs is refused rather
+            than continued with something else.
+
+    Raises:
+        UserError: the file has other columns or another fixed value.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        columns: Sequence[str],
+        key: Sequence[str],
+        fixed: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.key = tuple(key)
+        self.fixed = {name: str(value) for name, value in (fixed or {}).items()}
+        self.columns = tuple(dict.fromkeys([*columns, *self.fixed, *MACHINE]))
+        self.rows: list[dict[str, str]] = []
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        with open(self.path, newline="") as stream:
+            reader = csv.DictReader(stream)
+            self.rows = list(reader)
+            found = tuple(reader.fieldnames or ())
+        if found != self.columns:
+            raise UserError(f"{self.path} has the columns {', '.join(found)}: name another folder")
+        for row in self.rows:
+            for name, value in self.fixed.items():
+                if row[name] != value:
+                    raise UserError(
+                        f"{self.path} was measured with {name}={row[name]}, not {value}: ask for the same, or name "
+                        "another folder"
+                    )
+
+    def _key(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(str(row[name]) for name in self.key)
+
+    def find(self, **key: Any) -> dict[str, str] | None:
+        """The row of this key, or None where it is still to be measured."""
+        wanted = self._key(key)
+        return next((row for row in self.rows if self._key(row) == wanted), None)
+
+    def append(self, row: Mapping[str, Any], device: Any = "cpu") -> dict[str, str]:
+        """Adds a measurement (without machine facts and fixed values), made on ``device``; returns it as written."""
+        full = {**row, **self.fixed, **machine(device)}
+        if set(full) != set(self.columns):
+            raise ValueError(f"a row has {sorted(full)}, the table {sorted(self.columns)}")
+        if self.find(**{name: full[name] for name in self.key}):
+            raise ValueError(f"{self.path} has a row for {self._key(full)} already")
+        written = {name: str(full[name]) for name in self.columns}
+        self.rows.append(written)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomic(self.path, text.getvalue())
+        return written
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def command(name: str, work: Callable[[], None]) -> int:
+    """Runs an experiment's command and returns its exit code: 0, 2 for wrong input, 130 interrupted."""
+    try:
+        work()
+    except UserError as error:
+        say(f"{name}: error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say(f"{name}: interrupted; the same command goes on from here.")
+        return 130
+    return 0
