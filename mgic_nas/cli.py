@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_models)
 
     p = commands.add_parser("profile", help="what a network or a search space costs, before anything is trained")
-    p.add_argument("target", metavar="SPACE|NAME", help="a search space (YAML file or shipped name) or a timm model name")
+    p.add_argument(
+        "target", metavar="SPACE|NAME", help="a search space (YAML file or shipped name) or a timm model name"
+    )
     p.add_argument("--data", metavar="D", help="takes input size and classes from this data set")
     p.add_argument("--input-size", metavar="C,H,W", help="input size, instead of a data set's")
     p.add_argument("--num-classes", type=int, metavar="N", help="classes, instead of a data set's")
@@ -106,6 +108,7 @@ def _models(args: argparse.Namespace) -> None:
     for r in rows:
         size = "x".join(map(str, r["input_size"]))
         print(f"{r['name']:<30} {r['params']:>12,} {r['macs']:>15,} {r['macs_without_transfers']:>15,}  {size}")
+    return None
 
 
 def _profile(args: argparse.Namespace) -> None:

@@ -33,13 +33,13 @@ def test_either_order_registers_once(imports: str) -> None:
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    heavy = "torch timm ray pandas plotly optuna numpy matplotlib".split()
+    heavy = ["torch", "timm", "ray", "pandas", "plotly", "optuna", "numpy", "matplotlib"]
     assert run(f"import sys, mgic_nas; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 
 def test_help_imports_nothing_heavy() -> None:
     """`mgic-nas --help` answers at once: what is imported decides that, not this machine's clock."""
-    heavy = "torch timm ray pandas plotly optuna numpy matplotlib".split()
+    heavy = ["torch", "timm", "ray", "pandas", "plotly", "optuna", "numpy", "matplotlib"]
     code = (
         "import sys\nfrom mgic_nas.cli import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit as e:\n    assert e.code in (0, None)\n"

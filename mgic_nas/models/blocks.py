@@ -6,11 +6,12 @@ counts exactly those. ``mid`` gives its inner width where a family has no rule o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
-from timm.layers import ConvNormAct, DropPath, create_act_layer
+from timm.layers import ConvNormAct, DropPath, LayerNorm2d, LayerScale2d, create_act_layer, create_conv2d
 from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import nn
 
@@ -39,7 +40,13 @@ def block_class(name: str) -> type[WrappedBlock]:
 
 
 class WrappedBlock(nn.Module):
-    """A CNN block on tensors (N, level.channels, H, W), at one level of the hierarchy; it keeps their shape."""
+    """A CNN block on tensors (N, level.channels, H, W), at one level of the hierarchy; it keeps their shape.
+
+    A new block passes ``mgic_nas.testing.check_block``.
+    """
+
+    kernel: ClassVar[int] = 3  # of its spatial conv, where the family has no rule of its own
+    inverted: ClassVar[bool] = False  # wider inside: takes MobileNetV3's expansion and squeeze-and-excitation
 
     @staticmethod
     def mid(channels: int) -> int:
@@ -76,6 +83,20 @@ def drop_path(rate: float) -> nn.Module:
     return DropPath(rate) if rate else nn.Identity()
 
 
+def _squeeze_convs(level: Level) -> tuple[Conv, ...]:
+    """The two convs of squeeze-and-excitation, where the level has it."""
+    if not level.se:
+        return ()
+    reduce = Conv(level.mid, level.se, bias=True, norm=False, pooled=True)
+    return reduce, Conv(level.se, level.mid, bias=True, norm=False, pooled=True)
+
+
+def _squeeze(level: Level, dd: dict[str, Any]) -> nn.Module:
+    if not level.se:
+        return nn.Identity()
+    return SqueezeExcite(level.mid, rd_channels=level.se, gate_layer="hard_sigmoid", **dd)
+
+
 @register_block("basic")
 class BasicBlock(WrappedBlock):
     """ResNet's: two 3x3 convs, residual, activation last."""
@@ -110,10 +131,14 @@ class Bottleneck(WrappedBlock):
 
     @staticmethod
     def convs(row: Row, level: Level) -> tuple[Conv, ...]:
+        return Bottleneck._convs(row, level, level.groups)
+
+    @staticmethod
+    def _convs(row: Row, level: Level, spatial_groups: int) -> tuple[Conv, ...]:
         wide, narrow, groups = level.channels, level.mid, level.groups
         return (
             Conv(wide, narrow, 1, groups),
-            Conv(narrow, narrow, row.kernel, groups),
+            Conv(narrow, narrow, row.kernel, spatial_groups),
             Conv(narrow, wide, 1, groups),
         )
 
@@ -133,12 +158,27 @@ class Bottleneck(WrappedBlock):
         return self.act(x + self.drop_path(self.conv3(self.conv2(self.conv1(x)))))
 
 
+@register_block("resnext")
+class ResNeXtBlock(Bottleneck):
+    """ResNeXt's bottleneck: its 3x3 conv has 32 groups as far as they divide, or the level's where those are finer."""
+
+    @staticmethod
+    def mid(channels: int) -> int:
+        return max(4, channels // 2)
+
+    @staticmethod
+    def convs(row: Row, level: Level) -> tuple[Conv, ...]:
+        return Bottleneck._convs(row, level, max(level.groups, math.gcd(level.mid, 32)))
+
+
 @register_block("inverted_residual")
 class InvertedResidual(WrappedBlock):
     """MobileNetV3's: 1x1 expand, depthwise, squeeze-and-excitation before the activation, 1x1 project, residual.
 
     Where a row's inner width equals its outer one, the expand conv is left out at all its levels.
     """
+
+    inverted = True
 
     @staticmethod
     def mid(channels: int) -> int:
@@ -153,16 +193,8 @@ class InvertedResidual(WrappedBlock):
     def convs(row: Row, level: Level) -> tuple[Conv, ...]:
         outer, inner, groups = level.channels, level.mid, level.groups
         expand = (Conv(outer, inner, 1, groups),) if InvertedResidual.expands(row) else ()
-        squeeze = (
-            Conv(inner, level.se, bias=True, norm=False, pooled=True),
-            Conv(level.se, inner, bias=True, norm=False, pooled=True),
-        )
-        return (
-            *expand,
-            Conv(inner, inner, row.kernel, inner),
-            *(squeeze if level.se else ()),
-            Conv(inner, outer, 1, groups),
-        )
+        depthwise = Conv(inner, inner, row.kernel, inner)
+        return *expand, depthwise, *_squeeze_convs(level), Conv(inner, outer, 1, groups)
 
     def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
         super().__init__()
@@ -170,11 +202,7 @@ class InvertedResidual(WrappedBlock):
         expand, depthwise = convs[: self.expands(row)], convs[self.expands(row)]
         self.conv_pw = conv_norm_act(expand[0], row.act, norm_layer, dd) if expand else nn.Identity()
         self.conv_dw = conv_norm_act(depthwise, "", norm_layer, dd)
-        self.se = (
-            SqueezeExcite(level.mid, rd_channels=level.se, gate_layer="hard_sigmoid", **dd)
-            if level.se
-            else nn.Identity()
-        )
+        self.se = _squeeze(level, dd)
         self.act = create_act_layer(row.act, inplace=True)
         self.conv_pwl = conv_norm_act(convs[-1], "", norm_layer, dd)
         self.drop_path = drop_path(drop)
@@ -186,3 +214,95 @@ class InvertedResidual(WrappedBlock):
         y = self.conv_dw(self.conv_pw(x))
         y = self.conv_pwl(self.act(self.se(y)))
         return x + self.drop_path(y)
+
+
+class GhostModule(nn.Module):
+    """GhostNet's: half of the output by a 1x1 conv, half by a cheap depthwise conv of that half.
+
+    With groups, each group is such a module of its own: halves are joined within their group, so that disjoint
+    groups stay disjoint. With one group it is GhostNet's.
+    """
+
+    @staticmethod
+    def convs(c_in: int, c_out: int, kernel: int, groups: int) -> tuple[Conv, ...]:
+        half = groups * -(-c_out // groups // 2)
+        return Conv(c_in, half, 1, groups), Conv(half, half, kernel, half)
+
+    def __init__(self, convs: tuple[Conv, ...], c_out: int, act: Any, norm_layer: Any, dd: dict[str, Any]) -> None:
+        super().__init__()
+        primary, cheap = convs
+        self.groups = primary.groups
+        self.per_group = c_out // primary.groups
+        self.primary_conv = conv_norm_act(primary, act, norm_layer, dd)
+        self.cheap_operation = conv_norm_act(cheap, act, norm_layer, dd)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x1 = self.primary_conv(x)
+        x2 = self.cheap_operation(x1)
+        halves = [x1.unflatten(1, (self.groups, -1)), x2.unflatten(1, (self.groups, -1))]
+        return torch.cat(halves, 2)[:, :, : self.per_group].flatten(1, 2)
+
+
+@register_block("ghost")
+class GhostBottleneck(WrappedBlock):
+    """GhostNet's: a ghost module that expands, squeeze-and-excitation, one that projects, residual."""
+
+    inverted = True
+
+    @staticmethod
+    def mid(channels: int) -> int:
+        return 4 * channels
+
+    @staticmethod
+    def convs(row: Row, level: Level) -> tuple[Conv, ...]:
+        outer, inner, groups = level.channels, level.mid, level.groups
+        expand = GhostModule.convs(outer, inner, row.kernel, groups)
+        return *expand, *_squeeze_convs(level), *GhostModule.convs(inner, outer, row.kernel, groups)
+
+    def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
+        super().__init__()
+        convs = self.convs(row, level)
+        self.ghost1 = GhostModule(convs[:2], level.mid, row.act, norm_layer, dd)
+        self.se = _squeeze(level, dd)
+        self.ghost2 = GhostModule(convs[-2:], level.channels, "", norm_layer, dd)
+        self.drop_path = drop_path(drop)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.drop_path(self.ghost2(self.se(self.ghost1(x))))
+
+
+@register_block("convnext")
+class ConvNeXtBlock(WrappedBlock):
+    """ConvNeXt's: depthwise 7x7, LayerNorm over the channels, 1x1 to four times the width and back, layer scale."""
+
+    kernel = 7
+
+    @staticmethod
+    def mid(channels: int) -> int:
+        return 4 * channels
+
+    @staticmethod
+    def convs(row: Row, level: Level) -> tuple[Conv, ...]:
+        outer, inner, groups = level.channels, level.mid, level.groups
+        return (
+            Conv(outer, outer, row.kernel, outer),
+            Conv(outer, inner, 1, groups, norm=False),
+            Conv(inner, outer, 1, groups, norm=False, scale=True),
+        )
+
+    def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
+        super().__init__()
+        depthwise, expand, project = (
+            create_conv2d(c.c_in, c.c_out, c.kernel, groups=c.groups, bias=False, **dd) for c in self.convs(row, level)
+        )
+        self.conv_dw = depthwise
+        self.norm = LayerNorm2d(level.channels, eps=1e-6, **dd)
+        self.conv_pw = expand
+        self.act = create_act_layer(row.act)
+        self.conv_pwl = project
+        self.gamma = LayerScale2d(level.channels, init_values=1e-6, **dd)
+        self.drop_path = drop_path(drop)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv_pw(self.norm(self.conv_dw(x)))
+        return x + self.drop_path(self.gamma(self.conv_pwl(self.act(y))))

@@ -46,12 +46,13 @@ def _rows(
     c_in: int, exp: int, c: int, se: int, act: Any, stride: int, block: str, s_g: int, s_c: int
 ) -> tuple[Row, ...]:
     """One line of Table 6: the change-of-width conv, if any, and the MGIC block."""
+    cnn = block_class(block)
 
     def shape(j: int, w: int) -> tuple[int, int]:
-        return w, exp >> j if block == "inverted_residual" else block_class(block).mid(w)
+        return w, exp >> j if cnn.inverted else cnn.mid(w)
 
-    levels = hierarchy(c, s_g, s_c, shape, se=se if block == "inverted_residual" else 0)
-    return (*change_of_width(c_in, c, stride, ""), Row(block, c, c, act=act, levels=levels))
+    levels = hierarchy(c, s_g, s_c, shape, se=se if cnn.inverted else 0)
+    return (*change_of_width(c_in, c, stride, ""), Row(block, c, c, cnn.kernel, act=act, levels=levels))
 
 
 def mobilenetv3_rows(

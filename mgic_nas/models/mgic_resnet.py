@@ -28,14 +28,14 @@ def _stage(
     act: Any,
 ) -> Stage:  # fmt: skip
     """The rows of a stage whose levels run on ``width`` and whose tensors are ``expansion`` times as wide."""
-    mid = block_class(block).mid
+    cnn = block_class(block)
 
     def shape(j: int, w: int) -> tuple[int, int]:
-        return expansion * w, w if expansion > 1 else mid(w)
+        return expansion * w, w if expansion > 1 and not cnn.inverted else cnn.mid(expansion * w)
 
     c = expansion * width
     levels = hierarchy(width, s_g, s_c, shape, min_levels=1, min_groups=min_groups)
-    mgic = Row(block, c, c, act=act, levels=levels)
+    mgic = Row(block, c, c, cnn.kernel, act=act, levels=levels)
     return Stage((*change_of_width(c_in, c, stride, act), *(mgic,) * depth))
 
 
@@ -165,6 +165,7 @@ default_cfgs = generate_default_cfgs(
         "mgic_resnet34": _cfg(),
         "mgic_resnet50": _cfg(),
         "mgic_resnet101": _cfg(),
+        "mgic_resnext50_32x4d": _cfg(),
     }
 )
 
@@ -182,6 +183,13 @@ archs: dict[str, dict[str, Any]] = {
     "mgic_resnet34": {**_imagenet, "depths": (3, 4, 6, 3)},
     "mgic_resnet50": {**_wide, "depths": (3, 4, 6, 3)},
     "mgic_resnet101": {**_wide, "depths": (3, 4, 23, 3)},
+    "mgic_resnext50_32x4d": {
+        **_imagenet,
+        "widths": (128, 256, 512, 1024),
+        "block": "resnext",
+        "expansion": 2,
+        "depths": (3, 4, 6, 3),
+    },
 }
 
 
@@ -249,6 +257,12 @@ def mgic_resnet50(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
 def mgic_resnet101(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
     """MGIC-ResNet-101 for 224x224 images."""
     return _create_mgic_resnet("mgic_resnet101", pretrained, **kwargs)
+
+
+@register_model
+def mgic_resnext50_32x4d(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
+    """MGIC-ResNeXt-50 (32x4d) for 224x224 images."""
+    return _create_mgic_resnet("mgic_resnext50_32x4d", pretrained, **kwargs)
 
 
 rows, net = resnet_rows, MGICResNet

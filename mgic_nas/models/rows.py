@@ -26,12 +26,13 @@ class Conv(NamedTuple):
     norm: bool = True
     pooled: bool = False  # acts on a 1x1 map (squeeze-and-excitation, the head after the global pool)
     transfer: bool = False  # R or P: the paper's tables leave these out
+    scale: bool = False  # followed by a trainable factor for each channel (ConvNeXt's layer scale)
 
     @property
     def params(self) -> int:
-        """Trainable numbers: weights, bias, and the norm's scale and shift."""
+        """Trainable numbers: weights, bias, the norm's scale and shift, layer scale."""
         weights = self.kernel**2 * (self.c_in // self.groups) * self.c_out
-        return weights + self.c_out * (self.bias + 2 * self.norm)
+        return weights + self.c_out * (self.bias + 2 * self.norm + self.scale)
 
     def macs(self, height: int, width: int) -> int:
         """Multiply-accumulates where the output map is ``height`` x ``width``."""

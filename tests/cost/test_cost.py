@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import mgic_nas
 from mgic_nas.cost import count, family, model_names
 from mgic_nas.errors import UserError
+from mgic_nas.models.blocks import BLOCKS
 
 
 def flops_of_torch(net: torch.nn.Module, input_size: tuple[int, ...]) -> int:
@@ -44,10 +45,8 @@ def configs(draw: st.DrawFn) -> tuple[str, dict, tuple[int, int, int], int]:
         "s_c": draw(st.sampled_from([1, 2, 4, 8, 16, 32, 64])),
         "width_mult": draw(st.one_of(mult, st.lists(mult, min_size=n, max_size=n))),
         "depths": draw(st.one_of(st.integers(1, 3), st.lists(st.integers(1, 3), min_size=n, max_size=n))),
-        "block": draw(st.sampled_from(["basic", "bottleneck", "inverted_residual"])),
+        "block": draw(st.sampled_from(sorted(BLOCKS))),
     }
-    if "resne" in name and family(name).rows({}).stages[-1][-1].block == "bottleneck":
-        config["block"] = "bottleneck"
     chosen = draw(st.sets(st.sampled_from(sorted(config))))
     size = (draw(st.sampled_from([1, 3])), draw(st.integers(14, 70)), draw(st.integers(14, 70)))
     return name, {k: config[k] for k in chosen}, size, draw(st.integers(1, 20))

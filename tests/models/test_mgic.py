@@ -1,23 +1,18 @@
 """Algorithm 1: the laws of sec. 3 that a trained network relies on without checking."""
 
+import itertools
 import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
 from mgic_nas.errors import UserError
 from mgic_nas.models.blocks import BLOCKS, WrappedBlock, register_block
-from mgic_nas.models.mgic import ChannelTransfer, MGICBlock, row_convs
+from mgic_nas.models.mgic import ChannelTransfer, MGICBlock
 from mgic_nas.models.rows import Row, coarsen, group_count, hierarchy
-
-
-def mgic_row(block: str, c: int = 32, s_g: int = 4, s_c: int = 8, **kwargs) -> Row:
-    mid = BLOCKS[block].mid
-    levels = hierarchy(c, s_g, s_c, lambda j, w: (w, mid(w)), min_levels=1)
-    return Row(block, c, c, levels=levels, **kwargs)
+from mgic_nas.testing import block_row, check_block
 
 
 @pytest.fixture
@@ -40,7 +35,7 @@ def identity_block():
 
 def test_an_identity_block_gives_an_identity_mgic_block(identity_block: str) -> None:
     """Sec. 3.3: the hierarchy itself distorts nothing at initialisation."""
-    block = MGICBlock(mgic_row(identity_block)).eval()
+    block = MGICBlock(block_row(identity_block)).eval()
     x = torch.randn(2, 32, 5, 5)
     assert len(block.restrict) == 2
     torch.testing.assert_close(block(x), x, rtol=0, atol=0)
@@ -49,7 +44,7 @@ def test_an_identity_block_gives_an_identity_mgic_block(identity_block: str) -> 
 def test_levels_follow_algorithm_1_step_by_step() -> None:
     """The loop written out by hand for two restrictions: eqs. 3.1-3.4."""
     torch.manual_seed(0)
-    block = MGICBlock(mgic_row("basic")).eval()
+    block = MGICBlock(block_row("basic")).eval()
     for norm in block.norm:
         norm.running_var.uniform_(0.5, 2)
     r0, r1 = block.restrict
@@ -71,15 +66,8 @@ def test_without_a_restriction_it_is_the_plain_block() -> None:
 
 
 @pytest.mark.parametrize("block", sorted(BLOCKS))
-def test_every_channel_talks_to_every_other(block: str) -> None:
-    """What MGIC is for: grouped convs alone would leave the Jacobian block diagonal."""
-    torch.manual_seed(0)
-    net = MGICBlock(mgic_row(block, act="gelu")).double().eval()
-    for p in net.parameters():  # no zero-initialised branch may hide a path
-        nn.init.normal_(p, std=0.5)
-    x = torch.randn(1, 32, 3, 3, dtype=torch.double)
-    jacobian = torch.func.jacrev(net)(x).abs().amax(dim=(0, 2, 3, 4, 6, 7))
-    assert (jacobian > 0).all()
+def test_every_registered_block_conforms(block: str) -> None:
+    check_block(block)
 
 
 def test_transfers_start_with_positive_rows_that_sum_to_one_and_are_not_of_rank_one() -> None:
@@ -118,29 +106,10 @@ def test_the_papers_example_of_groups() -> None:
 def test_halving_stops_where_the_paper_says(width: int, s_c: int, min_levels: int) -> None:
     widths = coarsen(width, s_c, min_levels)
     assert widths[0] == width
-    assert all(b == a // 2 for a, b in zip(widths, widths[1:]))
+    assert all(b == a // 2 for a, b in itertools.pairwise(widths))
     assert widths[-1] <= s_c or widths[-1] == 1
     assert len(widths) > min_levels or widths[-1] == 1
     assert all(w > s_c for w in widths[min_levels:-1])
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    block=st.sampled_from(["basic", "bottleneck", "inverted_residual"]),
-    c=st.integers(1, 12).map(lambda k: 8 * k),
-    s_g=st.sampled_from([1, 2, 3, 8, 64]),
-    s_c=st.sampled_from([1, 4, 7, 16]),
-)
-def test_a_row_lists_exactly_the_convs_of_its_module(block: str, c: int, s_g: int, s_c: int) -> None:
-    row = mgic_row(block, c, s_g, s_c)
-    net = MGICBlock(row, device="meta")
-    listed = sorted((v.c_in, v.c_out, v.kernel, v.groups, v.bias) for v in row_convs(row))
-    built = sorted(
-        (m.in_channels, m.out_channels, m.kernel_size[0], m.groups, m.bias is not None)
-        for m in net.modules()
-        if isinstance(m, nn.Conv2d)
-    )
-    assert listed == built
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_intermediates_and_pruning(name: str) -> None:
     torch.testing.assert_close(early[0], maps[0])
     kept = net.prune_intermediate_layers([0, 1])
     assert kept == [0, 1]
-    again, pruned = net.forward_intermediates(x, indices=[0, 1])
+    _again, pruned = net.forward_intermediates(x, indices=[0, 1])
     for a, b in zip(maps, pruned):
         torch.testing.assert_close(a, b)
     net.train()
