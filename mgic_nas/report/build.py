@@ -1,0 +1,58 @@
+"""Builds everything that a report is, from what is on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .._files import write_atomic
+from ..engine.config import RunConfig
+from ..engine.record import write_trials_csv
+from .gather import gather
+from .markdown import markdown
+from .page import page
+from .picture import front_png
+from .tables import budgets_csv, front_csv
+from .winners import export_winners
+
+
+def build(folder: str | Path, reference: str | Path | None = None, echo: Callable[[str], object] | None = None) -> Path:
+    """See :func:`mgic_nas.report.build`."""
+    folder = Path(folder)
+    say = echo or (lambda line: None)
+    RunConfig.load(folder)  # nothing is touched in a folder that is no run
+    with _alone(folder):
+        summary, record = gather(folder, reference)
+        if record is not None:
+            write_trials_csv(folder, record.entries)
+        write_atomic(folder / "front.csv", front_csv(summary))
+        problems = export_winners(summary)
+        for label, problem in problems.items():
+            say(f"no winner written for the budget {label}: {problem}")
+        write_atomic(folder / "budgets.csv", budgets_csv(summary, problems))
+        picture = front_png(summary)
+        write_atomic(folder / "front.png", picture)
+        write_atomic(folder / "report.md", markdown(summary, problems))
+        # Last: who sees the page finds everything that it speaks of.
+        write_atomic(folder / "report.html", page(summary, problems, picture))
+    return folder / "report.html"
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One report of a run at a time: two would tidy away each other's half-written winners.
+
+    The lock is on the folder itself, so it leaves no file and vanishes with its process. Where a file system has no
+    such locks, it goes without.
+    """
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,175 @@
+"""How a run was made: run.yaml as the report needs it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..engine.config import RunConfig
+    from ..space import Budget
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a run besides its trials.
+
+    Attributes:
+        name: the run's own name (its folder's).
+        model: the searched model's timm name.
+        data: the data as the user named it; ``data_name`` as it calls itself.
+        num_classes, input_size, mean, std, interpolation, crop_pct: of the data; they go into the winners' config.
+        classes: the names of the classes, where known.
+        sizes: images per split, ``train``, ``val`` and ``test``.
+        budgets: every budget, MACs first, smallest first.
+        trials: how many architectures were asked for; epochs: of training each.
+        model_kwargs: the arguments that the space fixes for every network.
+        params: the searched parameters as the space's YAML writes them.
+        space: the space's source (its file or shipped name).
+        where: the conditions of the space.
+        command: the shell command that makes this run again; empty where it cannot be told.
+        ended: why the search proposes nothing more; empty while it may.
+        rejected: proposals that were never trained, by reason.
+        uniform: how many networks were drawn uniformly, because the sampler found none that is new and fits.
+        devices: what the trials were trained on.
+        wall_seconds: from the first trial's start to the last one's end, pauses included; None if unknown.
+        created: when the run was made, ISO 8601.
+        recipe, versions: how a network is trained, and with what.
+        other: further fields of the space.
+    """
+
+    name: str
+    model: str
+    data: str
+    num_classes: int
+    input_size: tuple[int, int, int]
+    budgets: tuple[Budget, ...]
+    trials: int
+    epochs: int
+    seed: int = 0
+    data_name: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    interpolation: str = "bilinear"
+    crop_pct: float = 1.0
+    classes: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    where: tuple[str, ...] = ()
+    space: str = ""
+    sampler: str = ""
+    executor: str = ""
+    keep: str = "front"
+    command: str = ""
+    ended: str = ""
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    uniform: int = 0
+    devices: tuple[str, ...] = ()
+    wall_seconds: float | None = None
+    created: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def val_images(self) -> int | None:
+        """How many images an accuracy was measured on."""
+        return self.sizes.get("val") or None
+
+
+def facts_of(
+    config: RunConfig,
+    folder: str | Path,
+    *,
+    rejected: Mapping[str, int] | None = None,
+    uniform: int = 0,
+    ended: str = "",
+    wall_seconds: float | None = None,
+    devices: Iterable[str] = (),
+) -> Facts:
+    """The facts of the run that ``config`` describes, in ``folder``.
+
+    Args:
+        config: what run.yaml says.
+        folder: where the run is; it may have been moved or renamed since.
+        rejected: proposals that were never trained, by reason.
+        uniform: how many networks were drawn uniformly, because the sampler found none that is new and fits.
+        ended: why the search proposes nothing more; empty while it may.
+        wall_seconds: from the first trial's start to the last one's end.
+        devices: what the trials were trained on.
+    """
+    data, space = config.data, config.space
+    kept = {"params", "where", "model", "kwargs"}
+    channels, height, width = config.input_size
+    return Facts(
+        name=Path(folder).resolve().name or config.name,
+        model=config.model,
+        data=str(data.get("spec", data.get("name", ""))),
+        data_name=str(data.get("name", "")),
+        num_classes=config.num_classes,
+        input_size=(channels, height, width),
+        budgets=tuple(config.parsed_budgets()),
+        trials=config.trials,
+        epochs=config.epochs,
+        seed=config.seed,
+        mean=tuple(data.get("mean") or ()),
+        std=tuple(data.get("std") or ()),
+        interpolation=str(data.get("interpolation") or "bilinear"),
+        crop_pct=float(data.get("crop_pct") or 1.0),
+        classes=tuple(str(name) for name in data.get("classes") or ()),
+        sizes={str(k): int(v) for k, v in (data.get("sizes") or {}).items()},
+        model_kwargs=dict(space.get("kwargs") or {}),
+        params=dict(space.get("params") or {}),
+        where=tuple(str(condition) for condition in space.get("where") or ()),
+        space=_space_name(config.space_source),
+        sampler=config.sampler,
+        executor=config.executor,
+        keep=config.keep,
+        command=command(config, folder),
+        ended=ended,
+        rejected=dict(rejected or {}),
+        uniform=uniform,
+        devices=tuple(sorted(set(devices))),
+        wall_seconds=wall_seconds,
+        created=config.created,
+        recipe=dict(config.recipe),
+        versions=dict(config.versions),
+        other={k: v for k, v in space.items() if k not in kept},
+    )
+
+
+def command(config: RunConfig, folder: str | Path) -> str:
+    """The shell command that makes this run anew (or goes on with it); empty for a space made in Python."""
+    source = config.space_source
+    if not source:
+        return ""
+    words = ["mgic-nas", "search", source.removesuffix(" (shipped)"), "--data", str(config.data.get("spec", ""))]
+    for budget in config.budgets:
+        words += ["--budget", budget]
+    words += ["--trials", str(config.trials), "--epochs", str(config.epochs)]
+    words += ["--sampler", config.sampler, "--seed", str(config.seed), "--executor", config.executor]
+    if config.concurrent is not None:
+        words += ["--concurrent", str(config.concurrent)]
+    if config.gpus_per_trial != "auto":
+        words += ["--gpus-per-trial", str(config.gpus_per_trial)]
+    if config.keep != "front":
+        words += ["--keep", config.keep]
+    if config.storage is not None:
+        words += ["--storage", config.storage]
+    return shlex.join([*words, "--out", shown(folder)])
+
+
+def shown(folder: str | Path) -> str:
+    """A folder as one types it: relative where it lies below the working directory, else absolute."""
+    full = os.path.abspath(folder)
+    below = os.path.relpath(full)
+    return full if below.startswith(os.pardir) else Path(below).as_posix()
+
+
+def _space_name(source: str) -> str:
+    return Path(source.removesuffix(" (shipped)")).name.removesuffix(".yaml")

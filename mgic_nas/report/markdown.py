@@ -1,0 +1,138 @@
+"""report.md: the result in brief, in GitHub's Markdown: good enough to paste into an issue."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from . import story, words
+from .data import Summary, Trial
+from .winners import create_model, local_dir
+
+_MANY_FAILURES = 10
+
+
+def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
+    """The report in brief.
+
+    Args:
+        summary: the run.
+        problems: budget label -> why its winner could not be exported.
+    """
+    facts = summary.facts
+    parts = [
+        f"# {_escape(facts.name)}",
+        f"**{_escape(story.headline(summary))}**",
+        _escape(story.searched(summary)),
+        f"{_escape(story.status(summary))} Trials: {story.outcome(summary)}.",
+        "![Accuracy against MACs: the networks, the Pareto front and the budgets](front.png)",
+    ]
+    if facts.budgets:
+        parts += ["## The winner within each budget", _winners(summary), *_lines(summary, problems)]
+        parts += [_escape(story.accuracy_note(summary))] if summary.complete else []
+    if summary.front:
+        parts += ["## The front", _front(summary)]
+    if summary.steps:
+        unit = words.unit_name(story.gain_unit(summary))
+        parts += [f"## What the next {unit} MACs buys", story.gains_note(), _gains(summary)]
+    failed = [t for t in summary.trials if t.error]
+    if failed:
+        shown = failed[:_MANY_FAILURES]
+        rows = [(f"{t.number}", t.state, f"`{_code(words.one_line(t.error))}`") for t in shown]
+        parts += ["## What went wrong", _table(("Trial", "State", "Why"), "rll", rows)]
+        if len(failed) > len(shown):
+            parts.append(f"and {len(failed) - len(shown):,} more, in trials.csv.")
+    parts += ["## How it was made", *_made(summary)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _winners(summary: Summary) -> str:
+    rows: list[Sequence[str]] = []
+    for winner in summary.winners:
+        trial = winner.trial
+        budget = _escape(story.amount(winner.budget))
+        if trial is None:
+            rows.append((budget, "–", _escape(story.no_winner(summary, winner.budget)), "", "", ""))
+            continue
+        costs = [words.count(trial.cost(kind)) for kind in ("macs", "params", "activations")]
+        rows.append((budget, summary.acc(trial), *costs, f"{trial.number}: {_setting(trial)}"))
+    size = summary.at
+    heading = ("Budget", "Validation accuracy", f"MACs {size}", "Parameters", f"Activations {size}", "Trial")
+    return _table(heading, "lrrrrl", rows)
+
+
+def _lines(summary: Summary, problems: Mapping[str, str]) -> list[str]:
+    """The copyable lines of every winner."""
+    won = [w for w in summary.winners if w.trial]
+    if not won:
+        return []
+    code = ["import timm, mgic_nas", ""]
+    for winner in won:
+        assert winner.trial is not None
+        code.append(f"# {winner.budget.label}: trained")
+        problem = problems.get(winner.budget.label)
+        code.append(f"# no weights: {problem}" if problem else f"net = {local_dir(summary, winner)}")
+        code += ["# untrained", f"net = {create_model(summary, winner.trial)}"]
+    return ["```python\n" + "\n".join(code) + "\n```"]
+
+
+def _front(summary: Summary) -> str:
+    rows = [
+        (words.count(t.macs), summary.acc(t), words.count(t.params), f"{t.number}: {_setting(t)}")
+        for t in summary.front
+    ]
+    return _table((f"MACs {summary.at}", "Validation accuracy", "Parameters", "Trial"), "rrrl", rows)
+
+
+def _gains(summary: Summary) -> str:
+    unit = story.gain_unit(summary)
+    rows = [
+        (
+            f"{words.count(step.start.macs)} → {words.count(step.end.macs)}",
+            f"{summary.acc(step.start, error=False)} → {summary.acc(step.end, error=False)}",
+            f"{step.gain:.{summary.decimals}f}"
+            + ("" if step.error is None else f" ± {step.error:.{summary.decimals}f}"),
+            f"{step.gain / step.more * unit:.3g}",
+        )
+        for step in summary.steps
+    ]
+    heading = (f"MACs {summary.at}", "Accuracy", "Points gained", f"Points per {words.unit_name(unit)} MACs")
+    return _table(heading, "rrrr", rows)
+
+
+def _setting(trial: Trial) -> str:
+    return _escape(", ".join(f"{name} {words.scalar(value)}" for name, value in trial.setting.items()))
+
+
+def _made(summary: Summary) -> list[str]:
+    facts = summary.facts
+    splits = ", ".join(f"{name} {n:,}" for name, n in facts.sizes.items())
+    facts_rows = [
+        ("Data", f"{facts.data_name or facts.data} ({splits})" if splits else facts.data_name or facts.data),
+        ("Sampler, seed", f"{facts.sampler or '–'}, {facts.seed}"),
+        ("Trained by", facts.executor + (f", on {words.listed(facts.devices)}" if facts.devices else "")),
+        ("Proposals rejected untrained", story.rejections(summary)),
+        ("Training time", words.duration(sum(t.seconds or 0 for t in summary.trials))),
+        ("From first start to last end", words.duration(facts.wall_seconds)),
+        ("Recipe", ", ".join(f"{k} {words.scalar(v)}" for k, v in facts.recipe.items()) or "–"),
+        ("Versions", ", ".join(f"{k} {v}" for k, v in facts.versions.items()) or "–"),
+    ]
+    parts = [_table(("", ""), "ll", [(name, _escape(value)) for name, value in facts_rows])]
+    if facts.command:
+        parts.append(f"```sh\n{facts.command}\n```")
+    return parts
+
+
+def _table(heading: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:
+    rule = ["---:" if side == "r" else "---" for side in align]
+    lines = [heading, rule, *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+
+
+def _escape(text: str) -> str:
+    """Text from outside as text: neither markup nor HTML."""
+    for character in "\\`*_[]<>#":
+        text = text.replace(character, f"&#{ord(character)};" if character in "<>" else f"\\{character}")
+    return " ".join(text.split(" "))
+
+
+def _code(text: str) -> str:
+    """For a code span, which nothing can escape a backtick in."""
+    return text.replace("`", "'")

@@ -1,0 +1,187 @@
+"""report.html: one file that needs no network and no other file. Everything from outside is escaped (jinja2)."""
+
+import base64
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from . import figures, story, words
+from .axes import TITLES
+from .data import Summary, Trial, Winner
+from .winners import create_model, local_dir
+
+Block = dict[str, Any]
+
+
+def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = None) -> str:
+    """The whole page.
+
+    Args:
+        summary: the run.
+        problems: budget label -> why its winner could not be exported.
+        picture: front.png, shown in place of the figures where scripts are switched off.
+    """
+    import jinja2
+
+    drawn = figures.figures(summary)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(count=words.count, duration=words.duration, scalar=words.scalar, percent=words.percent)
+    return environment.from_string(_resource("template.html")).render(
+        s=summary,
+        facts=summary.facts,
+        story=story,
+        words=words,
+        style=_resource("style.css"),
+        script=_resource("script.js"),
+        plotly=_plotly() if drawn else "",
+        data=_json({"figures": drawn, "hover": figures.hover_texts(summary) if drawn else {}}),
+        drawn=drawn,
+        kpis=_kpis(summary),
+        winners=[_winner(summary, w, problems) for w in summary.winners],
+        steps=_steps(summary),
+        unit=words.unit_name(story.gain_unit(summary)),
+        fronts=[kind for kind in TITLES if f"front-{kind}" in drawn],
+        titles=TITLES,
+        below=figures.below_view(summary),
+        parameters=list(enumerate(figures.varied(summary))) if drawn else [],
+        failures=[{"trial": t, "line": words.one_line(t.error)} for t in summary.trials if t.error],
+        setting_names=list(summary.parameters),
+        rows=[_row(summary, t) for t in summary.trials],
+        made=_made(summary),
+        space=_space(summary),
+        picture=base64.b64encode(picture).decode() if picture else "",
+    )
+
+
+def _kpis(summary: Summary) -> list[Block]:
+    best, front = summary.best, summary.front
+    facts = summary.facts
+    blocks: list[Block] = []
+    if best:
+        blocks.append(
+            {
+                "name": "Best accuracy",
+                "value": summary.acc(best),
+                "note": f"trial {best.number}, {words.count(best.macs)} MACs {summary.at}",
+            }
+        )
+    if front:
+        ends = words.count(front[0].macs)
+        if len(front) > 1:
+            ends = f"{ends} to {words.count(front[-1].macs)}"
+        blocks.append({"name": "On the front", "value": f"{len(front):,}", "note": f"{ends} MACs {summary.at}"})
+    asked = f" of {facts.trials:,}" if summary.ended != facts.trials else ""
+    blocks.append({"name": "Trials", "value": f"{summary.ended:,}{asked}", "note": story.outcome(summary)})
+    if facts.rejected:
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in facts.rejected.items())
+        blocks.append({"name": "Rejected untrained", "value": f"{sum(facts.rejected.values()):,}", "note": reasons})
+    seconds = [t.seconds for t in summary.trials if t.seconds is not None]
+    if seconds:
+        note = f"{words.duration(sum(seconds) / len(seconds))} a trial"
+        if facts.wall_seconds is not None:
+            note += f"; {words.duration(facts.wall_seconds)} from first start to last end"
+        blocks.append({"name": "Training time", "value": words.duration(sum(seconds)), "note": note})
+    return blocks
+
+
+def _winner(summary: Summary, winner: Winner, problems: Mapping[str, str]) -> Block:
+    trial = winner.trial
+    block: Block = {"budget": winner.budget, "title": story.amount(winner.budget), "trial": trial}
+    if trial is None:
+        return {**block, "why": story.no_winner(summary, winner.budget)}
+    return {
+        **block,
+        "acc": summary.acc(trial),
+        "problem": problems.get(winner.budget.label),
+        "local_dir": local_dir(summary, winner),
+        "create_model": create_model(summary, trial),
+    }
+
+
+def _steps(summary: Summary) -> list[Block]:
+    """The steps along the front, with the share of the longest bar that each rate gets."""
+    unit = story.gain_unit(summary)
+    rates = [step.gain / step.more * unit for step in summary.steps]
+    longest = max(rates, default=0.0)
+    return [
+        {
+            "step": step,
+            "rate": rate,
+            "share": 100 * rate / longest if longest > 0 else 0,
+            "sigmas": step.gain / step.error if step.error else None,
+        }
+        for step, rate in zip(summary.steps, rates, strict=True)
+    ]
+
+
+def _row(summary: Summary, trial: Trial) -> Block:
+    return {"trial": trial, "front": trial.number in summary.front_numbers, "line": words.one_line(trial.error, 90)}
+
+
+def _made(summary: Summary) -> list[tuple[str, str]]:
+    facts = summary.facts
+    size = words.size(facts.input_size)
+    splits = ", ".join(f"{n:,} {name}" for name, n in facts.sizes.items())
+    pairs = [
+        ("Model", facts.model),
+        ("Data", f"{facts.data_name or facts.data}, {facts.num_classes:,} classes, images of {size}"),
+        ("Images", splits),
+        ("Budgets", words.listed(story.budgets(summary))),
+        ("Trials", f"{facts.trials:,} asked for, {words.plural(facts.epochs, 'epoch')} each"),
+        ("Sampler", f"{facts.sampler}, seed {facts.seed}" if facts.sampler else f"seed {facts.seed}"),
+        ("Trained by", facts.executor + (f", on {words.listed(facts.devices)}" if facts.devices else "")),
+        ("Proposals rejected untrained", story.rejections(summary)),
+        ("Recipe", ", ".join(f"{name} {words.scalar(value)}" for name, value in facts.recipe.items())),
+        ("Made", facts.created.replace("T", " ")),
+        ("From first start to last end", words.duration(facts.wall_seconds) if facts.wall_seconds is not None else ""),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in facts.versions.items())),
+    ]
+    return [(name, value) for name, value in pairs if value]
+
+
+def _space(summary: Summary) -> str:
+    """The search space as YAML."""
+    import yaml
+
+    facts = summary.facts
+    space: dict[str, Any] = {"model": facts.model}
+    space |= {name: _plain(value) for name, value in facts.other.items()}
+    if facts.model_kwargs:
+        space["kwargs"] = _plain(facts.model_kwargs)
+    space["params"] = _plain(facts.params)
+    if facts.where:
+        space["where"] = list(facts.where)
+    return str(yaml.safe_dump(space, sort_keys=False, default_flow_style=None, allow_unicode=True, width=88))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _json(value: Any) -> Any:
+    """JSON that may stand inside a script element: no ``</script>``, no ``<!--``."""
+    import markupsafe
+
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return markupsafe.Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+@cache
+def _resource(name: str) -> Any:
+    import markupsafe
+
+    return markupsafe.Markup(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
+
+
+def _plotly() -> Any:
+    """plotly.js, inlined once: 4.8 MB, and the page needs no network."""
+    import markupsafe
+    from plotly.offline import get_plotlyjs
+
+    return markupsafe.Markup(get_plotlyjs())

@@ -1,0 +1,77 @@
+"""Other people's results, from a csv, to be laid over the front."""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from mgic_nas.errors import UserError
+
+_NAME = ("name", "model")
+_MACS = ("macs", "gmacs")
+_ACC = ("top1", "val_acc")
+_SIZE = ("input_size", "img_size")
+
+
+@dataclass(frozen=True)
+class ReferencePoint:
+    """One published result. ``input_size`` is what the csv says, as text; empty where it says nothing."""
+
+    name: str
+    macs: float
+    acc: float
+    input_size: str = ""
+
+
+def read_reference(path: str | Path) -> tuple[ReferencePoint, ...]:
+    """Reads reference points: columns ``name`` (or ``model``), ``macs`` (or ``gmacs``), ``top1`` (or ``val_acc``).
+
+    An ``input_size`` or ``img_size`` column is shown beside the MACs. Rows without a cost or an accuracy are left
+    out; other columns are ignored.
+
+    Raises:
+        UserError: no such file, missing columns (all of them named), a cell that is no number (with its line).
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UserError(f"Cannot read the reference csv {path}: {reason}.") from None
+    reader = csv.DictReader(text.splitlines())
+    found = [column.strip() for column in reader.fieldnames or ()]
+    reader.fieldnames = found
+    columns = {choices: next((c for c in choices if c in found), None) for choices in (_NAME, _MACS, _ACC, _SIZE)}
+    missing = [" or ".join(choices) for choices in (_NAME, _MACS, _ACC) if columns[choices] is None]
+    if missing:
+        raise UserError(
+            f"The reference csv {path} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}. "
+            f"It has: {', '.join(found) or 'none'}."
+        )
+    points = []
+    for row in reader:
+        macs = _number(row, columns[_MACS], path, reader.line_num)
+        acc = _number(row, columns[_ACC], path, reader.line_num)
+        if macs is None or acc is None:
+            continue
+        if macs <= 0 or not 0 <= acc <= 100:
+            raise UserError(
+                f"Line {reader.line_num} of the reference csv {path}: MACs must be positive and accuracies percent."
+            )
+        size = row.get(columns[_SIZE] or "") or ""
+        scale = 1e9 if columns[_MACS] == "gmacs" else 1.0
+        points.append(ReferencePoint((row[columns[_NAME] or ""] or "").strip(), macs * scale, acc, size.strip()))
+    return tuple(points)
+
+
+def _number(row: dict[str, str], column: str | None, path: Path, line: int) -> float | None:
+    cell = (row.get(column or "") or "").strip()
+    if not cell:
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"Line {line} of the reference csv {path}: {column} is {cell!r}, not a number.")
+    return value

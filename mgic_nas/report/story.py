@@ -1,0 +1,226 @@
+"""The sentences of a report: what came out, in plain words and as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from . import words
+from .data import Summary, Trial, Winner
+from .words import THIN
+
+if TYPE_CHECKING:
+    from ..space import Budget
+
+
+def headline(summary: Summary) -> str:
+    """The result in one sentence: the accuracy within a budget, and what more budget buys."""
+    if not summary.complete:
+        return _nothing_yet(summary)
+    for kind in dict.fromkeys(b.kind for b in summary.facts.budgets):
+        met = [w for w in summary.winners if w.budget.kind == kind and w.trial]
+        if met:
+            return _budget_sentence(summary, met)
+    best = summary.best
+    assert best is not None
+    return (
+        f"The best of {words.plural(len(summary.complete), 'network')} reaches "
+        f"{words.percent(best.val_acc, decimals=summary.decimals)} "
+        f"with {words.count(best.macs)} MACs ({summary.at})."
+    )
+
+
+def _nothing_yet(summary: Summary) -> str:
+    failed = summary.states["failed"]
+    if summary.over and failed:
+        return f"No network finished: all {failed} trials failed." if failed > 1 else "The only trial failed."
+    under_way = summary.states["running"] + summary.states["paused"]
+    if under_way:
+        return f"No network has finished training yet; {words.plural(under_way, 'is', 'are')} under way."
+    return "No network has finished training yet."
+
+
+def _budget_sentence(summary: Summary, met: Sequence[Winner]) -> str:
+    """``met``: the winners within budgets of one kind, smallest budget first."""
+    # Each network once: the one before the last with the largest budget that it wins, the last with the smallest.
+    last = next(w for w in met if w.trial is met[-1].trial)
+    before = [w for w in met if w.trial is not last.trial]
+    small = before[-1] if before else last
+    networks = len(summary.complete)
+    subject = f"the best of {networks:,} networks" if networks > 1 else "the only network"
+    assert small.trial is not None
+    assert last.trial is not None
+    accuracy = words.percent(small.trial.val_acc, decimals=summary.decimals)
+    sentence = f"Within {limit(summary, small.budget)} {subject} reaches {accuracy}"
+    if before:
+        ratio = last.budget.limit / small.budget.limit
+        raising = "doubling the budget" if abs(ratio - 2) < 0.02 else f"raising it to {amount(last.budget)}"
+        sentence += f"; {raising} {_buys(summary, small.trial, last.trial)}"
+    elif len(met) > 1 and summary.over and networks > 1:
+        sentence += f"; none within {amount(met[-1].budget)} does better"
+    return sentence + "."
+
+
+def _buys(summary: Summary, small: Trial, large: Trial) -> str:
+    gain = (large.val_acc or 0) - (small.val_acc or 0)
+    errors = [summary.error(t.val_acc) for t in (small, large)]
+    points = f"{gain:.{summary.decimals}f}"
+    unit = "point" if points in ("1.0", "1.00") else "points"
+    if None not in errors and gain < 2 * sum(e * e for e in errors if e) ** 0.5:
+        return f"buys {points} {unit}, less than these validation images can tell apart"
+    return f"buys {points} {unit}"
+
+
+def amount(budget: Budget) -> str:
+    """``1 M MACs``, ``1 M parameters``, ``5 ms``: a limit without its input size."""
+    if budget.kind == "latency":
+        return f"{budget.limit * 1e3:.4g}{THIN}ms"
+    noun = {"macs": "MACs", "params": "parameters", "activations": "activations"}[budget.kind]
+    return f"{words.count(budget.limit, strip=True)} {noun}"
+
+
+def limit(summary: Summary, budget: Budget) -> str:
+    """``1 M MACs (at 1×14×14)``: with the size, where the limit depends on it."""
+    return amount(budget) if budget.kind == "params" else f"{amount(budget)} ({summary.at})"
+
+
+def searched(summary: Summary) -> str:
+    """What was searched, on which data, within which budgets: the line below the headline."""
+    facts = summary.facts
+    asked = f" of {facts.trials:,}" if summary.ended != facts.trials else ""
+    text = (
+        f"A search over {facts.model} networks{f' (space {facts.space})' if facts.space else ''} on "
+        f"{facts.data_name or facts.data}: {facts.num_classes:,} classes, images of "
+        f"{words.size(facts.input_size)}; {summary.ended:,}{asked} trials of {words.plural(facts.epochs, 'epoch')}"
+    )
+    if facts.val_images:
+        text += f", scored on {facts.val_images:,} validation images that none was trained on"
+    if facts.budgets:
+        text += f". Budgets: {words.listed(budgets(summary))}"
+    return text + "."
+
+
+def budgets(summary: Summary) -> list[str]:
+    """The budgets in words, the input size said once a kind."""
+    by_kind: dict[str, list[Budget]] = {}
+    for budget in summary.facts.budgets:
+        by_kind.setdefault(budget.kind, []).append(budget)
+    result = []
+    for kind, several in by_kind.items():
+        numbers = [words.count(b.limit, strip=True) for b in several[:-1]] if kind != "latency" else []
+        numbers = numbers or [amount(b) for b in several[:-1]]
+        result.append(words.listed([*numbers, limit(summary, several[-1])]))
+    return result
+
+
+def status(summary: Summary) -> str:
+    """Whether the run is over; if not, how far it is and how it goes on. A report cannot see who is alive."""
+    facts = summary.facts
+    if summary.over:
+        if facts.ended and summary.ended < facts.trials:
+            return f"Finished after {summary.ended:,} of {facts.trials:,} trials: {facts.ended.rstrip('.')}."
+        return "Finished."
+    waiting = [f"{summary.states[s]:,} {s}" for s in ("running", "paused") if summary.states[s]]
+    text = f"Unfinished: {summary.ended:,} of {facts.trials:,} trials are over"
+    if waiting:
+        text += f", {words.listed(waiting)}"
+    return text + ". Where it was interrupted, the same command goes on from here."
+
+
+def no_winner(summary: Summary, budget: Budget) -> str:
+    """Why a budget has no winner."""
+    if not summary.complete:
+        return "No network finished." if summary.over else "No network has finished training yet."
+    if all(t.cost(budget.kind) is None for t in summary.complete):
+        return f"No trained network has a recorded {budget.kind}."
+    return f"No trained network is within {limit(summary, budget)}."
+
+
+def outcome(summary: Summary) -> str:
+    """``23 complete, 1 failed``."""
+    known = ("complete", "stopped", "failed", "running", "paused")
+    parts = [f"{summary.states[s]:,} {s}" for s in known if summary.states[s]]
+    parts += [f"{n:,} {s}" for s, n in summary.states.items() if s not in known]
+    return words.listed(parts) or "none started"
+
+
+def rejections(summary: Summary) -> str:
+    """The proposals that were never trained, and why."""
+    facts = summary.facts
+    text = ", ".join(f"{n:,} {reason}" for reason, n in facts.rejected.items()) or "none"
+    if facts.uniform:
+        text += f"; {facts.uniform:,} of the networks were drawn uniformly, where the sampler had nothing new that fits"
+    return text
+
+
+def accuracy_note(summary: Summary) -> str:
+    """What the ± means and how far to trust a winner."""
+    facts = summary.facts
+    spread = (
+        f"± is one binomial standard error of the {facts.val_images:,} validation images. " if facts.val_images else ""
+    )
+    return (
+        f"{spread}Winners were chosen by these same images, so their accuracies are slightly optimistic: "
+        "score a winner on the test split once, before quoting it."
+    )
+
+
+def front_note(summary: Summary, below: int = 0) -> str:
+    """What the figure of the front shows; ``below``: how many networks are too bad for its first view."""
+    facts = summary.facts
+    parts = ["Every point is a trained network; the stepped line is the best accuracy to be had for each cost."]
+    if facts.val_images:
+        parts.append(f"Bars are one standard error of the {facts.val_images:,} validation images.")
+    if facts.budgets:
+        parts.append("Dashed lines are the budgets, rings their winners.")
+    parts.append("The search looks for the front in MACs; fronts in other costs are what it found on the way.")
+    if below:
+        parts.append(f"{words.plural(below, 'network lies', 'networks lie')} below the view; a double click shows all.")
+    if summary.reference:
+        parts.append(
+            f"Diamonds are the reference points of {summary.reference_file}, with data, recipes and input sizes of "
+            "their own."
+        )
+    return " ".join(parts)
+
+
+def hypervolume_note(summary: Summary) -> str:
+    """When the search had found most of what it found."""
+    history = summary.hypervolume_history
+    if not history or history[-1][1] <= 0:
+        return "No network is better than guessing yet, so there is nothing to measure."
+    final = history[-1][1]
+    most = next(i for i, (_, v) in enumerate(history, 1) if v >= 0.95 * final)
+    last = next(i for i, (_, v) in enumerate(history, 1) if v >= final)
+    total = len(history)
+    acc, cost = summary.hypervolume_reference
+    return (
+        f"95{THIN}% of the final front was reached after {words.plural(most, 'network')}, and the last improvement "
+        f"came with number {last:,} of {total:,}. The hypervolume is the area under the front above guessing "
+        f"({words.percent(acc)}) and below {words.count(cost, strip=True)} MACs ({summary.at}), in percent times "
+        "decades of MACs."
+    )
+
+
+def parameters_note(summary: Summary) -> str:
+    """How much the panels of the parameters can bear."""
+    complete = len(summary.complete)
+    return (
+        f"Each point is one of {words.plural(complete, 'completely trained network')}, bars are medians. The search "
+        "prefers some values and combines them unevenly, so a difference between two columns is an observation, "
+        "not the effect of that parameter alone; columns of few networks say little."
+    )
+
+
+def gains_note() -> str:
+    """Which steps the marginal gains are of."""
+    return (
+        "The steps along the front that pay best: from each network to the one that gains the most accuracy per "
+        "additional MAC. A gain of less than two standard errors may be luck."
+    )
+
+
+def gain_unit(summary: Summary) -> float:
+    """The unit for marginal gains along the front: a power of ten below its span."""
+    front = summary.front
+    return words.round_unit((front[-1].macs or 0) - (front[0].macs or 0)) if len(front) > 1 else 1e6

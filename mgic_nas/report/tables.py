@@ -1,0 +1,80 @@
+"""front.csv and budgets.csv: the same numbers for a program. trials.csv is the engine's."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from . import words
+from .data import Summary
+from .story import no_winner
+from .winners import create_model, local_dir
+
+BUDGET_COLUMNS = (
+    "budget",
+    "kind",
+    "limit",
+    "number",
+    "arch_id",
+    "val_acc",
+    "val_acc_standard_error",
+    "input_size",
+    "macs",
+    "macs_without_transfers",
+    "params",
+    "activations",
+    "create_model",
+    "local_dir",
+    "note",
+)
+
+
+def front_csv(summary: Summary) -> str:
+    """The Pareto-optimal rows of trials.csv, cheapest first, with its columns."""
+    columns = list(dict.fromkeys(name for trial in summary.trials for name in trial.row))
+    rows = [{**trial.row, **({"on_front": True} if "on_front" in columns else {})} for trial in summary.front]
+    return _csv(columns or ["number"], rows)
+
+
+def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
+    """One row a budget: its winner and the lines that make it.
+
+    Args:
+        summary: the run.
+        problems: budget label -> why its winner has no weights; ``note`` then says so and ``local_dir`` is empty.
+    """
+    rows = []
+    for winner in summary.winners:
+        budget, trial = winner.budget, winner.trial
+        row: dict[str, Any] = {"budget": budget.label, "kind": budget.kind, "limit": _whole(budget.limit)}
+        row["input_size"] = "x".join(str(n) for n in summary.facts.input_size)
+        if trial is None:
+            row["note"] = no_winner(summary, budget).replace(words.THIN, " ")
+        else:
+            error = summary.error(trial.val_acc)
+            problem = problems.get(budget.label)
+            row |= {
+                "number": trial.number,
+                "arch_id": trial.arch_id,
+                "val_acc": trial.val_acc,
+                "val_acc_standard_error": None if error is None else round(error, 4),
+                "create_model": create_model(summary, trial),
+                "local_dir": "" if problem else local_dir(summary, winner),
+                "note": f"no weights: {problem}" if problem else "",
+            }
+            for kind in ("macs", "macs_without_transfers", "params", "activations"):
+                row[kind] = _whole(trial.cost(kind))
+        rows.append(row)
+    return _csv(BUDGET_COLUMNS, rows)
+
+
+def _whole(value: float | None) -> float | int | None:
+    return int(value) if value is not None and float(value).is_integer() else value
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()

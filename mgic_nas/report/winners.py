@@ -1,0 +1,163 @@
+"""winners/<budget>/: networks that ``timm.create_model("local-dir:...", pretrained=True)`` gives back with weights.
+
+timm's own writer makes them. A model's cfg knows its family's preprocessing, not that of the data it was trained on:
+the data's mean, std, size and crop are written into ``pretrained_cfg``, or the weights would load and the accuracy be
+silently wrong.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .._files import read_json, write_json
+from .data import Summary, Trial, Winner
+from .facts import shown
+
+FOLDER = "winners"
+_ORIGIN = "origin.json"  # what an export was made from: the same again is not copied again
+
+
+def export_winners(summary: Summary) -> dict[str, str]:
+    """Writes the winner of every budget and removes those of earlier builds that no longer win.
+
+    Returns:
+        budget label -> why its winner could not be exported, for those that could not.
+    """
+    base = summary.folder / FOLDER
+    problems: dict[str, str] = {}
+    for winner in summary.winners:
+        if winner.trial is None:
+            continue
+        target = base / winner.budget.label
+        if winner.weights is None or not winner.weights.is_file():
+            # A run whose trials/ was cleared keeps the winner that was made from them.
+            if not _is_export_of(target, {**_data_config(summary), "arch_id": winner.trial.arch_id}):
+                problems[winner.budget.label] = "its weights are no longer there"
+            continue
+        try:
+            _export(summary, winner.trial, winner.weights, target)
+        except (RuntimeError, OSError, ValueError, TypeError) as error:
+            # Torn or foreign weights, a full disk: the rest of the report is still worth having.
+            problems[winner.budget.label] = " ".join(str(error).split())[:300] or type(error).__name__
+    _remove_others(base, {w.budget.label for w in summary.winners if w.trial and w.budget.label not in problems})
+    return problems
+
+
+def local_dir(summary: Summary, winner: Winner) -> str:
+    """The line that gives a winner back with its trained weights."""
+    path = f"{shown(summary.folder)}/{FOLDER}/{winner.budget.label}"
+    return f"timm.create_model({_text(f'local-dir:{path}')}, pretrained=True)"
+
+
+def create_model(summary: Summary, trial: Trial) -> str:
+    """The line that builds a trial's network, untrained."""
+    facts = summary.facts
+    arguments = {**trial.config, "num_classes": facts.num_classes, "in_chans": facts.input_size[0]}
+    return (
+        ", ".join(
+            [
+                f"timm.create_model({_text(facts.model)}",
+                *(f"{name}={_literal(value)}" for name, value in arguments.items()),
+            ]
+        )
+        + ")"
+    )
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_literal(item) for item in value)}]"
+    return repr(value)
+
+
+def _text(value: str) -> str:
+    """A Python string literal in double quotes, as people write it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None:
+    origin = {**_data_config(summary), "arch_id": trial.arch_id, "weights": _digest(weights)}
+    if _is_export_of(target, origin):
+        return
+    import safetensors.torch
+    import timm
+    import torch
+    from timm.models import save_for_hf
+
+    import mgic_nas  # noqa: F401 - registers the names
+
+    facts = summary.facts
+    arguments = {**trial.config, "num_classes": facts.num_classes, "in_chans": facts.input_size[0]}
+    with torch.random.fork_rng(devices=[]):  # a report leaves the caller's random numbers alone
+        net = timm.create_model(facts.model, **arguments)
+    net.load_state_dict(safetensors.torch.load_file(weights))
+    target.parent.mkdir(exist_ok=True)
+    # Beside the target and renamed when whole: nobody loads half a winner.
+    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+    try:
+        labels = {"label_names": list(facts.classes)} if len(facts.classes) == facts.num_classes else {}
+        save_for_hf(
+            net, str(temporary), model_config=labels, safe_serialization=True, data_config=_data_config(summary)
+        )
+        write_json(temporary / _ORIGIN, origin)
+        os.chmod(temporary, 0o755)
+        _replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(new: Path, target: Path) -> None:
+    """Puts a finished folder in a target's place; a folder cannot be renamed over a full one."""
+    if target.exists():
+        old = Path(tempfile.mkdtemp(prefix=".old-", dir=target.parent))
+        os.replace(target, old / "it")
+        os.replace(new, target)
+        shutil.rmtree(old)
+    else:
+        os.replace(new, target)
+
+
+def _data_config(summary: Summary) -> dict[str, Any]:
+    """The preprocessing of the data that the winner was trained on, as timm's data config names it."""
+    facts = summary.facts
+    config: dict[str, Any] = {
+        "input_size": list(facts.input_size),
+        "interpolation": facts.interpolation,
+        "crop_pct": facts.crop_pct,
+    }
+    if facts.mean and facts.std:
+        config |= {"mean": list(facts.mean), "std": list(facts.std)}
+    return config
+
+
+def _is_export_of(target: Path, origin: dict[str, Any]) -> bool:
+    """Whether ``target`` is a whole export made from (at least) this."""
+    if not all((target / name).is_file() for name in ("config.json", "model.safetensors")):
+        return False
+    with contextlib.suppress(OSError, ValueError):
+        found = read_json(target / _ORIGIN)
+        return isinstance(found, dict) and origin.items() <= found.items()
+    return False
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _remove_others(base: Path, keep: Iterable[str]) -> None:
+    if not base.is_dir():
+        return
+    for folder in base.iterdir():
+        if folder.name not in keep and folder.is_dir():
+            shutil.rmtree(folder)
+    with contextlib.suppress(OSError):
+        base.rmdir()  # only where it is empty
