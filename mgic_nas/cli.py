@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="mgic-nas",
         description="Budget-constrained architecture search over multigrid-in-channels (MGIC) networks.",
-        epilog="Start with: mgic-nas search quickstart --data fashion --budget 0.5M --budget 1M --budget 2M --trials 16",
+        epilog="Start with: mgic-nas search quickstart --data fashion --budget 0.5M --budget 2M --trials 16",
     )
     parser.add_argument("--version", action="version", version=f"mgic_nas {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)

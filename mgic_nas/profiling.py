@@ -43,10 +43,11 @@ class NetworkProfile:
         }
 
     def __str__(self) -> str:
-        arguments = "".join(f", {k}={v!r}" for k, v in self.config.items())
+        given = {**self.config, "num_classes": self.num_classes, "in_chans": self.input_size[0]}
+        arguments = ", ".join(f"{k}={v!r}" for k, v in given.items())
         size = "x".join(map(str, self.input_size))
         lines = [
-            f'timm.create_model("{self.name}"{arguments}, num_classes={self.num_classes}, in_chans={self.input_size[0]})',
+            f'timm.create_model("{self.name}", {arguments})',
             f"  params               {self.cost.params:>15,}",
             f"  MACs at {size:<12} {self.cost.macs:>15,}",
             f"    without R and P    {self.cost.macs_without_transfers:>15,}   (what the paper's tables count)",
