@@ -1,0 +1,30 @@
+"""What is learned: data, loss and metric.
+
+    from mgic_nas.tasks import load_data
+    data = load_data("fashion")                                     # comes with the package
+    data = load_data("/data/cifar10?train=10000&val=2000")          # a stated subset, part of the text
+    data.info.num_classes, data.info.input_size                     # 10, (3, 32, 32)
+    for x, y in data.train.batches(128, seed=0, epoch=0, augment=True): ...
+    data.task.evaluate(net, data.val, device="cpu")                 # {"val_acc": percent, "val_loss": ...}
+
+**A further task** (segmentation, point clouds, a function) is one module here and one line in
+:data:`~mgic_nas.tasks._registry.TASKS`. The module has ``load(spec, seed) -> Data`` and a class that fulfils
+:class:`Task`; nothing above this package then needs a change, because training sees only ``data.info``,
+``data.train.batches``, ``data.task.loss`` and ``data.task.evaluate``.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mgic_nas.tasks._base import Augment, Data, DataInfo, Split, Task
+    from mgic_nas.tasks._registry import load_data, resolve_spec
+
+__all__ = ["Augment", "Data", "DataInfo", "Split", "Task", "load_data", "resolve_spec"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "_registry" if name in ("load_data", "resolve_spec") else "_base"
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

@@ -1,0 +1,166 @@
+"""What every task gives to the training loop. No torch here, so that the command line can import it."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a network, a cost and a report need to know of the data.
+
+    ``mean`` and ``std`` are per channel, of images scaled to 0..1, from the training part alone, rounded to four
+    decimals: a network sees ``(x / 255 - mean) / std`` in float32. With ``interpolation``, ``crop_pct`` and
+    ``input_size`` they are timm's ``pretrained_cfg`` keys, by which timm's own loader sees the same numbers.
+    ``fingerprint`` changes when the images, the labels, the cut or an option that shapes them changes, and not when
+    the files move. ``sizes`` counts images by "train", "val" and "test" (0 where there is no test split).
+    """
+
+    name: str
+    num_classes: int
+    input_size: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    interpolation: str
+    crop_pct: float
+    fingerprint: str
+    sizes: dict[str, int] = field(hash=False)
+
+    @property
+    def in_chans(self) -> int:
+        return self.input_size[0]
+
+    def data_config(self) -> dict[str, Any]:
+        """The keys of timm's ``pretrained_cfg`` that say how an image becomes an input."""
+        return {
+            "input_size": self.input_size,
+            "mean": self.mean,
+            "std": self.std,
+            "interpolation": self.interpolation,
+            "crop_pct": self.crop_pct,
+            "crop_mode": "center",
+        }
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How training images are varied. The default is a random mirror image and a random shifted crop.
+
+    ``flip`` mirrors every second image; ``pad`` is the largest shift in pixels, the border filled with black (None:
+    an eighth of the image's side, so 4 at 32 pixels and 2 at 14). ``scale`` (smallest and largest share of the
+    area), ``color_jitter`` and ``auto_augment`` are timm's and apply to images that go through timm's loader,
+    where ``pad`` does not.
+    """
+
+    flip: bool = True
+    pad: int | None = None
+    scale: tuple[float, float] | None = None
+    color_jitter: float = 0.0
+    auto_augment: str | None = None
+
+    def padding(self, side: int) -> int:
+        """The largest shift in pixels for images of ``side`` pixels."""
+        return round(side / 8) if self.pad is None else self.pad
+
+
+class Split(Protocol):
+    """A part of the data: training, validation or test."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 (N,), the class of each image, in order."""
+
+    def __len__(self) -> int: ...
+
+    def steps(self, batch_size: int) -> int:
+        """The number of training batches in an epoch: the last, smaller one is dropped unless it is the only one."""
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        device: "str | torch.device" = "cpu",
+        seed: int = 0,
+        epoch: int = 0,
+        augment: Augment | bool | None = None,
+    ) -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
+        """Batches (x float32 normalised (B, C, H, W), y int64 (B,)) on ``device``.
+
+        Without ``augment`` (None or False): every image once, in order, as it is. With it (True for the default):
+        a training epoch, shuffled and varied, whose order and variations depend on (seed, epoch) alone.
+        """
+
+    def as_dataset(self) -> "torch.utils.data.Dataset[Any]":
+        """The same images as (PIL image, label), with a ``transform`` attribute: what timm's create_loader takes."""
+
+
+class Task(Protocol):
+    """Loss and metric of a kind of problem."""
+
+    name: str
+    #: What ``val_acc`` measures, in words, for reports ("top-1 accuracy"). In percent, higher is better.
+    metric: str
+
+    def loss(self, output: "torch.Tensor", target: "torch.Tensor", smoothing: float = 0.0) -> "torch.Tensor":
+        """The mean loss of a batch, a scalar. ``smoothing`` is label smoothing; a task without labels ignores it."""
+
+    def evaluate(
+        self,
+        net: "torch.nn.Module",
+        split: Split,
+        *,
+        device: "str | torch.device" = "cpu",
+        batch_size: int = 512,
+    ) -> dict[str, float]:
+        """``{"val_acc": percent, "val_loss": mean}`` over all of ``split``, in float32 and eval mode."""
+
+
+class Data:
+    """Training, validation and test part of one data set, with the task they are for.
+
+    ``spec`` is the text by which :func:`~mgic_nas.tasks.load_data` gives this very data again, from any folder.
+    The test part is read the first time ``test`` is asked for; a search never does.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: str,
+        info: DataInfo,
+        task: Task,
+        train: Split,
+        val: Split,
+        load_test: Callable[[], Split | None],
+    ) -> None:
+        self.spec = spec
+        self.info = info
+        self.task = task
+        self.train = train
+        self.val = val
+        self._load_test = load_test
+        self._test: Split | None = None
+
+    @property
+    def test(self) -> Split | None:
+        """The test part, or None where the data set has none."""
+        if self._test is None:
+            self._test = self._load_test()
+        return self._test
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.info.input_size))
+        counts = ", ".join(f"{part} {count:,}" for part, count in self.info.sizes.items())
+        return f"Data({self.spec!r}: {self.info.num_classes} classes, {size}, {counts})"
+
+
+def mix(*parts: int | str) -> int:
+    """A seed (0 .. 2**63 - 1) from several numbers, so that (1, 2) and (2, 1) have nothing to do with each other."""
+    text = "/".join(map(str, parts)).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1

@@ -1,0 +1,61 @@
+"""Makes the embedded ``fashion`` data set from the four files of Fashion-MNIST.
+
+    python -m mgic_nas.tasks.embedded.make_fashion FOLDER [--out FOLDER]
+
+FOLDER holds ``train-images-idx3-ubyte.gz`` and its three siblings (Debian's package dataset-fashion-mnist puts
+them in /usr/share/datasets/fashion-mnist). Of each class the first 700 training and the first 100 test images are
+taken, and each 2x2 block of pixels becomes its mean, rounded half up. Nothing is drawn at random.
+"""
+
+import argparse
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mgic_nas.tasks.embedded import CLASSES, PER_CLASS, sheet_path, to_sheet
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The uint8 array in a gzipped idx file."""
+    content = gzip.decompress(path.read_bytes())
+    if len(content) < 4 or content[:3] != b"\0\0\x08":
+        raise ValueError(f"{path} is not an idx file of bytes")
+    dimensions = content[3]
+    shape = np.frombuffer(content, ">u4", count=dimensions, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def pool(images: np.ndarray) -> np.ndarray:
+    """2x2 means of uint8 (N, H, W), rounded half up: uint8 (N, H/2, W/2)."""
+    count, height, width = images.shape
+    blocks = images.reshape(count, height // 2, 2, width // 2, 2).sum((2, 4), dtype=np.uint16)
+    return ((blocks + 2) // 4).astype(np.uint8)
+
+
+def subset(folder: Path, part: str) -> np.ndarray:
+    """The images of ``part``, class after class: uint8 (10 * images a class, 14, 14)."""
+    stem = {"train": "train", "test": "t10k"}[part]
+    images = read_idx(folder / f"{stem}-images-idx3-ubyte.gz")
+    labels = read_idx(folder / f"{stem}-labels-idx1-ubyte.gz")
+    chosen = [np.flatnonzero(labels == label)[: PER_CLASS[part]] for label in range(len(CLASSES))]
+    return pool(images[np.concatenate(chosen)])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="the folder with the four .gz files")
+    parser.add_argument("--out", type=Path, default=sheet_path("train").parent, help="where the sheets go")
+    options = parser.parse_args(arguments)
+
+    from PIL import Image
+
+    for part in PER_CLASS:
+        target = options.out / sheet_path(part).name
+        Image.fromarray(to_sheet(subset(options.folder, part))).save(target, optimize=True)
+        print(f"{target}: {target.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The most memory that a training took."""
+
+import contextlib
+import sys
+
+import torch
+
+
+class PeakMemory:
+    """Measures from its making on.
+
+    On CUDA: what torch had allocated at most, in MiB, the data set's tensor included and the CUDA context not. So
+    many trainings of this size fit beside each other on a GPU.
+
+    On the CPU: the resident memory of the whole process at most, in MiB, python, torch and data included (some
+    500 MiB before anything is trained). Linux resets this peak for every training; elsewhere it is the peak since
+    the process began, so of the largest training so far.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.earlier = 0.0  # of the same trial's earlier jobs
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+                file.write("5")
+
+    def mebibytes(self) -> float:
+        """The peak so far."""
+        return round(max(self.earlier, self._now()), 1)
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / 2**20
+        try:
+            with open("/proc/self/status") as file:
+                line = next(line for line in file if line.startswith("VmHWM:"))
+            return int(line.split()[1]) / 1024
+        except (OSError, StopIteration):
+            return _rusage()
+
+
+def _rusage() -> float:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 1024)

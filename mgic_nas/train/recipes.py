@@ -1,0 +1,141 @@
+"""How a network is trained. A recipe is data: it goes into run.yaml and to the workers as it is."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mgic_nas.errors import UserError, did_you_mean
+from mgic_nas.tasks import Augment
+
+SCHEDULES = ("cosine", "step", "multistep", "wsd", "constant")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Optimiser, schedule and augmentation; names and meanings are timm's where timm has them.
+
+    The schedule runs over all epochs of the run and moves with every update, so that three epochs are a whole
+    cosine. The number of epochs is not part of a recipe.
+
+    Attributes:
+        name: the preset that it began as.
+        opt: timm's optimiser name; "momentum" is plain SGD with momentum, "sgd" Nesterov's.
+        lr: the highest learning rate, reached after the warm-up.
+        weight_decay: of convolution and linear weights; of every parameter with ``decay_all``.
+        sched: the schedule; "step" multiplies by ``decay_rate`` every ``decay_epochs`` epochs, "multistep" at
+            each of ``decay_milestones`` (epochs).
+        warmup_epochs: from ``warmup_lr`` up to ``lr``; may be a fraction of an epoch.
+        smoothing: label smoothing.
+        flip, pad: random mirror image, random shift in pixels (None: an eighth of the side; 0: none).
+        scale, color_jitter, auto_augment: timm's, for images that are too large for a tensor.
+        clip_grad: largest norm of the gradient; None for no limit.
+        amp: "auto" for bfloat16 (float16 on older GPUs) in the training passes on CUDA, "off" for float32.
+            Measure before turning it on: networks with many small groups often get slower.
+        channels_last: the memory layout of weights and images; slower for many small groups.
+    """
+
+    name: str = "custom"
+    opt: str = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    decay_all: bool = False
+    batch_size: int = 128
+    sched: str = "cosine"
+    warmup_epochs: float = 0.0
+    warmup_lr: float = 0.0
+    min_lr: float = 0.0
+    decay_epochs: int = 30
+    decay_milestones: tuple[int, ...] = ()
+    decay_rate: float = 0.1
+    smoothing: float = 0.0
+    flip: bool = True
+    pad: int | None = None
+    scale: tuple[float, float] | None = None
+    color_jitter: float = 0.0
+    auto_augment: str | None = None
+    clip_grad: float | None = None
+    amp: str = "off"
+    channels_last: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("decay_milestones", "scale"):  # a list after a journey through JSON or YAML
+            value = getattr(self, name)
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+        for name, least in (("lr", 0.0), ("batch_size", 0), ("decay_epochs", 0), ("decay_rate", 0.0)):
+            self._check(name, _number(getattr(self, name)) and getattr(self, name) > least, "a number above 0")
+        for name in ("momentum", "weight_decay", "warmup_epochs", "warmup_lr", "min_lr", "color_jitter"):
+            self._check(name, _number(getattr(self, name)) and getattr(self, name) >= 0, "a number from 0 on")
+        self._check("batch_size", isinstance(self.batch_size, int), "a whole number")
+        self._check("smoothing", _number(self.smoothing) and 0 <= self.smoothing < 1, "a number from 0 to below 1")
+        self._check("sched", self.sched in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
+        self._check("amp", self.amp in ("auto", "off"), "auto or off (in YAML in quotes: 'off')")
+        pad_fits = self.pad is None or (isinstance(self.pad, int) and self.pad >= 0)
+        self._check("pad", pad_fits, "a number of pixels from 0 on")
+        clip_fits = self.clip_grad is None or (_number(self.clip_grad) and self.clip_grad > 0)
+        self._check("clip_grad", clip_fits, "a number above 0, or nothing for no limit")
+        steps = list(self.decay_milestones)
+        self._check("decay_milestones", steps == sorted(steps), "a rising list of epochs")
+        for name in ("decay_all", "flip", "channels_last"):
+            self._check(name, isinstance(getattr(self, name), bool), "true or false")
+
+    def _check(self, name: str, fits: bool, expected: str) -> None:
+        if not fits:
+            raise UserError(f"recipe: {name}={getattr(self, name)!r} is not {expected}")
+
+    @property
+    def augment(self) -> Augment:
+        return Augment(self.flip, self.pad, self.scale, self.color_jitter, self.auto_augment)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as :func:`get_recipe` takes them."""
+        values = dataclasses.asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+#: The named presets.
+RECIPES = {
+    # For searches of a few epochs: a high rate with a short warm-up, falling to zero with the last update.
+    "quick": Recipe("quick", opt="sgd", lr=0.1, batch_size=64, weight_decay=5e-4, warmup_epochs=0.5, warmup_lr=0.01),
+    # For final trainings of tens or hundreds of epochs on small images.
+    "full": Recipe("full", opt="sgd", lr=0.1, batch_size=128, weight_decay=5e-4, warmup_epochs=5, smoothing=0.1),
+    # The paper's, for 100 epochs. Its printed rate for CIFAR-10, 0.001, is far too low for SGD; 0.1 is ImageNet's.
+    "paper": Recipe(
+        "paper",
+        opt="momentum",
+        lr=0.1,
+        batch_size=128,
+        weight_decay=1e-4,
+        decay_all=True,
+        sched="step",
+        decay_epochs=30,
+    ),
+}
+
+
+def get_recipe(value: "str | Mapping[str, Any] | Recipe") -> Recipe:
+    """A preset by name, or a mapping: a preset's ``name`` and what differs from it.
+
+    Raises:
+        UserError: an unknown name, an unknown setting, or a value that does not fit.
+    """
+    if isinstance(value, Recipe):
+        return value
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, Mapping):
+        raise UserError(f"recipe: {value!r} is not a recipe: give a name ({', '.join(RECIPES)}) or settings")
+    known = {item.name for item in dataclasses.fields(Recipe)}
+    for key in value:
+        if key not in known:
+            raise UserError(f"recipe: no setting {key!r}.{did_you_mean(str(key), known)}")
+    name = value.get("name", "custom")
+    if name != "custom" and name not in RECIPES:
+        raise UserError(f"recipe: no recipe {name!r}.{did_you_mean(str(name), RECIPES)}")
+    return dataclasses.replace(RECIPES.get(name, Recipe()), **value)

@@ -1,0 +1,105 @@
+"""Training with a record on disk that is either complete or not there."""
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from mgic_nas._files import read_json, write_atomic, write_json
+from mgic_nas.train.job import Job, Setup
+
+COLUMNS = ("epoch", "train_loss", "val_acc", "val_loss", "lr", "seconds")
+
+
+def attempt_folder(folder: str | os.PathLike[str], number: int, attempt: int) -> Path:
+    """Where one hand-out of one trial writes: ``folder/<number>/attempt-<attempt>``."""
+    return Path(folder) / str(number) / f"attempt-{attempt}"
+
+
+def read_result(folder: str | os.PathLike[str], number: int, attempt: int) -> dict[str, Any] | None:
+    """The ``result.json`` of an attempt, or None where it did not end."""
+    result: dict[str, Any] | None = read_json(attempt_folder(folder, number, attempt) / "result.json")
+    return result
+
+
+def work(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
+    """:func:`mgic_nas.train.train`, recorded in the attempt's folder.
+
+    ``epochs.csv`` grows with every epoch (after a checkpoint it begins with the earlier ones). Before the last row
+    is yielded ``weights.safetensors`` is written, then ``checkpoint.pt`` if the training is not at its end, then
+    ``result.json``; each is on the disk before the next. So whoever has seen the last row, or ``result.json``, can
+    rely on all of them; a generator that is closed before its last row leaves no ``result.json``.
+
+    Raises:
+        FileExistsError: the attempt has a result already; it is left alone.
+        OSError: a file cannot be written.
+    """
+    folder = attempt_folder(setup.folder, job.number, job.attempt)
+    if (folder / "result.json").exists():
+        raise FileExistsError(f"{folder} has a result already: a new hand-out needs a new attempt number")
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+
+    from mgic_nas.train.loop import Training
+
+    training = Training(job, setup)
+    with open(folder / "epochs.csv", "w", newline="") as file:
+        _append(file, [COLUMNS, *(_cells(row) for row in training.curve)])
+        for row in training.epochs():
+            _append(file, [_cells(row)])
+            if row["epoch"] == job.last_epoch:
+                os.fsync(file.fileno())
+                _finish(folder, training)
+            yield row
+
+
+def _append(file: TextIO, rows: list[tuple[Any, ...]]) -> None:
+    csv.writer(file).writerows(rows)
+    file.flush()
+
+
+def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row.get(column) for column in COLUMNS)
+
+
+def _finish(folder: Path, training: Any) -> None:
+    """Weights, checkpoint where one is needed, and then the result that vouches for them."""
+    import safetensors.torch
+    import torch
+
+    # Copies, because tensors that share memory are refused; bytes, because a full disk is then an OSError from
+    # write_atomic and not whatever the writing library makes of it.
+    weights = {
+        name: value.detach().to("cpu", copy=True).contiguous() for name, value in training.net.state_dict().items()
+    }
+    write_atomic(folder / "weights.safetensors", safetensors.torch.save(weights, metadata={"format": "pt"}))
+    job = training.job
+    if job.last_epoch < training.setup.epochs:
+        buffer = io.BytesIO()
+        torch.save(training.state(), buffer)
+        write_atomic(folder / "checkpoint.pt", buffer.getvalue())
+    last = training.curve[-1]
+    result = {
+        "number": job.number,
+        "attempt": job.attempt,
+        "seed": job.seed,
+        "epochs": last["epoch"],
+        "val_acc": last["val_acc"],
+        "val_loss": last["val_loss"],
+        "seconds": training.seconds,
+        "peak_memory_mb": training.peak_memory_mb,
+        "curve": training.curve,
+        "device": _device_name(training.device),
+    }
+    write_json(folder / "result.json", result)
+
+
+def _device_name(device: Any) -> str:
+    """ "cpu", or the GPU's model, which says more than its index."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
