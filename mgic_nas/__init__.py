@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _API = {
     "profile": "mgic_nas.cost",
     "Cost": "mgic_nas.cost",
+    "fuse": "mgic_nas.models.fusing",
     "SearchSpace": "mgic_nas.space",
     "search": "mgic_nas.run",
     "load_run": "mgic_nas.run",

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--budget", action="append", default=[], metavar="B", help="5M, params=1M, ...; repeat for several")
     p.add_argument("--set", action="append", default=[], metavar="k=v", help="an argument of the model, such as s_g=8")
     p.add_argument("--json", action="store_true", help="print JSON")
+    p.add_argument("--time", action="store_true", help="measure a network on this machine, and its inference form")
     p.set_defaults(run=_profile)
 
     p = commands.add_parser("search", help="train candidates within budgets, and report the Pareto front")
@@ -114,7 +115,9 @@ def _models(args: argparse.Namespace) -> None:
 def _profile(args: argparse.Namespace) -> None:
     from .profiling import profile_target
 
-    found = profile_target(args.target, args.data, args.input_size, args.num_classes, args.budget, args.set)
+    found = profile_target(
+        args.target, args.data, args.input_size, args.num_classes, args.budget, args.set, timed=args.time
+    )
     _json(found.to_dict()) if args.json else print(found)
 
 

@@ -10,8 +10,25 @@ from typing import TYPE_CHECKING, Any
 from .errors import UserError
 
 if TYPE_CHECKING:
-    from .cost import Cost
+    from .cost import Cost, Family
     from .space import Budget, Survey
+
+
+@dataclass(frozen=True)
+class Inference:
+    """The inference form (every BatchNorm folded) beside the network as it is trained: milliseconds of one image."""
+
+    cost: Cost
+    milliseconds: float
+    milliseconds_fused: float
+    where: str
+
+    def __str__(self) -> str:
+        return (
+            f"  inference form       {self.cost.params:>15,} params, {self.cost.macs:,} MACs\n"
+            f"    one image          {self.milliseconds:>12.2f} ms   as trained ({self.where})\n"
+            f"                       {self.milliseconds_fused:>12.2f} ms   with every BatchNorm folded"
+        )
 
 
 @dataclass(frozen=True)
@@ -24,6 +41,7 @@ class NetworkProfile:
     num_classes: int
     cost: Cost
     budgets: tuple[Budget, ...] = field(default=())
+    inference: Inference | None = None
 
     def fits(self) -> dict[str, bool]:
         """Budget label -> whether the network is within it."""
@@ -40,6 +58,7 @@ class NetworkProfile:
             "num_classes": self.num_classes,
             **asdict(self.cost),
             "fits": self.fits(),
+            "inference": asdict(self.inference) if self.inference else None,
         }
 
     def __str__(self) -> str:
@@ -54,7 +73,23 @@ class NetworkProfile:
             f"  activations          {self.cost.activations:>15,}",
         ]
         lines += [f"  budget {label:<13} {'fits' if ok else 'does not fit':>15}" for label, ok in self.fits().items()]
+        if self.inference:
+            lines.append(str(self.inference))
         return "\n".join(lines)
+
+
+def _measure(known: Family, config: dict[str, Any], size: tuple[int, int, int], classes: int) -> Inference:
+    import torch
+
+    from .cost import count, latency
+    from .models.fusing import fuse
+
+    net = known.build(config, classes, size[0]).eval()
+    fused = fuse(net)
+    seconds = latency({"plain": net, "fused": fused}, size)
+    return Inference(
+        count(fused, size), seconds["plain"] * 1e3, seconds["fused"] * 1e3, f"CPU, {torch.get_num_threads()} threads"
+    )
 
 
 def profile_target(
@@ -64,11 +99,13 @@ def profile_target(
     num_classes: int | None = None,
     budgets: Sequence[str] = (),
     settings: Sequence[str] = (),
+    timed: bool = False,
 ) -> NetworkProfile | Survey:
     """The profile of a timm name, or the survey of a search space (a YAML file or a shipped name).
 
     Input size and classes come from ``data``, else from ``input_size`` ("C,H,W") and ``num_classes``, else from
-    the model's own defaults. UserError for anything that is not understood.
+    the model's own defaults. ``timed`` measures a network on this machine, and its inference form.
+    UserError for anything that is not understood.
     """
     from .cost import family
     from .space import SearchSpace, parse_budgets, shipped_spaces, survey
@@ -77,8 +114,8 @@ def profile_target(
         raise UserError("Give either --data or --input-size and --num-classes, not both.")
     space = None
     if Path(target).suffix in (".yaml", ".yml") or target in shipped_spaces():
-        if settings:
-            raise UserError("--set goes with a model name; in a search space write kwargs instead.")
+        if settings or timed:
+            raise UserError("--set and --time go with a model name; in a search space write kwargs.")
         space = SearchSpace.from_yaml(target)
     try:
         known = family(space.model if space else target)
@@ -94,7 +131,9 @@ def profile_target(
     if space:
         return survey(space, size, classes, limits)
     config = _config(settings)
-    return NetworkProfile(target, config, size, classes, known.cost(config, size, classes), tuple(limits))
+    cost = known.cost(config, size, classes)
+    inference = _measure(known, config, size, classes) if timed else None
+    return NetworkProfile(target, config, size, classes, cost, tuple(limits), inference)
 
 
 def _size(text: str | None) -> tuple[int, int, int] | None:

@@ -15,6 +15,7 @@ _API = {
     "Family": "._family",
     "family": "._family",
     "model_names": "._family",
+    "latency": "._latency",
     "profile": "._profile",
 }
 

@@ -7,6 +7,7 @@ counts exactly those. ``mid`` gives its inner width where a family has no rule o
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
@@ -14,6 +15,7 @@ import torch
 from timm.layers import ConvNormAct, DropPath, LayerNorm2d, LayerScale2d, create_act_layer, create_conv2d
 from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import UserError, did_you_mean
 from .rows import Conv, Level, Row
@@ -62,9 +64,21 @@ class WrappedBlock(nn.Module):
         """Lets the residual branch start at zero, as timm's blocks do; a block without one does nothing."""
 
 
-def conv_norm_act(conv: Conv, act: str, norm_layer: Any, dd: dict[str, Any], stride: int = 1) -> ConvNormAct:
+class FusableConvNormAct(ConvNormAct):
+    """timm's conv, norm, activation, and its inference form: ``timm.utils.reparameterize_model`` calls ``fuse``."""
+
+    def fuse(self) -> nn.Module:
+        """The conv with the BatchNorm folded in, and the activation. Any other norm stays."""
+        if not isinstance(self.bn, nn.BatchNorm2d):
+            return self
+        conv = fuse_conv_bn_eval(self.conv.eval(), self.bn.eval())
+        act = getattr(self.bn, "act", nn.Identity())
+        return conv if isinstance(act, nn.Identity) else nn.Sequential(OrderedDict(conv=conv, act=act)).eval()
+
+
+def conv_norm_act(conv: Conv, act: str, norm_layer: Any, dd: dict[str, Any], stride: int = 1) -> FusableConvNormAct:
     """The module of one :class:`Conv` with its norm; ``act`` "" leaves the activation out."""
-    return ConvNormAct(
+    return FusableConvNormAct(
         conv.c_in,
         conv.c_out,
         kernel_size=conv.kernel,

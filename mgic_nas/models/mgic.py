@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from timm.layers import get_norm_layer
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .blocks import block_class
 from .rows import Conv, Row
@@ -77,6 +78,19 @@ class MGICBlock(nn.Module):
             y = xs[-1] + norm(prolong(y - x_next))  # coarse grid correction
             y = cnn(y)
         return y
+
+    def fuse(self) -> MGICBlock:
+        """The inference form, for ``timm.utils.reparameterize_model``: each BatchNorm N is folded into its P_j.
+
+        The correction itself stays as it is: x_j - N(P_j R_j x_j) could be one operator on x_j, but w_j wide on both
+        sides it would cost more than the subtraction on the coarse grid that it saves.
+        """
+        self.eval()
+        for i, (prolong, norm) in enumerate(zip(self.prolong, self.norm)):
+            if isinstance(prolong, ChannelTransfer) and isinstance(norm, nn.BatchNorm2d):
+                self.prolong[i] = fuse_conv_bn_eval(prolong, norm)
+                self.norm[i] = nn.Identity()
+        return self
 
 
 def row_convs(row: Row) -> tuple[Conv, ...]:
