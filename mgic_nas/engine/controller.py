@@ -1,0 +1,429 @@
+"""One run on disk: who is trained next, what came of it, and what is left after a crash.
+
+An executor asks ``next`` for jobs and tells what became of them; it decides nothing. At whatever instant the driver
+is killed, a new Controller on the same folder goes on: every architecture is counted once, none is lost.
+
+A trial's life::
+
+    proposed (study: RUNNING) -> job saved -> handed out -> trained by a worker, which writes result.json
+        -> result saved -> told to the study (COMPLETE, PRUNED or FAIL) -> weights that are no longer needed deleted
+
+Each arrow is a point at which a driver may die, and ``recover`` knows what to do at each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+from . import events
+from .config import RunConfig, continued, find_run
+from .events import Counts, Observer
+from .filters import Task
+from .ledger import Ledger
+from .proposals import Proposal, Proposer
+from .record import COMPLETE, COSTS, FAILED, PAUSED, RUNNING, STOPPED, Entry, write_trials_csv
+from .rungs import NoRungs, Rungs
+from .sampler import make_sampler
+from .study import JOB, REJECTED, RESULT, Lock, StudyStore
+from .weights import Weights
+
+if TYPE_CHECKING:
+    from ..space import SearchSpace
+    from ..train import Job
+
+MOST_DEATHS = 2  # a job whose worker died is handed out again so often, then it has failed
+VISIBLE_WITHIN = 2.0  # seconds that a shared file system may take to show a result that another node wrote
+
+ReadResult = Callable[[Path, int, int], dict[str, Any] | None]
+
+
+class Controller:
+    """The one writer of a run.
+
+    Opening it makes the run's folder, or goes on with the run in it: the configuration is compared with run.yaml,
+    the study is read once, and what a killed driver left behind is put in order.
+
+    Args:
+        folder: of the run.
+        config: of the run. UserError where the folder holds another one, or another driver is at work in it.
+        observer: is told every :class:`Event`.
+        space: in place of the one that ``config.space`` describes.
+        rungs: early stopping; by default nothing is stopped.
+        read_result: ``(trials folder, number, attempt) -> result or None``; by default the worker's result.json.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        config: RunConfig,
+        observer: Observer | None = None,
+        *,
+        space: SearchSpace | None = None,
+        rungs: Rungs | None = None,
+        read_result: ReadResult | None = None,
+    ) -> None:
+        if space is None:
+            from ..space import SearchSpace
+
+            space = SearchSpace.from_dict(config.space, source=config.space_source)
+        if read_result is None:
+            from ..train import read_result
+        self.folder = Path(folder)
+        self._space = space
+        self._read_result = read_result
+        self._queue: deque[Entry] = deque()  # to be handed out again
+        self._orphans: list[Entry] = []  # handed out by an earlier driver
+        self._exhausted = ""
+        self._lock = self._open_folder(config)
+        try:
+            self.config = self._claim(config)
+            self.trials_folder = self.config.trials_folder(self.folder)
+            self._rungs = rungs or NoRungs(self.config.epochs)
+            self._weights = Weights(self.trials_folder, self.config.keep)
+            self._books = Ledger(self.folder, self.config.trials, self.config.parsed_budgets(), observer)
+            self._store = StudyStore(self.folder, self.config.name)
+            self._proposer = self._make_proposer(self._load())
+            self._tell(events.OPENED)
+            self.recover()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    # ---- what an executor calls ----
+
+    def next(self) -> Job | None:
+        """The job to start now; None where there is none at this moment (see :attr:`done`)."""
+        while self._queue:
+            entry = self._queue.popleft()
+            if not self._adopt(entry, including=entry.attempt):
+                return self._hand_out(entry)
+        if entry := self._promoted():
+            return self._hand_out(entry)
+        if not self._may_start:
+            return None
+        proposal = self._proposer.propose()
+        if proposal is None:
+            self._exhausted = self._store.ended = self._proposer.exhausted
+            self._tell(events.EXHAUSTED, text=self._exhausted)
+            return None
+        self._store.ended = ""
+        return self._hand_out(self._start(proposal))
+
+    def report(self, job: Job, result: Mapping[str, Any]) -> bool:
+        """An epoch of a job is over. False: its worker is to stop, and nothing more is to be said of the job."""
+        entry = self._books.current(job.number, job.attempt)
+        if entry is None or self._adopt(entry):
+            return False
+        entry.curve.append(dict(result))
+        val_acc = result.get("val_acc")
+        if not _finite(val_acc):
+            self._settle(entry, FAILED, {"error": f"val_acc is {val_acc} after epoch {result.get('epoch')}"})
+            return False
+        if result["epoch"] < self.config.epochs and not self._rungs.decide(entry, dict(result)):
+            self._settle(entry, STOPPED, {"val_acc": val_acc})
+            return False
+        self._tell(events.EPOCH, entry, result)
+        return True
+
+    def finish(self, job: Job) -> None:
+        """A worker has done a job: its result.json is read, and the trial is complete, or pauses at its rung."""
+        entry = self._books.current(job.number, job.attempt)
+        if entry is None:
+            return
+        waited_until = time.monotonic() + VISIBLE_WITHIN
+        while not self._adopt(entry, including=entry.attempt):
+            if time.monotonic() > waited_until:
+                self._settle(entry, FAILED, {"error": "the training ended but left no result.json"})
+                return
+            time.sleep(0.1)
+
+    def fail(self, job: Job, error: str, died: bool = False) -> None:
+        """A job came to nothing.
+
+        Args:
+            job: which one.
+            error: why, one line.
+            died: its worker is gone, and the job may not be to blame: it is handed out again, at most twice. What
+                training itself raised is final.
+        """
+        entry = self._books.current(job.number, job.attempt)
+        # A worker may die between writing its result and saying so.
+        if entry is None or self._adopt(entry, including=entry.attempt):
+            return
+        if died and entry.job["deaths"] < MOST_DEATHS:
+            entry.job["deaths"] += 1
+            self._books.live.discard(entry.number)
+            self._queue.append(entry)
+            self._tell(events.RETRIED, entry, text=error)
+            return
+        if died:
+            error = f"{error} (in each of {entry.job['deaths'] + 1} attempts)"
+        self._settle(entry, FAILED, {"error": error})
+
+    @property
+    def done(self) -> bool:
+        """Whether the run is over: nothing is being trained, and nothing is left to be handed out."""
+        return not self._books.live and not self.wanted
+
+    @property
+    def wanted(self) -> int:
+        """How many jobs ``next`` would hand out at most, were it asked now."""
+        new = self.config.trials - self._books.started if self._may_start else 0
+        return len(self._queue) + new + (self._promotion() is not None)
+
+    # ---- what a person is told ----
+
+    @property
+    def ended(self) -> str:
+        """Why no further architecture is proposed; empty where there may be more."""
+        return self._store.ended
+
+    @property
+    def counts(self) -> Counts:
+        """How the run stands."""
+        return self._books.counts(len(self._queue))
+
+    def close(self) -> None:
+        """Writes trials.csv, tidies up and lets go of the run. Safe at any time, also after an interruption."""
+        try:
+            self._weights.sweep(self._books.entries.values())
+            write_trials_csv(self.folder)  # from the study: whatever was interrupted, it knows
+        finally:
+            self._store.close()
+            self._lock.release()
+
+    def __enter__(self) -> Controller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- opening ----
+
+    def _open_folder(self, config: RunConfig) -> Lock:
+        if find_run(self.folder) is None:  # before anything is made in a folder that is no run
+            config.refuse_occupied_storage()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return Lock(self.folder)
+        except OSError as error:
+            raise UserError(f"{self.folder} cannot be written: {error.strerror}.") from None
+
+    def _claim(self, config: RunConfig) -> RunConfig:
+        """run.yaml, under the lock: compared and brought up to date, or written for the first time."""
+        old = find_run(self.folder)
+        if old is not None:
+            config = continued(old, config, self.folder)
+        if config != old:
+            config.save(self.folder)
+        try:
+            config.trials_folder(self.folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{error.filename} cannot be made: {error.strerror}.") from None
+        return config
+
+    def _load(self) -> int:
+        """Reads the study, the only time that it is scanned; returns how many trials it has."""
+        from optuna.trial import TrialState
+
+        trials = self._store.trials()
+        for trial in trials:
+            entry = Entry.from_trial(trial)
+            if entry is not None:
+                self._books.add(entry)
+                if entry.state == RUNNING:
+                    self._orphans.append(entry)
+                if entry.curve:
+                    self._rungs.remember(entry)
+            elif trial.state in (TrialState.RUNNING, TrialState.WAITING):
+                self._store.drop(trial.number, "never handed out")
+            elif trial.state == TrialState.PRUNED:
+                self._books.rejected(trial.user_attrs.get(REJECTED, "unknown"))
+        self._weights.sweep(self._books.entries.values())
+        return len(trials)
+
+    def _make_proposer(self, trials: int) -> Proposer:
+        config = self.config
+        # A sampler that began again with the same seed would propose the same again.
+        self._store.set_sampler(make_sampler(config.sampler, (config.seed * 1_000_003 + trials) % 2**32))
+
+        def rejected(reason: str) -> None:
+            self._books.rejected(reason)
+            self._tell(events.REJECTED, text=reason)
+
+        return Proposer(
+            self._store,
+            Task(self._space, config.input_size, config.num_classes),
+            config.limits(),
+            self._books.tried,
+            config.seed,
+            rejected,
+            doubtful=bool(self._store.ended),
+        )
+
+    def recover(self) -> None:
+        """Puts in order what an earlier driver left: counts the results that its workers wrote, requeues the rest.
+
+        Opening the run does this; to call it again changes nothing.
+        """
+        orphans, self._orphans = self._orphans, []
+        for entry in orphans:
+            if entry.result:  # the driver ended between saving what came of the trial and telling the study
+                self._settle(entry, entry.result["state"], entry.result)
+            elif not self._adopt(entry, including=entry.attempt):
+                self._queue.append(entry)
+
+    # ---- one step of a trial's life each ----
+
+    @property
+    def _may_start(self) -> bool:
+        return self._books.started < self.config.trials and not self._exhausted
+
+    def _promotion(self) -> tuple[int, int] | None:
+        paused = self._books.paused
+        return self._rungs.promote(list(paused.values())) if paused else None
+
+    def _promoted(self) -> Entry | None:
+        """A paused trial that goes on from its checkpoint, if one should."""
+        promotion = self._promotion()
+        if promotion is None:
+            return None
+        number, last_epoch = promotion
+        entry = self._books.entries[number]
+        entry.job.update(first_epoch=entry.job["last_epoch"], last_epoch=last_epoch, paused=False)
+        self._books.move(entry, RUNNING)
+        return entry
+
+    def _start(self, proposal: Proposal) -> Entry:
+        """A new trial. It counts as started once its job is saved, which handing it out does first."""
+        candidate = proposal.candidate
+        job = {
+            "arch_id": candidate.arch_id,
+            "setting": candidate.setting,
+            "config": candidate.config,
+            "cost": {kind: int(getattr(candidate.cost, kind)) for kind in COSTS},
+            # By architecture, not by order: whoever proposes it, and when, it is trained the same.
+            "seed": trial_seed(self.config.seed, candidate.arch_id),
+            "attempt": 0,
+            "deaths": 0,
+            "first_epoch": 0,
+            "checkpoint": None,
+            "paused": False,
+            "drawn": proposal.drawn,
+        }
+        entry = Entry(proposal.number, job, started=time.time())
+        job["last_epoch"] = min(self._rungs.first(entry), self.config.epochs)
+        # Left by a run whose study was lost to a power cut: a result in there would be taken for this trial's.
+        shutil.rmtree(entry.attempts_folder(self.trials_folder), ignore_errors=True)
+        self._books.add(entry)
+        return entry
+
+    def _hand_out(self, entry: Entry) -> Job:
+        from ..train import Job
+
+        job = entry.job
+        job["attempt"] += 1
+        del entry.curve[job["first_epoch"] :]
+        self._store.write(entry.number, JOB, plain(job))
+        self._books.live.add(entry.number)
+        self._tell(events.HANDED_OUT, entry)
+        return Job(
+            number=entry.number,
+            attempt=job["attempt"],
+            config=dict(job["config"]),
+            first_epoch=job["first_epoch"],
+            last_epoch=job["last_epoch"],
+            checkpoint=job["checkpoint"],
+            seed=job["seed"],
+        )
+
+    def _adopt(self, entry: Entry, including: int = 0) -> bool:
+        """Takes the first complete result of a trial's attempts, if there is one, and closes the trial with it.
+
+        Attempts before the latest belong to workers of a killed driver, or to dead ones; they may finish at any time.
+        ``including``: the latest attempt, where it may have finished too.
+        """
+        for attempt in range(1, max(entry.attempt, including + 1)):
+            result = self._read_result(self.trials_folder, entry.number, attempt)
+            if result is not None and result["epochs"] >= entry.job["last_epoch"]:
+                self._accept(entry, {**result, "attempt": attempt})
+                return True
+        return False
+
+    def _accept(self, entry: Entry, result: dict[str, Any]) -> None:
+        entry.curve = list(result.get("curve") or entry.curve)
+        if not _finite(result.get("val_acc")):
+            self._settle(entry, FAILED, {**result, "val_acc": None, "error": f"val_acc is {result.get('val_acc')}"})
+        elif result["epochs"] >= self.config.epochs:
+            self._settle(entry, COMPLETE, result)
+        else:
+            self._pause(entry, result)
+
+    def _pause(self, entry: Entry, result: dict[str, Any]) -> None:
+        """A trial has reached its rung, with a checkpoint."""
+        from ..train import attempt_folder
+
+        folder = attempt_folder(self.trials_folder, entry.number, result["attempt"])
+        entry.job.update(paused=True, checkpoint=str(folder / "checkpoint.pt"))
+        self._store.write(entry.number, JOB, plain(entry.job))
+        self._books.move(entry, PAUSED)
+        self._tell(events.PAUSED, entry, result)
+
+    def _settle(self, entry: Entry, state: str, result: Mapping[str, Any]) -> None:
+        """A trial is over: what came of it is saved, then told, and only then is anything deleted."""
+        entry.result = plain(
+            {
+                "attempt": entry.attempt,
+                "epochs": len(entry.curve),
+                "seconds": sum(epoch.get("seconds") or 0.0 for epoch in entry.curve),
+                **result,
+                "curve": entry.curve,
+                "state": state,
+            }
+        )
+        self._store.write(entry.number, RESULT, entry.result)
+        if state == COMPLETE:
+            self._store.complete(entry.number, entry.result["val_acc"], entry.cost("macs"))
+        elif state == STOPPED:
+            self._store.stop(entry.number)
+        else:
+            self._store.fail(entry.number)
+        entry.ended = time.time()
+        self._books.move(entry, state)
+        self._weights.finished(entry)
+        self._books.write_csv()
+        kind = {COMPLETE: events.FINISHED, STOPPED: events.STOPPED, FAILED: events.FAILED}[state]
+        self._tell(kind, entry, entry.result, text=entry.result.get("error") or "")
+
+    def _tell(
+        self, kind: str, entry: Entry | None = None, result: Mapping[str, Any] | None = None, text: str = ""
+    ) -> None:
+        self._books.tell(kind, len(self._queue), entry, result, text)
+
+
+def trial_seed(seed: int, arch_id: str) -> int:
+    """The seed that an architecture is trained with in a run of this seed."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{arch_id}".encode()).digest()[:4]) >> 1
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: numpy's scalars as Python's, NaN and infinities as None."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if hasattr(value, "item") and not isinstance(value, str | bytes):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

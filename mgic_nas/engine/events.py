@@ -1,0 +1,57 @@
+"""What the Controller tells whoever watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# kinds of events
+OPENED = "opened"  # the run is open; what was done earlier is in the counts
+HANDED_OUT = "handed out"
+EPOCH = "epoch"
+FINISHED = "finished"
+PAUSED = "paused"
+STOPPED = "stopped"
+FAILED = "failed"
+RETRIED = "retried"  # its worker died; it will be handed out again
+REJECTED = "rejected"
+EXHAUSTED = "exhausted"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How a run stands. ``best`` is the val_acc within each budget so far, by its label; None where nothing fits."""
+
+    trials: int
+    started: int
+    complete: int
+    stopped: int
+    failed: int
+    paused: int
+    running: int
+    queued: int
+    uniform: int
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    best: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def over(self) -> int:
+        """Trials that will not be trained any further."""
+        return self.complete + self.stopped + self.failed
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something happened. ``text`` is an error or a reason; ``result`` an epoch's, or the trial's at its end."""
+
+    kind: str
+    counts: Counts
+    number: int | None = None
+    attempt: int | None = None
+    cost: Mapping[str, int] = field(default_factory=dict)
+    result: Mapping[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+
+Observer = Callable[[Event], None]

@@ -1,0 +1,58 @@
+"""Where jobs are trained. An executor asks the Controller for jobs and tells it what became of them.
+
+``local`` has one worker process a slot and never imports ray; ``ray`` is Ray Tune, on this machine or on a cluster.
+Both have ``execute(controller, setup, ...)``, which returns when the controller is done, and both leave a run that can
+be resumed however they end.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import UserError, did_you_mean
+
+EXECUTORS = ("ray", "local")
+WITHOUT_RAY = "ray is not installed, so trials run in local worker processes (install mgic_nas[search] for Ray)"
+
+
+def has_ray() -> bool:
+    """Whether ray is installed; imports nothing."""
+    found = importlib.util.find_spec("ray")
+    return found is not None and found.origin is not None  # a folder that happens to be named ray has no origin
+
+
+def choose(name: str | None, say: Callable[[str], None]) -> str:
+    """The executor to use: ``name``, or where None ray, or where that is not installed local, which it then says.
+
+    UserError for an unknown name, and for ray where it is not installed.
+    """
+    if name is None:
+        if has_ray():
+            return "ray"
+        say(WITHOUT_RAY)
+        return "local"
+    if name not in EXECUTORS:
+        raise UserError(f"Unknown executor {name!r}.{did_you_mean(str(name), EXECUTORS)}")
+    if name == "ray" and not has_ray():
+        raise UserError("ray is not installed: pip install 'mgic_nas[search]', or use --executor local.")
+    return name
+
+
+def executor(name: str) -> Callable[..., None]:
+    """The ``execute`` function of an executor."""
+    if name == "ray":
+        from .ray import execute as execute_ray
+
+        return execute_ray
+    from .local import execute as execute_local
+
+    return execute_local
+
+
+def load_work(name: str) -> Callable[..., Any]:
+    """The generator function that ``package.module:function`` names."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]

@@ -1,0 +1,217 @@
+"""Trials in worker processes on this machine, one a slot. Never imports ray."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any
+
+from .jobs import DONE, EPOCH, FAILED, POISONED
+from .slots import Slots, plan, this_machine, visible_gpus
+from .worker import READY
+
+if TYPE_CHECKING:
+    from ...train import Job, Setup
+    from ..controller import Controller
+
+MOST_DEATHS_IN_A_ROW = 3  # of workers without a job
+PATIENCE = 5.0  # seconds that a worker has to end by itself
+
+
+def execute(
+    controller: Controller,
+    setup: Setup,
+    concurrent: int | None = None,
+    gpus_per_trial: str | float = "auto",
+    work: str = "mgic_nas.train:work",
+) -> None:
+    """Trains what the controller hands out until it is done.
+
+    Args:
+        controller: decides everything.
+        setup: of every job.
+        concurrent: how many at a time; None: as many as the machine has cores (up to 8) or GPUs.
+        gpus_per_trial: a number, 0 for none, or ``auto``.
+        work: ``module:function``, a generator ``work(job, setup)`` of epoch results.
+
+    Raises:
+        RuntimeError: workers do not start.
+    """
+    slots = plan(concurrent, gpus_per_trial, this_machine())
+    setup = replace(setup, threads=slots.threads, device=setup.device if slots.gpus else "cpu")
+    gpus = visible_gpus()
+    crew = _Crew(slots, gpus, (setup, work))
+    try:
+        while not controller.done:
+            crew.staff(controller.wanted)
+            for worker in crew.idle:
+                job = controller.next()
+                if job is None:
+                    break
+                worker.start(job)
+            if crew.waiting_for:
+                crew.listen(controller)
+            elif not controller.done and not controller.wanted:
+                raise RuntimeError("the controller waits for jobs that no worker has")
+    finally:
+        crew.dismiss()
+
+
+class _Worker:
+    """A worker process and the driver's end of its socket."""
+
+    def __init__(self, slot: int, environment: dict[str, str], introduction: Any) -> None:
+        self.slot = slot
+        self.job: Job | None = None
+        self.ready = False
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process is
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                # Not multiprocessing's spawn: that would import the user's main module again. -P: nothing from the
+                # current folder may stand in for a library.
+                [sys.executable, "-P", "-m", "mgic_nas.engine.executors.worker", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,  # out of reach of the terminal's Ctrl-C
+            )
+        self.connection = Connection(ours.detach())
+        self._send(introduction)
+
+    def start(self, job: Job) -> None:
+        self.job = job
+        self._send(job)
+
+    def answer(self, go_on: bool) -> None:
+        self._send(go_on)
+
+    def _send(self, message: Any) -> None:
+        # A worker that is gone is found out where it is listened to.
+        with contextlib.suppress(ConnectionError):
+            self.connection.send(message)
+
+    def why_dead(self) -> str:
+        """Why its process ended, in a line."""
+        try:
+            code = self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        if code < 0:
+            name = signal.Signals(-code).name
+            return f"worker killed by {name}" + (", perhaps out of memory" if name == "SIGKILL" else "")
+        self._output.seek(max(0, self._output.seek(0, os.SEEK_END) - 4000))
+        lines = self._output.read().decode(errors="replace").strip().splitlines()
+        return f"worker exited with {code}" + (f": {lines[-1].strip()}" if lines else "")
+
+    def hang_up(self) -> None:
+        """Closes the socket, upon which the worker ends."""
+        self.connection.close()
+
+    def bury(self) -> None:
+        """Waits for the process to end, and kills it if it does not."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE)
+        self._process.kill()
+        self._process.wait()
+        self._output.close()
+
+
+class _Crew:
+    """The workers of a run: as many as there is work for, replaced when they die."""
+
+    def __init__(self, slots: Slots, gpus: list[str], introduction: Any) -> None:
+        self._slots = slots
+        self._gpus = gpus
+        self._introduction = introduction
+        self._workers: dict[Any, _Worker] = {}  # by connection
+        self._deaths = 0  # of workers without a job, in a row
+
+    @property
+    def idle(self) -> list[_Worker]:
+        return [w for w in self._workers.values() if w.ready and w.job is None]
+
+    @property
+    def waiting_for(self) -> list[Connection]:
+        """The workers that will say something."""
+        return [c for c, w in self._workers.items() if w.job is not None or not w.ready]
+
+    def staff(self, wanted: int) -> None:
+        """Starts workers until everybody who is wanted is there."""
+        busy = sum(w.job is not None for w in self._workers.values())
+        free = sorted(set(range(self._slots.concurrent)) - {w.slot for w in self._workers.values()})
+        for slot in free[: max(0, busy + wanted - len(self._workers))]:
+            worker = _Worker(slot, self._environment(slot), self._introduction)
+            self._workers[worker.connection] = worker
+
+    def listen(self, controller: Controller) -> None:
+        """Waits until somebody says something, and passes it on."""
+        for connection in wait(list(self._workers)):
+            worker = self._workers[connection]
+            try:
+                kind, content = worker.connection.recv()
+            except (EOFError, OSError, pickle.UnpicklingError):
+                self._died(worker, controller)
+                continue
+            if kind == READY:
+                worker.ready = True
+            elif kind == EPOCH:
+                assert worker.job is not None
+                go_on = controller.report(worker.job, content)
+                if not go_on:
+                    worker.job = None
+                worker.answer(go_on)
+            elif kind in (DONE, FAILED, POISONED):
+                job, worker.job = worker.job, None
+                assert job is not None
+                self._deaths = 0
+                if kind == DONE:
+                    controller.finish(job)
+                else:
+                    controller.fail(job, content)
+                if kind == POISONED:
+                    worker.ready = False  # it ends by itself now
+            else:
+                raise RuntimeError(f"a worker says {kind!r}")
+
+    def dismiss(self) -> None:
+        """Ends all workers."""
+        workers, self._workers = list(self._workers.values()), {}
+        for worker in workers:
+            worker.hang_up()
+        for worker in workers:
+            worker.bury()
+
+    def _died(self, worker: _Worker, controller: Controller) -> None:
+        del self._workers[worker.connection]
+        why = worker.why_dead()
+        worker.hang_up()
+        worker.bury()
+        if worker.job is not None:
+            controller.fail(worker.job, why, died=True)
+            return
+        self._deaths += 1
+        if self._deaths >= MOST_DEATHS_IN_A_ROW:
+            raise RuntimeError(f"workers do not start: {why}")
+
+    def _environment(self, slot: int) -> dict[str, str]:
+        threads = str(self._slots.threads)
+        return {
+            **os.environ,
+            # What this process can import its workers can, however it came to be importable.
+            "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "CUDA_VISIBLE_DEVICES": ",".join(self._slots.devices(slot, self._gpus)),
+        }

@@ -1,0 +1,128 @@
+"""The books of a run in memory: who has been started, how it stands, who is told. Counters, no scans."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .events import Counts, Event, Observer
+from .proposals import UNIFORM
+from .record import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Entry, write_trials_csv
+
+if TYPE_CHECKING:
+    from ..space import Budget
+
+CSV_EVERY = 5.0  # seconds between two trials.csv
+
+
+class Ledger:
+    """Entries by number, and what follows from them.
+
+    Args:
+        folder: of the run, for trials.csv.
+        trials: how many are to be started.
+        budgets: the best is kept for each.
+        observer: is told every event; one that raises is told no more.
+    """
+
+    def __init__(self, folder: Path, trials: int, budgets: Sequence[Budget], observer: Observer | None) -> None:
+        self.entries: dict[int, Entry] = {}
+        self.live: set[int] = set()  # handed out by this driver, and not heard the last of
+        self.paused: dict[int, Entry] = {}  # at a rung
+        self.tried: set[str] = set()  # arch_ids
+        self._folder = folder
+        self._trials = trials
+        self._budgets = budgets
+        self._observer = observer
+        self._states: Counter[str] = Counter()
+        self._rejected: Counter[str] = Counter()
+        self._uniform = 0
+        self._best: dict[str, float | None] = {budget.label: None for budget in budgets}
+        self._csv_written = -math.inf
+
+    def add(self, entry: Entry) -> None:
+        """An architecture whose training was started, now or by an earlier driver."""
+        self.entries[entry.number] = entry
+        self.tried.add(entry.arch_id)
+        self._uniform += entry.job["drawn"] == UNIFORM
+        self._enter(entry)
+
+    def move(self, entry: Entry, state: str) -> None:
+        """A trial changes its state."""
+        self._states[entry.state] -= 1
+        self.paused.pop(entry.number, None)
+        if state != RUNNING:
+            self.live.discard(entry.number)
+        entry.state = state
+        self._enter(entry)
+
+    def rejected(self, reason: str) -> None:
+        """A proposal was not trained."""
+        self._rejected[reason] += 1
+
+    def current(self, number: int, attempt: int) -> Entry | None:
+        """The trial that an attempt belongs to, while somebody waits for just this attempt."""
+        entry = self.entries.get(number)
+        return entry if entry and number in self.live and entry.attempt == attempt else None
+
+    @property
+    def started(self) -> int:
+        return len(self.entries)
+
+    def counts(self, queued: int) -> Counts:
+        """How the run stands; ``queued`` trials are to be handed out again."""
+        return Counts(
+            trials=self._trials,
+            started=self.started,
+            complete=self._states[COMPLETE],
+            stopped=self._states[STOPPED],
+            failed=self._states[FAILED],
+            paused=self._states[PAUSED],
+            running=len(self.live),
+            queued=queued,
+            uniform=self._uniform,
+            rejected=dict(self._rejected),
+            best=dict(self._best),
+        )
+
+    def write_csv(self) -> None:
+        """trials.csv, unless it was written a moment ago."""
+        if time.monotonic() - self._csv_written >= CSV_EVERY:
+            write_trials_csv(self._folder, self.entries.values())
+            self._csv_written = time.monotonic()
+
+    def tell(
+        self,
+        kind: str,
+        queued: int,
+        entry: Entry | None = None,
+        result: Mapping[str, Any] | None = None,
+        text: str = "",
+    ) -> None:
+        """Tells the observer."""
+        if self._observer is None:
+            return
+        about: dict[str, Any] = {}
+        if entry is not None:
+            about = {"number": entry.number, "attempt": entry.attempt, "cost": entry.job["cost"]}
+        try:
+            self._observer(Event(kind, self.counts(queued), result=result or {}, text=text, **about))
+        except Exception as error:
+            # A display that breaks (a closed pipe) must not end a search of many hours.
+            self._observer = None
+            warnings.warn(f"the observer of the search failed and is told nothing more: {error!r}", stacklevel=2)
+
+    def _enter(self, entry: Entry) -> None:
+        self._states[entry.state] += 1
+        if entry.state == PAUSED:
+            self.paused[entry.number] = entry
+        elif entry.state == COMPLETE:
+            for budget in self._budgets:
+                if entry.cost(budget.kind) <= budget.limit:
+                    best = self._best[budget.label]
+                    self._best[budget.label] = max(entry.val_acc or 0.0, -math.inf if best is None else best)

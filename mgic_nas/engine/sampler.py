@@ -1,0 +1,91 @@
+"""Samplers by name, and the search space in Optuna's words.
+
+A sampler knows nothing of budgets, conditions or duplicates: :mod:`.filters` stands around it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+
+    from ..space import SearchSpace
+
+Scalar = str | int | float | bool | None
+Setting = dict[str, Scalar]
+
+DEFAULT_SAMPLER = "tpe"
+# NSGA-II's first generation is random; Optuna's 50 would be all of a search that trains 24 networks.
+POPULATION = 16
+
+
+def _random(seed: int) -> BaseSampler:
+    from optuna.samplers import RandomSampler
+
+    return RandomSampler(seed=seed)
+
+
+def _nsga2(seed: int) -> BaseSampler:
+    from optuna.samplers import NSGAIISampler
+
+    return NSGAIISampler(population_size=POPULATION, seed=seed)
+
+
+def _tpe(seed: int) -> BaseSampler:
+    from optuna.samplers import TPESampler
+
+    # Univariate TPE proposes the same few settings by the hundred in a discrete space. The constant liar keeps
+    # trials that run side by side apart.
+    return TPESampler(multivariate=True, constant_liar=True, seed=seed)
+
+
+_SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {"random": _random, "nsga2": _nsga2, "tpe": _tpe}
+SAMPLERS = tuple(_SAMPLERS)
+
+
+def check_sampler(name: str) -> str:
+    """``name`` where there is such a sampler, else a UserError that names those there are."""
+    if name not in _SAMPLERS:
+        hint = did_you_mean(str(name), SAMPLERS) or f" Known: {', '.join(sorted(SAMPLERS))}."
+        raise UserError(f"Unknown sampler {name!r}.{hint}")
+    return name
+
+
+def make_sampler(name: str, seed: int) -> BaseSampler:
+    """An Optuna sampler: ``random``, ``nsga2`` or ``tpe``. UserError for another name."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        return _SAMPLERS[check_sampler(name)](seed)
+
+
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """The space's parameters: choices as Categorical, ranges as Int or Float with their step."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    found: dict[str, BaseDistribution] = {}
+    for name, values in space.params.items():
+        if not space.is_range(name):
+            found[name] = CategoricalDistribution(values)
+            continue
+        low, high, step = space.bounds(name)
+        if all(isinstance(v, int) for v in values):
+            found[name] = IntDistribution(int(low), int(values[-1]), step=int(step))
+        else:
+            found[name] = FloatDistribution(float(low), float(values[-1]), step=float(step))
+    return found
+
+
+def to_setting(space: SearchSpace, proposal: Mapping[str, Any]) -> Setting:
+    """Optuna's values as the space's own: a float that is off its grid by rounding is put back on it."""
+    return {
+        name: min(values, key=lambda v: abs(v - proposal[name])) if space.is_range(name) else proposal[name]
+        for name, values in space.params.items()
+    }
