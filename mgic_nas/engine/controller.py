@@ -75,10 +75,12 @@ class Controller:
 
             space = SearchSpace.from_dict(config.space, source=config.space_source)
         if read_result is None:
-            from ..train import read_result
+            from ..train import read_result as read_result_json
+
+            read_result = read_result_json
         self.folder = Path(folder)
         self._space = space
-        self._read_result = read_result
+        self._read_result: ReadResult = read_result
         self._queue: deque[Entry] = deque()  # to be handed out again
         self._orphans: list[Entry] = []  # handed out by an earlier driver
         self._exhausted = ""
@@ -105,8 +107,8 @@ class Controller:
             entry = self._queue.popleft()
             if not self._adopt(entry, including=entry.attempt):
                 return self._hand_out(entry)
-        if entry := self._promoted():
-            return self._hand_out(entry)
+        if promoted := self._promoted():
+            return self._hand_out(promoted)
         if not self._may_start:
             return None
         proposal = self._proposer.propose()

@@ -77,9 +77,9 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
             continue
         low, high, step = space.bounds(name)
         if all(isinstance(v, int) for v in values):
-            found[name] = IntDistribution(int(low), int(values[-1]), step=int(step))
+            found[name] = IntDistribution(int(low), int(high), step=int(step))
         else:
-            found[name] = FloatDistribution(float(low), float(values[-1]), step=float(step))
+            found[name] = FloatDistribution(float(low), float(high), step=float(step))
     return found
 
 

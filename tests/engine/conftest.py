@@ -8,9 +8,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import engine_fakes as fakes  # noqa: E402
+import engine_fakes as fakes
 
-from mgic_nas.engine.controller import Controller  # noqa: E402
+from mgic_nas.engine.controller import Controller
 
 
 class Run:

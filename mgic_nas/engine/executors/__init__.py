@@ -55,4 +55,4 @@ def executor(name: str) -> Callable[..., None]:
 def load_work(name: str) -> Callable[..., Any]:
     """The generator function that ``package.module:function`` names."""
     module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+    return getattr(importlib.import_module(module), function)

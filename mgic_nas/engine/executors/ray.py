@@ -111,7 +111,7 @@ def _tune(bridge: _Bridge, slots: Slots, scratch: Path) -> None:
     tuner.fit()
 
 
-class Trainer(tune.Trainable):  # type: ignore[misc]
+class Trainer(tune.Trainable):
     """One trial in a Ray actor: each step is a message of the work."""
 
     _messages: Iterator[Message] | None = None
@@ -203,7 +203,7 @@ class _Bridge:
             self.controller.fail(job, json.loads(result["content"]))
 
 
-class _Asking(Searcher):  # type: ignore[misc]
+class _Asking(Searcher):
     """Asks the controller for jobs, and tells it how they ended."""
 
     def __init__(self, bridge: _Bridge) -> None:
@@ -226,7 +226,7 @@ class _Asking(Searcher):  # type: ignore[misc]
         return {k: v for k, v in self.__dict__.items() if k != "_bridge"}
 
 
-class _Telling(FIFOScheduler):  # type: ignore[misc]
+class _Telling(FIFOScheduler):
     """Tells the controller of epochs; its no is Tune's STOP."""
 
     def __init__(self, bridge: _Bridge) -> None:
