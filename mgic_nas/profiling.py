@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import UserError
+from .errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from .cost import Cost, Family
@@ -107,7 +107,7 @@ def profile_target(
     the model's own defaults. ``timed`` measures a network on this machine, and its inference form.
     UserError for anything that is not understood.
     """
-    from .cost import family
+    from .cost import family, model_names
     from .space import SearchSpace, parse_budgets, shipped_spaces, survey
 
     if data and (input_size or num_classes is not None):
@@ -119,8 +119,13 @@ def profile_target(
         space = SearchSpace.from_yaml(target)
     try:
         known = family(space.model if space else target)
-    except UserError as error:
-        raise UserError(f"{error} Shipped spaces: {', '.join(shipped_spaces())}.") from None
+    except UserError:
+        if space:
+            raise
+        ours = [*shipped_spaces(), *model_names()]
+        raise UserError(
+            f"{target!r} is neither a timm model, nor a YAML file, nor a shipped space.{did_you_mean(target, ours)}"
+        ) from None
     size, classes = _size(input_size) or known.input_size, num_classes or known.num_classes
     if data:
         from .tasks import load_data
