@@ -148,7 +148,9 @@ def command(config: RunConfig, folder: str | Path) -> str:
     source = config.space_source
     if not source:
         return ""
-    words = ["mgic-nas", "search", source.removesuffix(" (shipped)"), "--data", str(config.data.get("spec", ""))]
+    data, mark, options = str(config.data.get("spec", "")).partition("?")
+    data = shown(data) if os.path.isabs(data) else data
+    words = ["mgic-nas", "search", source.removesuffix(" (shipped)"), "--data", data + mark + options]
     for budget in config.budgets:
         words += ["--budget", budget]
     words += ["--trials", str(config.trials), "--epochs", str(config.epochs)]

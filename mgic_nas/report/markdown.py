@@ -1,5 +1,6 @@
 """report.md: the result in brief, in GitHub's Markdown: good enough to paste into an issue."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from . import story, words
@@ -47,7 +48,7 @@ def _winners(summary: Summary) -> str:
     rows: list[Sequence[str]] = []
     for winner in summary.winners:
         trial = winner.trial
-        budget = _escape(story.amount(winner.budget))
+        budget = _escape(story.limit(summary, winner.budget))
         if trial is None:
             rows.append((budget, "–", _escape(story.no_winner(summary, winner.budget)), "", "", ""))
             continue
@@ -122,15 +123,15 @@ def _made(summary: Summary) -> list[str]:
 
 def _table(heading: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:
     rule = ["---:" if side == "r" else "---" for side in align]
-    lines = [heading, rule, *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in (heading, rule, *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _escape(text: str) -> str:
-    """Text from outside as text: neither markup nor HTML."""
-    for character in "\\`*_[]<>#":
-        text = text.replace(character, f"&#{ord(character)};" if character in "<>" else f"\\{character}")
-    return " ".join(text.split(" "))
+    """Text from outside as text: neither markup nor HTML, and in one line."""
+    entities = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+    text = re.sub(r"[&<>]|[\\`*_\[\]#]", lambda m: entities.get(m[0], f"\\{m[0]}"), text)
+    return re.sub(r"\s*[\r\n]+\s*", " ", text)
 
 
 def _code(text: str) -> str:

@@ -90,7 +90,12 @@ def _kpis(summary: Summary) -> list[Block]:
 
 def _winner(summary: Summary, winner: Winner, problems: Mapping[str, str]) -> Block:
     trial = winner.trial
-    block: Block = {"budget": winner.budget, "title": story.amount(winner.budget), "trial": trial}
+    block: Block = {
+        "budget": winner.budget,
+        "title": story.amount(winner.budget),
+        "at": story.size_of(summary, winner.budget),
+        "trial": trial,
+    }
     if trial is None:
         return {**block, "why": story.no_winner(summary, winner.budget)}
     return {

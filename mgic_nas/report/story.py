@@ -81,7 +81,13 @@ def amount(budget: Budget) -> str:
 
 def limit(summary: Summary, budget: Budget) -> str:
     """``1 M MACs (at 1×14×14)``: with the size, where the limit depends on it."""
-    return amount(budget) if budget.kind == "params" else f"{amount(budget)} ({summary.at})"
+    size = size_of(summary, budget)
+    return f"{amount(budget)} ({size})" if size else amount(budget)
+
+
+def size_of(summary: Summary, budget: Budget) -> str:
+    """``at 1×14×14`` for what depends on the input size; nothing for parameters."""
+    return "" if budget.kind == "params" else summary.at
 
 
 def searched(summary: Summary) -> str:

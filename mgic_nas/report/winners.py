@@ -87,9 +87,10 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
     origin = {**_data_config(summary), "arch_id": trial.arch_id, "weights": _digest(weights)}
     if _is_export_of(target, origin):
         return
-    import safetensors.torch
     import timm
     import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
     from timm.models import save_for_hf
 
     import mgic_nas  # noqa: F401 - registers the names
@@ -98,7 +99,10 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
     arguments = {**trial.config, "num_classes": facts.num_classes, "in_chans": facts.input_size[0]}
     with torch.random.fork_rng(devices=[]):  # a report leaves the caller's random numbers alone
         net = timm.create_model(facts.model, **arguments)
-    net.load_state_dict(safetensors.torch.load_file(weights))
+    try:
+        net.load_state_dict(load_file(weights))
+    except SafetensorError as error:
+        raise ValueError(f"its weights cannot be read: {error}") from None
     target.parent.mkdir(exist_ok=True)
     # Beside the target and renamed when whole: nobody loads half a winner.
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
@@ -132,6 +136,7 @@ def _data_config(summary: Summary) -> dict[str, Any]:
         "input_size": list(facts.input_size),
         "interpolation": facts.interpolation,
         "crop_pct": facts.crop_pct,
+        "crop_mode": "center",
     }
     if facts.mean and facts.std:
         config |= {"mean": list(facts.mean), "std": list(facts.std)}

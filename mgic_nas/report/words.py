@@ -31,7 +31,8 @@ def count(number: float | None, *, strip: bool = False) -> str:
 def _three_digits(value: float, strip: bool) -> str:
     if value == 0:
         return "0"
-    decimals = max(0, 2 - math.floor(math.log10(abs(value)) + 1e-9))
+    value = float(f"{value:.3g}")  # first, or 0.9996 would keep the decimals of a number below one
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if strip and "." in text else text
 
