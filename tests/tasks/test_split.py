@@ -1,0 +1,72 @@
+"""Which images validate: were this to drift, accuracies of one run could no longer be compared."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mgic_nas.errors import UserError
+from mgic_nas.tasks import load_data
+from mgic_nas.tasks._split import choose, cut
+
+
+@st.composite
+def labelled(draw: st.DrawFn) -> tuple[np.ndarray, int]:
+    counts = draw(st.lists(st.integers(1, 30), min_size=2, max_size=6))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return np.random.default_rng(draw(st.integers(0, 99))).permutation(labels), len(counts)
+
+
+@given(labelled(), st.integers(0, 120), st.integers(1, 150), st.integers(0, 5))
+@settings(max_examples=200, deadline=None)
+def test_every_cut_is_disjoint_exact_and_trains_every_class(
+    case: tuple[np.ndarray, int], val: int, train: int, seed: int
+) -> None:
+    labels, classes = case
+    try:
+        chosen, held = cut(labels, classes, train, val or None, 0, seed)
+    except UserError:
+        assert train < classes or train + val > len(labels) or val > len(labels) - classes
+        return
+    assert len(chosen) == train
+    assert len(held) == val
+    assert not set(chosen) & set(held)
+    assert (np.diff(chosen) > 0).all()
+    assert set(labels[chosen]) == set(range(classes))
+    if val:
+        spare = np.bincount(labels) - 1
+        share = np.bincount(labels[held], minlength=classes)
+        assert (np.abs(share - spare * val / spare.sum()) < 1).all()
+
+
+@given(labelled(), st.integers(0, 5))
+@settings(max_examples=50, deadline=None)
+def test_a_smaller_subset_lies_within_a_larger_one(case: tuple[np.ndarray, int], seed: int) -> None:
+    labels, classes = case
+    if len(labels) < 2 * classes + 4:
+        return
+    small, held = cut(labels, classes, classes, 2, 0, seed)
+    large, held_too = cut(labels, classes, classes + 1, 2, 0, seed)
+    assert (held == held_too).all()
+    assert set(small) <= set(large)
+
+
+def test_the_cut_is_the_same_on_every_machine_and_in_every_version() -> None:
+    labels = np.arange(20) % 2
+    train, val = cut(labels, 2, 6, 4, 0, 0)
+    assert train.tolist() == [0, 6, 9, 10, 13, 15]
+    assert val.tolist() == [4, 7, 11, 16]
+    assert choose(labels, 4, 1, "val").tolist() == [4, 11, 18, 19]
+
+
+def test_trials_with_other_seeds_still_see_the_same_validation_images() -> None:
+    first, second = load_data("fashion?train=100"), load_data("fashion?train=2000")
+    assert first.info.fingerprint != second.info.fingerprint
+    (x, _), (x_too, _) = next(iter(first.val.batches(2000))), next(iter(second.val.batches(2000)))
+    grey, spread = [(d.info.mean[0], d.info.std[0]) for d in (first, second)], 1e-6
+    assert np.allclose(x * grey[0][1] + grey[0][0], x_too * grey[1][1] + grey[1][0], atol=spread)
+
+
+@pytest.mark.parametrize("other", ["fashion?seed=1", "fashion?val=1999", "fashion?train=4999", "fashion?size=12"])
+def test_a_fingerprint_tells_other_data_apart(other: str) -> None:
+    assert load_data("fashion").info.fingerprint != load_data(other).info.fingerprint
