@@ -203,9 +203,10 @@ class Summary:
         for trial in self.trials:
             names.update(dict.fromkeys(trial.setting))
         tried = {
-            name: {_key(t.setting[name]): t.setting[name] for t in self.trials if name in t.setting} for name in names
+            name: {value_key(t.setting[name]): t.setting[name] for t in self.trials if name in t.setting}
+            for name in names
         }
-        return {name: tuple(sorted(values.values(), key=_key)) for name, values in tried.items()}
+        return {name: tuple(sorted(values.values(), key=value_key)) for name, values in tried.items()}
 
 
 def summarise(
@@ -322,7 +323,7 @@ def _int(value: Any) -> int | None:
     return None if number is None else int(number)
 
 
-def _key(value: Any) -> tuple[str, Any]:
+def value_key(value: Any) -> tuple[str, Any]:
     """Equal for equal values (1 and 1.0, but not True), and sortable whatever a parameter's values are."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return "number", float(value)

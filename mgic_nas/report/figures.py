@@ -13,7 +13,7 @@ from typing import Any
 
 from . import words
 from .axes import NAMED, TITLES, accuracy_range, axis_title, log_ticks, lowest_shown
-from .data import Summary, Trial
+from .data import Summary, Trial, value_key
 
 Figure = dict[str, Any]
 _HOVER = {"hovertext": "@trials", "hovertemplate": "%{hovertext}<extra></extra>"}
@@ -53,7 +53,7 @@ def varied(summary: Summary) -> list[str]:
     return [
         name
         for name in summary.parameters
-        if len({repr(t.setting[name]) for t in summary.complete if name in t.setting}) > 1
+        if len({value_key(t.setting[name]) for t in summary.complete if name in t.setting}) > 1
     ]
 
 
@@ -186,16 +186,16 @@ def hypervolume(summary: Summary) -> Figure:
 def parameter(summary: Summary, name: str, measure: str) -> Figure:
     """Accuracy (or MACs) of the complete networks by the value of one parameter, with the median of each value."""
     trials = [t for t in summary.complete if name in t.setting]
-    values = [v for v in summary.parameters[name] if any(t.setting[name] == v for t in trials)]
+    values = [v for v in summary.parameters[name] if any(value_key(t.setting[name]) == value_key(v) for t in trials)]
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     number_line = numeric and len(values) > _MANY
-    columns = {repr(v): i for i, v in enumerate(values)}
+    columns = {value_key(v): i for i, v in enumerate(values)}
 
     def place(trial: Trial) -> float:
         value = trial.setting[name]
         # Spread by the trial's number with the golden ratio: even, and the same in every build.
         spread = (trial.number * 0.6180339887 % 1 - 0.5) * 0.5
-        return float(value) if number_line else columns[repr(value)] + spread
+        return float(value) if number_line else columns[value_key(value)] + spread
 
     data = []
     on_front = summary.front_numbers
@@ -218,7 +218,7 @@ def parameter(summary: Summary, name: str, measure: str) -> Figure:
         ys: list[float | None] = []
         ticks = []
         for i, value in enumerate(values):
-            column = [getattr(t, measure) for t in trials if repr(t.setting[name]) == repr(value)]
+            column = [getattr(t, measure) for t in trials if value_key(t.setting[name]) == value_key(value)]
             xs += [i - 0.34, i + 0.34, None]
             ys += [statistics.median(column), statistics.median(column), None]
             ticks.append(f"{html.escape(words.scalar(value))}<br><sub>n={len(column)}</sub>")

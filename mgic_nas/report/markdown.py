@@ -112,7 +112,7 @@ def _made(summary: Summary) -> list[str]:
         ("Proposals rejected untrained", story.rejections(summary)),
         ("Training time", words.duration(sum(t.seconds or 0 for t in summary.trials))),
         ("From first start to last end", words.duration(facts.wall_seconds)),
-        ("Recipe", ", ".join(f"{k} {words.scalar(v)}" for k, v in facts.recipe.items()) or "–"),
+        ("Recipe", story.recipe(summary) or "–"),
         ("Versions", ", ".join(f"{k} {v}" for k, v in facts.versions.items()) or "–"),
     ]
     parts = [_table(("", ""), "ll", [(name, _escape(value)) for name, value in facts_rows])]

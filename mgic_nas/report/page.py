@@ -140,7 +140,7 @@ def _made(summary: Summary) -> list[tuple[str, str]]:
         ("Sampler", f"{facts.sampler}, seed {facts.seed}" if facts.sampler else f"seed {facts.seed}"),
         ("Trained by", facts.executor + (f", on {words.listed(facts.devices)}" if facts.devices else "")),
         ("Proposals rejected untrained", story.rejections(summary)),
-        ("Recipe", ", ".join(f"{name} {words.scalar(value)}" for name, value in facts.recipe.items())),
+        ("Recipe", story.recipe(summary)),
         ("Made", facts.created.replace("T", " ")),
         ("From first start to last end", words.duration(facts.wall_seconds) if facts.wall_seconds is not None else ""),
         ("Versions", ", ".join(f"{name} {version}" for name, version in facts.versions.items())),

@@ -124,7 +124,8 @@
         );
         shown += !row.hidden;
       }
-      form.querySelector("output").textContent = shown === rows.length ? `${shown} trials` : `${shown} of ${rows.length} trials`;
+      const all = `${rows.length} trial${rows.length === 1 ? "" : "s"}`;
+      form.querySelector("output").textContent = shown === rows.length ? all : `${shown} of ${all}`;
     };
     form.addEventListener("input", apply);
     form.addEventListener("submit", (event) => event.preventDefault());

@@ -159,6 +159,12 @@ def rejections(summary: Summary) -> str:
     return text
 
 
+def recipe(summary: Summary) -> str:
+    """How each network was trained, without what is switched off; run.yaml has all of it."""
+    used = {k: v for k, v in summary.facts.recipe.items() if v not in (None, False, [], "")}
+    return ", ".join(f"{name} {words.scalar(value)}" for name, value in used.items())
+
+
 def accuracy_note(summary: Summary) -> str:
     """What the ± means and how far to trust a winner."""
     facts = summary.facts

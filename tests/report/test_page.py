@@ -194,3 +194,17 @@ def test_the_picture_is_twice_the_size_it_is_shown_at(state):
     png = front_png(fakes.summary(**STATES[state]))
     width, height = (int.from_bytes(png[at : at + 4]) for at in (16, 20))
     assert (width, height) == (1680, 1000)
+
+
+def test_a_parameter_of_mixed_numbers_has_one_column_a_value():
+    """1 and 1.0 are the same width, whichever way a table spells it; True is not 1."""
+    table, curves = fakes.rows()
+    for number, line in enumerate(table):
+        line["p.width_mult"] = (1, 1.0, 0.5)[number % 3]
+        line["p.block"] = (True, 1, "1")[number % 3]
+    drawn = figures(fakes.summary(table=(table, curves)))
+    ticks = {tuple(text.split("<br>")[0] for text in f["layout"]["xaxis"].get("ticktext", ())) for f in drawn.values()}
+    assert ("0.5", "1") in ticks
+    assert ("True", "1", "1") in ticks
+    texts = [f["layout"]["xaxis"].get("ticktext", ()) for f in drawn.values()]
+    assert ("True<br><sub>n=8</sub>", "1<br><sub>n=8</sub>", "1<br><sub>n=8</sub>") in [tuple(t) for t in texts]
