@@ -1,0 +1,117 @@
+"""What is left to train: the engine trusts this when every proposal was rejected, and to know when it is done."""
+
+import random
+
+import pytest
+
+from mgic_nas.errors import UserError
+from mgic_nas.space import hard_limits, parse_budgets, within
+
+IMAGE = (1, 8, 8)
+GRID = {"low": 1, "high": 8}
+LARGE = {name: {"low": 1, "high": 200} for name in ("group", "coarse", "depth")}
+
+
+@pytest.fixture
+def space(space_of):
+    return space_of({"group": GRID, "coarse": GRID, "twin": {"choices": [1, 2]}}, where=["group <= coarse"])
+
+
+def test_every_distinct_architecture_comes_once_by_its_first_setting(space):
+    found = space.distinct(IMAGE, 10)
+    settings = list(space.settings())
+    assert len(found) == len(settings) // 2 == 36
+    assert [c.setting for c in found] == settings[::2]
+    assert len({c.arch_id for c in found}) == 36
+    assert all(c.cost == space.cost(c.setting, IMAGE, 10) and c.arch_id == space.arch_id(c.setting) for c in found)
+    assert found.macs.tolist() == [c.cost.macs for c in found]
+    assert found.params.tolist() == [c.cost.params for c in found]
+    assert found.activations.tolist() == [c.cost.activations for c in found]
+
+
+def test_limits_leave_exactly_what_fits(space):
+    limits = hard_limits(parse_budgets([100_000, "params=2500", "latency=1ms"]))
+    everything, found = space.distinct(IMAGE, 10), space.distinct(IMAGE, 10, limits)
+    assert [c.arch_id for c in found] == [c.arch_id for c in everything if within(c.cost, limits)]
+    assert 0 < len(found) < len(everything)
+    assert len(space.distinct(IMAGE, 10, {"macs": 1})) == 0
+
+
+def test_costs_belong_to_their_image_size(space):
+    """A cache that forgot the size would let over-budget networks be trained."""
+    small, large = space.distinct((1, 8, 8), 10), space.distinct((1, 16, 16), 10)
+    assert (large.macs == 4 * small.macs).all()
+    assert (space.distinct(IMAGE, 100).params == small.params + 90).all()
+
+
+def test_it_is_a_sequence_and_computed_once(space, monkeypatch):
+    found = space.distinct(IMAGE, 10)
+    monkeypatch.setattr(space, "_canonical", None)
+    assert space.distinct(list(IMAGE), 10) is found
+    assert found[-1] == found[len(found) - 1]
+    assert found[2:4] == [found[2], found[3]]
+    with pytest.raises(IndexError):
+        found[len(found)]
+
+
+def test_equal_hashes_are_not_equal_architectures(space_of, fake_family, monkeypatch):
+    """Python hashes -1 and -2 alike: forms are compared, never their hashes alone."""
+    from mgic_nas.space import _feasible as feasible
+
+    class Clash(tuple):
+        def __hash__(self):
+            return 1
+
+    space = space_of({"group": {"low": 1, "high": 20}, "twin": {"choices": [1, 2]}})
+    monkeypatch.setattr(feasible, "_KEPT_KEYS", 5)  # and most forms are computed again
+    real = space._canonical
+    monkeypatch.setattr(space, "_canonical", lambda values: Clash(real(values)))
+    assert len(space.distinct(IMAGE, 10)) == 20
+
+
+def test_draws_are_uniform_over_what_is_left_and_end_exactly(space):
+    limits = {"macs": 100_000}
+    feasible = {c.arch_id for c in space.distinct(IMAGE, 10, limits)}
+    rng, tried = random.Random(0), set()
+    while candidate := space.draw_feasible(rng, IMAGE, 10, limits, tried):
+        assert candidate.arch_id not in tried
+        assert within(candidate.cost, limits)
+        tried.add(candidate.arch_id)
+    assert tried == feasible
+    assert space.draw_feasible(rng, IMAGE, 10, {"macs": 1}) is None
+
+
+def test_untried_lists_what_is_left(space):
+    found = space.distinct(IMAGE, 10)
+    tried = {found[3].arch_id, found[5].arch_id}
+    assert found.untried(tried) == [i for i in range(36) if i not in (3, 5)]
+
+
+def test_a_large_space_is_drawn_from_and_never_enumerated(space_of):
+    space = space_of(LARGE)
+    assert space.size == 8_000_000
+    assert not space.enumerable
+    with pytest.raises(UserError, match="8,000,000 settings"):
+        space.distinct(IMAGE, 10)
+    limits, tried = {"macs": 10**9}, set()
+    rng = random.Random(0)
+    for _ in range(20):
+        candidate = space.draw_feasible(rng, IMAGE, 10, limits, tried)
+        assert within(candidate.cost, limits)
+        assert candidate.arch_id == space.arch_id(candidate.setting) not in tried
+        tried.add(candidate.arch_id)
+
+
+def test_a_tiny_feasible_part_of_a_large_space_is_reached_by_descent(space_of):
+    """About one setting in a million fits: random draws alone would say that nothing is left."""
+    space = space_of(LARGE, where=["group <= coarse"])
+    limits = {"macs": 64 * 100 * 3 * 4 * 4}
+    tried = set()
+    for seed in range(12):
+        candidate = space.draw_feasible(random.Random(seed), IMAGE, 10, limits, tried, tries=50)
+        assert candidate is not None
+        assert within(candidate.cost, limits)
+        assert space.allows(candidate.setting)
+        tried.add(candidate.arch_id)
+    assert len(tried) == 12
+    assert space.draw_feasible(random.Random(0), IMAGE, 10, {"macs": 1}, tries=50) is None
