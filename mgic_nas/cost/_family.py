@@ -5,6 +5,7 @@ Row families get all three from their rows. Any other timm name is counted once 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Hashable, Mapping
@@ -58,8 +59,13 @@ def _digest(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """JSON for what JSON lacks: rows by their fields, classes by their names."""
-    if hasattr(value, "__dataclass_fields__"):
-        return {k: getattr(value, k) for k in value.__dataclass_fields__}
+    if dataclasses.is_dataclass(value):
+        fields = [
+            f
+            for f in dataclasses.fields(value)
+            if not (f.metadata.get("later") and getattr(value, f.name) == f.default)
+        ]
+        return {f.name: getattr(value, f.name) for f in fields}
     return getattr(value, "__qualname__", repr(value))
 
 

@@ -84,6 +84,7 @@ def conv_norm_act(conv: Conv, act: str, norm_layer: Any, dd: dict[str, Any], str
         kernel_size=conv.kernel,
         stride=stride,
         groups=conv.groups,
+        dilation=conv.dilation,
         bias=conv.bias,
         apply_act=bool(act),
         norm_layer=norm_layer,
@@ -117,7 +118,7 @@ class BasicBlock(WrappedBlock):
 
     @staticmethod
     def convs(row: Row, level: Level) -> tuple[Conv, ...]:
-        conv = Conv(level.channels, level.channels, row.kernel, level.groups)
+        conv = Conv(level.channels, level.channels, row.kernel, level.groups, dilation=row.dilation)
         return conv, conv
 
     def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
@@ -152,7 +153,7 @@ class Bottleneck(WrappedBlock):
         wide, narrow, groups = level.channels, level.mid, level.groups
         return (
             Conv(wide, narrow, 1, groups),
-            Conv(narrow, narrow, row.kernel, spatial_groups),
+            Conv(narrow, narrow, row.kernel, spatial_groups, dilation=row.dilation),
             Conv(narrow, wide, 1, groups),
         )
 
@@ -207,7 +208,7 @@ class InvertedResidual(WrappedBlock):
     def convs(row: Row, level: Level) -> tuple[Conv, ...]:
         outer, inner, groups = level.channels, level.mid, level.groups
         expand = (Conv(outer, inner, 1, groups),) if InvertedResidual.expands(row) else ()
-        depthwise = Conv(inner, inner, row.kernel, inner)
+        depthwise = Conv(inner, inner, row.kernel, inner, dilation=row.dilation)
         return *expand, depthwise, *_squeeze_convs(level), Conv(inner, outer, 1, groups)
 
     def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
@@ -238,9 +239,9 @@ class GhostModule(nn.Module):
     """
 
     @staticmethod
-    def convs(c_in: int, c_out: int, kernel: int, groups: int) -> tuple[Conv, ...]:
+    def convs(row: Row, c_in: int, c_out: int, groups: int) -> tuple[Conv, ...]:
         half = groups * -(-c_out // groups // 2)
-        return Conv(c_in, half, 1, groups), Conv(half, half, kernel, half)
+        return Conv(c_in, half, 1, groups), Conv(half, half, row.kernel, half, dilation=row.dilation)
 
     def __init__(self, convs: tuple[Conv, ...], c_out: int, act: Any, norm_layer: Any, dd: dict[str, Any]) -> None:
         super().__init__()
@@ -270,8 +271,8 @@ class GhostBottleneck(WrappedBlock):
     @staticmethod
     def convs(row: Row, level: Level) -> tuple[Conv, ...]:
         outer, inner, groups = level.channels, level.mid, level.groups
-        expand = GhostModule.convs(outer, inner, row.kernel, groups)
-        return *expand, *_squeeze_convs(level), *GhostModule.convs(inner, outer, row.kernel, groups)
+        expand = GhostModule.convs(row, outer, inner, groups)
+        return *expand, *_squeeze_convs(level), *GhostModule.convs(row, inner, outer, groups)
 
     def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
         super().__init__()
@@ -299,7 +300,7 @@ class ConvNeXtBlock(WrappedBlock):
     def convs(row: Row, level: Level) -> tuple[Conv, ...]:
         outer, inner, groups = level.channels, level.mid, level.groups
         return (
-            Conv(outer, outer, row.kernel, outer),
+            Conv(outer, outer, row.kernel, outer, dilation=row.dilation),
             Conv(outer, inner, 1, groups, norm=False),
             Conv(inner, outer, 1, groups, norm=False, scale=True),
         )
@@ -307,7 +308,8 @@ class ConvNeXtBlock(WrappedBlock):
     def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
         super().__init__()
         depthwise, expand, project = (
-            create_conv2d(c.c_in, c.c_out, c.kernel, groups=c.groups, bias=False, **dd) for c in self.convs(row, level)
+            create_conv2d(c.c_in, c.c_out, c.kernel, groups=c.groups, dilation=c.dilation, bias=False, **dd)
+            for c in self.convs(row, level)
         )
         self.conv_dw = depthwise
         self.norm = LayerNorm2d(level.channels, eps=1e-6, **dd)

@@ -39,11 +39,17 @@ SMALL = (
     ((288, 96, True, "", 2), (576, 96, True, "", 1), (576, 96, True, "", 1)),
 )
 LAYOUTS = {"large": (LARGE, 960, 1280), "small": (SMALL, 576, 1024)}
+Line = tuple[int, int, bool, str, int]
+
+
+def _halved(stage: Sequence[Line]) -> tuple[Line, ...]:
+    """The last stage for dense prediction: half as wide, but for the first row's expansion, and without its stride."""
+    return tuple((exp if i == 0 else exp // 2, c // 2, se, act, 1) for i, (exp, c, se, act, _) in enumerate(stage))
 
 
 @cache
 def _rows(
-    c_in: int, exp: int, c: int, se: int, act: Any, stride: int, block: str, s_g: int, s_c: int
+    c_in: int, exp: int, c: int, se: int, act: Any, stride: int, block: str, s_g: int, s_c: int, dilation: int
 ) -> tuple[Row, ...]:
     """One line of Table 6: the change-of-width conv, if any, and the MGIC block."""
     cnn = block_class(block)
@@ -52,7 +58,8 @@ def _rows(
         return w, exp >> j if cnn.inverted else cnn.mid(w)
 
     levels = hierarchy(c, s_g, s_c, shape, se=se if cnn.inverted else 0)
-    return (*change_of_width(c_in, c, stride, ""), Row(block, c, c, cnn.kernel, act=act, levels=levels))
+    mgic = Row(block, c, c, cnn.kernel, act=act, levels=levels, dilation=dilation)
+    return (*change_of_width(c_in, c, stride, ""), mgic)
 
 
 def mobilenetv3_rows(
@@ -65,9 +72,12 @@ def mobilenetv3_rows(
     width_mult: float | Sequence[float] = 1.0,
     act_layer: Any = "hard_swish",
     in_chans: int = 3,
+    dilated_tail: bool = False,
 ) -> Rows:
     """The rows of an MGIC-MobileNetV3; the arguments are those of :class:`MGICMobileNetV3`."""
     lines, last, hidden = LAYOUTS[layout]
+    if dilated_tail:
+        lines, last = (*lines[:-1], _halved(lines[-1])), last // 2
     n = len(lines)
     positive_int("s_g", s_g), positive_int("s_c", s_c)
     block_class(block)
@@ -80,6 +90,7 @@ def mobilenetv3_rows(
     stages = []
     for stage, count, mult in zip(lines, counts, mults):
         rows: list[Row] = []
+        dilation = 2 if dilated_tail and stage is lines[-1] else 1
         for i in range(count):
             exp, out, se, act, stride = stage[min(i, len(stage) - 1)]  # a deeper stage repeats its last row
             exp, out = make_divisible(exp * mult * exp_mult, 4), make_divisible(out * mult, 4)
@@ -95,6 +106,7 @@ def mobilenetv3_rows(
                 block,
                 s_g,
                 s_c,
+                dilation,
             )
             c = out
         stages.append(Stage(rows))
@@ -119,6 +131,8 @@ class MGICMobileNetV3(RowNet):
         s_c: width of the coarsest level at most.
         width_mult: one number, or one per stage (the stem follows the first, the last conv the last).
         act_layer: stands for h-swish; "relu" is the paper's "no h-swish".
+        dilated_tail: for dense prediction (Table 9), torchvision's ``dilated, reduced_tail``: the last stage keeps
+            the resolution, dilates its depthwise convs by 2 and is half as wide, as is the last conv.
     """
 
     def __init__(
@@ -137,10 +151,13 @@ class MGICMobileNetV3(RowNet):
         drop_path_rate: float = 0.0,
         act_layer: Any = "hard_swish",
         norm_layer: Any = nn.BatchNorm2d,
+        dilated_tail: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        rows = mobilenetv3_rows(layout, exp_mult, depths, block, s_g, s_c, width_mult, act_layer, in_chans)
+        rows = mobilenetv3_rows(
+            layout, exp_mult, depths, block, s_g, s_c, width_mult, act_layer, in_chans, dilated_tail
+        )
         super().__init__(rows, num_classes, in_chans, global_pool, drop_rate, drop_path_rate, norm_layer, device, dtype)
         efficientnet_init_weights(self)  # calls ChannelTransfer.init_weights last, so R and P keep theirs
 
@@ -185,7 +202,7 @@ def _create_mgic_mobilenetv3(variant: str, pretrained: bool = False, **kwargs: A
         MGICMobileNetV3,
         variant,
         pretrained,
-        feature_cfg={"flatten_sequential": True, "out_indices": (0, 1, 2, 3, 4)},
+        feature_cfg={"flatten_sequential": True, "out_indices": tuple(range(4 if kwargs.get("dilated_tail") else 5))},
         **dict(archs[variant], **kwargs),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ class Conv(NamedTuple):
     pooled: bool = False  # acts on a 1x1 map (squeeze-and-excitation, the head after the global pool)
     transfer: bool = False  # R or P: the paper's tables leave these out
     scale: bool = False  # followed by a trainable factor for each channel (ConvNeXt's layer scale)
+    dilation: int = 1  # costs nothing
 
     @property
     def params(self) -> int:
@@ -54,6 +55,10 @@ class Level(NamedTuple):
     se: int = 0  # hidden width of squeeze-and-excitation, 0 for none
 
 
+# A field that came after the first version: at its default it stays out of arch_id, so that older ids hold.
+LATER = {"later": True}
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of a table of architecture: a plain conv, a pooling, or an MGIC block with its hierarchy resolved.
@@ -72,6 +77,7 @@ class Row:
     norm: bool = True
     pooled: bool = False
     levels: tuple[Level, ...] = ()
+    dilation: int = field(default=1, metadata=LATER)  # of the wrapped block's spatial convs
 
 
 class Stage(tuple[Row, ...]):
