@@ -21,6 +21,7 @@ class PeakMemory:
         self._device = device
         self.earlier = 0.0  # of the same trial's earlier jobs
         if device.type == "cuda":
+            torch.cuda.init()  # the first call of a process would raise otherwise
             torch.cuda.reset_peak_memory_stats(device)
         else:
             with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
