@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import torch
-from timm.layers import ConvNormAct, DropPath, LayerNorm2d, LayerScale2d, create_act_layer, create_conv2d
+from timm.layers import ConvNormAct, DropPath, LayerNorm2d, LayerScale2d, create_act_layer, create_conv2d, get_act_layer
 from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -39,6 +39,16 @@ def block_class(name: str) -> type[WrappedBlock]:
     if name not in BLOCKS:
         raise UserError(f"Unknown block {name!r}.{did_you_mean(str(name), BLOCKS)}")
     return BLOCKS[name]
+
+
+def check_act(act: Any) -> Any:
+    """``act``, an activation as timm knows it by name or as a class. UserError for an unknown name."""
+    if isinstance(act, str):
+        try:
+            get_act_layer(act)
+        except KeyError:
+            raise UserError(f"Unknown activation {act!r}. timm knows relu, gelu, silu, hard_swish, ...") from None
+    return act
 
 
 class WrappedBlock(nn.Module):

@@ -16,8 +16,9 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from timm.models._efficientnet_builder import efficientnet_init_weights
 from torch import nn
 
+from ..errors import UserError, did_you_mean
 from ._net import RowNet
-from .blocks import block_class
+from .blocks import block_class, check_act
 from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int
 
 __all__ = ["MGICMobileNetV3", "mobilenetv3_rows"]
@@ -38,8 +39,11 @@ SMALL = (
     ((120, 48, True, "", 1), (144, 48, True, "", 1)),
     ((288, 96, True, "", 2), (576, 96, True, "", 1), (576, 96, True, "", 1)),
 )
-LAYOUTS = {"large": (LARGE, 960, 1280), "small": (SMALL, 576, 1024)}
 Line = tuple[int, int, bool, str, int]
+LAYOUTS: dict[str, tuple[tuple[tuple[Line, ...], ...], int, int]] = {
+    "large": (LARGE, 960, 1280),
+    "small": (SMALL, 576, 1024),
+}
 
 
 def _halved(stage: Sequence[Line]) -> tuple[Line, ...]:
@@ -48,18 +52,40 @@ def _halved(stage: Sequence[Line]) -> tuple[Line, ...]:
 
 
 @cache
-def _rows(
-    c_in: int, exp: int, c: int, se: int, act: Any, stride: int, block: str, s_g: int, s_c: int, dilation: int
-) -> tuple[Row, ...]:
-    """One line of Table 6: the change-of-width conv, if any, and the MGIC block."""
+def _stage(
+    lines: tuple[Line, ...],
+    c: int,
+    count: int,
+    mult: float,
+    exp_mult: float,
+    act_layer: Any,
+    block: str,
+    s_g: int,
+    s_c: int,
+    dilation: int,
+) -> Stage:
+    """A stage of Table 6 for inputs of ``c`` channels: ``count`` lines, the last one repeated where there are fewer."""
     cnn = block_class(block)
+    rows: list[Row] = []
+    for i in range(count):
+        exp, out, se, act, stride = lines[min(i, len(lines) - 1)]
+        exp, out = make_divisible(exp * mult * exp_mult, 4), make_divisible(out * mult, 4)
+        hidden = make_divisible(exp // 4, 8) if se and cnn.inverted else 0
 
-    def shape(j: int, w: int) -> tuple[int, int]:
-        return w, exp >> j if cnn.inverted else cnn.mid(w)
+        def shape(j: int, w: int, exp: int = exp) -> tuple[int, int]:
+            return w, exp >> j if cnn.inverted else cnn.mid(w)
 
-    levels = hierarchy(c, s_g, s_c, shape, se=se if cnn.inverted else 0)
-    mgic = Row(block, c, c, cnn.kernel, act=act, levels=levels, dilation=dilation)
-    return (*change_of_width(c_in, c, stride, ""), mgic)
+        rows += change_of_width(c, out, stride if i == 0 else 1, "")
+        levels = hierarchy(out, s_g, s_c, shape, se=hidden)
+        rows.append(Row(block, out, out, cnn.kernel, act=act or act_layer, levels=levels, dilation=dilation))
+        c = out
+    return Stage(rows)
+
+
+@cache
+def _conv(row: Row) -> Stage:
+    """A stage of one plain conv."""
+    return Stage((row,))
 
 
 def mobilenetv3_rows(
@@ -75,6 +101,8 @@ def mobilenetv3_rows(
     dilated_tail: bool = False,
 ) -> Rows:
     """The rows of an MGIC-MobileNetV3; the arguments are those of :class:`MGICMobileNetV3`."""
+    if layout not in LAYOUTS:
+        raise UserError(f"Unknown layout {layout!r}.{did_you_mean(str(layout), LAYOUTS)}")
     lines, last, hidden = LAYOUTS[layout]
     if dilated_tail:
         lines, last = (*lines[:-1], _halved(lines[-1])), last // 2
@@ -84,35 +112,17 @@ def mobilenetv3_rows(
     counts = per_stage("depths", depths or [len(stage) for stage in lines], n, int)
     mults = per_stage("width_mult", width_mult, n)
     (exp_mult,) = per_stage("exp_mult", exp_mult, 1)
-    act_layer = act_layer or "hard_swish"
+    act_layer = check_act(act_layer or "hard_swish")
     c = make_divisible(16 * mults[0], 4)
-    stem = Stage((Row("conv", in_chans, c, 3, 2, act=act_layer),))
+    stem = _conv(Row("conv", in_chans, c, 3, 2, act=act_layer))
     stages = []
     for stage, count, mult in zip(lines, counts, mults):
-        rows: list[Row] = []
         dilation = 2 if dilated_tail and stage is lines[-1] else 1
-        for i in range(count):
-            exp, out, se, act, stride = stage[min(i, len(stage) - 1)]  # a deeper stage repeats its last row
-            exp, out = make_divisible(exp * mult * exp_mult, 4), make_divisible(out * mult, 4)
-            # "no h-swish" means ReLU throughout, any other activation stands where h-swish stood.
-            act = act or act_layer
-            rows += _rows(
-                c,
-                exp,
-                out,
-                make_divisible(exp // 4, 8) if se else 0,
-                act,
-                stride if i == 0 else 1,
-                block,
-                s_g,
-                s_c,
-                dilation,
-            )
-            c = out
-        stages.append(Stage(rows))
+        stages.append(_stage(stage, c, count, mult, exp_mult, act_layer, block, s_g, s_c, dilation))
+        c = stages[-1][-1].c_out
     features = make_divisible(last * mults[-1] * exp_mult, 4)
-    stages.append(Stage((Row("conv", c, features, 1, act=act_layer),)))
-    head = Stage((Row("conv", features, hidden, 1, act=act_layer, bias=True, norm=False, pooled=True),))
+    stages.append(_conv(Row("conv", c, features, 1, act=act_layer)))
+    head = _conv(Row("conv", features, hidden, 1, act=act_layer, bias=True, norm=False, pooled=True))
     strides = [max(line[4] for line in stage) for stage in lines]
     # A resolution ends before the next stride (0 is the stem); the last one ends with the 1x1 conv, as in timm.
     taps = (*(i for i in range(n) if strides[i] == 2), n + 1)

@@ -14,18 +14,21 @@ from timm.layers import make_divisible
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
+from ..errors import UserError
 from ._net import RowNet
-from .blocks import WrappedBlock, block_class
+from .blocks import WrappedBlock, block_class, check_act
 from .mgic import ChannelTransfer
 from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int
 
 __all__ = ["MGICResNet", "resnet_rows"]
 
+STEMS = {"3x3": (3, 1), "7x7": (7, 2)}  # kernel, stride
+
 
 @cache
 def _stage(
     c_in: int, width: int, depth: int, stride: int, expansion: int, block: str, min_groups: int, s_g: int, s_c: int,
-    act: Any,
+    act: Any, *, pool: bool = False,
 ) -> Stage:  # fmt: skip
     """The rows of a stage whose levels run on ``width`` and whose tensors are ``expansion`` times as wide."""
     cnn = block_class(block)
@@ -36,7 +39,17 @@ def _stage(
     c = expansion * width
     levels = hierarchy(width, s_g, s_c, shape, min_levels=1, min_groups=min_groups)
     mgic = Row(block, c, c, cnn.kernel, act=act, levels=levels)
-    return Stage((*change_of_width(c_in, c, stride, act), *(mgic,) * depth))
+    first = (Row("maxpool", c_in, c_in, 3, 2),) if pool else ()
+    return Stage((*first, *change_of_width(c_in, c, stride, act), *(mgic,) * depth))
+
+
+@cache
+def _stem(stem: str, in_chans: int, width: int, act: Any) -> Stage:
+    """The first conv. ImageNet's width follows the first stage's multiplier, as the narrow widths do."""
+    if stem not in STEMS:
+        raise UserError(f"stem must be one of {', '.join(STEMS)}, not {stem!r}.")
+    kernel, stride = STEMS[stem]
+    return Stage((Row("conv", in_chans, width, kernel, stride, act=act),))
 
 
 def resnet_rows(
@@ -59,21 +72,17 @@ def resnet_rows(
     depths = per_stage("depths", depths, n, int)
     mults = per_stage("width_mult", width_mult, n)
     scaled = [make_divisible(w * m, 8) for w, m in zip(widths, mults)]
-    act = act_layer or "relu"
-    first: tuple[Row, ...]
-    pool: tuple[Row, ...]
-    if stem == "7x7":  # ImageNet: its width follows the first stage's multiplier, as the narrow widths do
-        first = (Row("conv", in_chans, make_divisible(64 * mults[0], 8), 7, 2, act=act),)
-        pool = (Row("maxpool", first[0].c_out, first[0].c_out, 3, 2),)
-    else:
-        first, pool = (Row("conv", in_chans, scaled[0], 3, act=act),), ()
+    act = check_act(act_layer or "relu")
+    first = _stem(stem, in_chans, scaled[0] if stem == "3x3" else make_divisible(64 * mults[0], 8), act)
     stages = []
-    c = first[0].c_out
+    c = first[-1].c_out
     for i, (width, depth) in enumerate(zip(scaled, depths)):
-        stage = _stage(c, width, depth, 1 if i == 0 else 2, expansion, block, min_groups, s_g, s_c, act)
-        stages.append(Stage((*pool, *stage)) if i == 0 and pool else stage)
-        c = stage[-1].c_out
-    return Rows(Stage(first), tuple(stages), taps=tuple(range(0 if pool else 1, n + 1)))
+        pool = stem == "7x7" and i == 0
+        stages.append(
+            _stage(c, width, depth, 1 if i == 0 else 2, expansion, block, min_groups, s_g, s_c, act, pool=pool)
+        )
+        c = stages[-1][-1].c_out
+    return Rows(first, tuple(stages), taps=tuple(range(0 if stem == "7x7" else 1, n + 1)))
 
 
 class MGICResNet(RowNet):

@@ -121,6 +121,8 @@ def test_halving_stops_where_the_paper_says(width: int, s_c: int, min_levels: in
         ({"width_mult": -1}, "width_mult"),
         ({"depths": 0}, "depths"),
         ({"block": "basik"}, "basic"),
+        ({"act_layer": "swishh"}, "activation"),
+        ({"stem": "5x5"}, "3x3"),
     ],
 )
 def test_wrong_arguments_are_named(kwargs: dict, words: str) -> None:
