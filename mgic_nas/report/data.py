@@ -185,7 +185,12 @@ class Summary:
         """What the hypervolume is measured from: guessing, at the largest budget (else the dearest network)."""
         limits = [b.limit for b in self.facts.budgets if b.kind == "macs"]
         dearest = max((t.macs or 0 for t in self.complete), default=1.0)
-        return 100 / max(self.facts.num_classes, 1), max(limits) if limits else dearest * 1.1
+        return self.guessing, max(limits) if limits else dearest * 1.1
+
+    @property
+    def guessing(self) -> float:
+        """The accuracy of one who guesses, in percent."""
+        return 100 / max(self.facts.num_classes, 1)
 
     @cached_property
     def hypervolume_history(self) -> tuple[tuple[int, float], ...]:

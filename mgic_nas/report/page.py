@@ -77,8 +77,8 @@ def _kpis(summary: Summary) -> list[Block]:
     asked = f" of {facts.trials:,}" if summary.ended != facts.trials else ""
     blocks.append({"name": "Trials", "value": f"{summary.ended:,}{asked}", "note": story.outcome(summary)})
     if facts.rejected:
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in facts.rejected.items())
-        blocks.append({"name": "Rejected untrained", "value": f"{sum(facts.rejected.values()):,}", "note": reasons})
+        total = f"{sum(facts.rejected.values()):,}"
+        blocks.append({"name": "Rejected untrained", "value": total, "note": story.reasons(summary)})
     seconds = [t.seconds for t in summary.trials if t.seconds is not None]
     if seconds:
         note = f"{words.duration(sum(seconds) / len(seconds))} a trial"

@@ -17,6 +17,10 @@ def headline(summary: Summary) -> str:
     """The result in one sentence: the accuracy within a budget, and what more budget buys."""
     if not summary.complete:
         return _nothing_yet(summary)
+    if _guesses(summary):
+        chance, networks = words.percent(summary.guessing), len(summary.complete)
+        who = f"none of the {networks:,} networks is" if networks > 1 else "the only network is not"
+        return f"Nothing learned: {who} measurably better than guessing ({chance})."
     for kind in dict.fromkeys(b.kind for b in summary.facts.budgets):
         met = [w for w in summary.winners if w.budget.kind == kind and w.trial]
         if met:
@@ -38,6 +42,12 @@ def _nothing_yet(summary: Summary) -> str:
     if under_way:
         return f"No network has finished training yet; {words.plural(under_way, 'is', 'are')} under way."
     return "No network has finished training yet."
+
+
+def _guesses(summary: Summary) -> bool:
+    """Whether even the best network may owe its accuracy to luck: then no comparison means anything."""
+    best = summary.best.val_acc if summary.best else None
+    return best is not None and best < summary.guessing + 2 * (summary.error(summary.guessing) or 0)
 
 
 def _budget_sentence(summary: Summary, met: Sequence[Winner]) -> str:
@@ -153,10 +163,17 @@ def outcome(summary: Summary) -> str:
 def rejections(summary: Summary) -> str:
     """The proposals that were never trained, and why."""
     facts = summary.facts
-    text = ", ".join(f"{n:,} {reason}" for reason, n in facts.rejected.items()) or "none"
+    text = reasons(summary) or "none"
     if facts.uniform:
         text += f"; {facts.uniform:,} of the networks were drawn uniformly, where the sampler had nothing new that fits"
     return text
+
+
+def reasons(summary: Summary) -> str:
+    """``31 over budget, 9 duplicate``: how many proposals were not trained, by reason."""
+    said = {"where": "outside the conditions", "impossible": "impossible to build"}
+    rejected = summary.facts.rejected.items()
+    return ", ".join(f"{number:,} {said.get(reason, reason)}" for reason, number in rejected)
 
 
 def recipe(summary: Summary) -> str:

@@ -115,3 +115,12 @@ def test_hypervolume_is_that_of_moocore():
     accs, macs = zip(*((t.val_acc, t.macs) for t in summary.complete), strict=True)
     assert summary.hypervolume_reference == (10.0, 2e6)
     assert summary.hypervolume_history[-1][1] == pytest.approx(hypervolume(accs, macs, (10.0, 2e6)))
+
+
+def test_a_search_that_only_guesses_says_so():
+    """Too few epochs, say: ranking such networks, and recommending one, would be nonsense."""
+    trials = [row(0, 4e5, 10.4), row(1, 9e5, 10.9)]
+    assert headline(made(*trials)) == (
+        "Nothing learned: none of the 2 networks is measurably better than guessing (10.0 %)."
+    )
+    assert headline(made(*trials, row(2, 4e5, 13.0))).startswith("Within")
