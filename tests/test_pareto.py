@@ -46,9 +46,7 @@ def test_a_front_has_no_dominated_point_and_misses_none(pairs):
     mask = non_dominated(*split(pairs))
     valid = [p for p in pairs if not (math.isnan(p[0]) or math.isnan(p[1]))]
     for index, (point, on_front) in enumerate(zip(pairs, mask, strict=True)):
-        expected = (
-            point in valid and not any(dominates(q, point) for q in valid) and point not in pairs[:index]
-        )
+        expected = point in valid and not any(dominates(q, point) for q in valid) and point not in pairs[:index]
         assert bool(on_front) == expected
 
 
@@ -122,6 +120,4 @@ def test_a_long_history_is_not_quadratic():
     """50,000 evaluations, all on the front: the report must not take minutes."""
     n = 50_000
     history = hypervolume_history(np.linspace(20, 90, n), np.linspace(1e5, 1e6, n), REFERENCE)
-    assert history[-1] == pytest.approx(
-        hypervolume(np.linspace(20, 90, n), np.linspace(1e5, 1e6, n), REFERENCE)
-    )
+    assert history[-1] == pytest.approx(hypervolume(np.linspace(20, 90, n), np.linspace(1e5, 1e6, n), REFERENCE))
