@@ -26,7 +26,7 @@ FORMAT = 1
 _MAY_DIFFER = frozenset({"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial"})
 # Where it came from, not what it is: never compared.
 _PROVENANCE = frozenset({"name", "space_source", "versions", "created"})
-_LIBRARIES = ("mgic_nas", "torch", "timm", "optuna", "ray", "numpy")
+_LIBRARIES = ("torch", "timm", "optuna", "ray", "numpy")
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,9 @@ def at_least_one(name: str, value: Any) -> int:
 
 def versions() -> dict[str, str]:
     """Of Python and the libraries that decide what a result is; those not installed are left out."""
-    found = {"python": platform.python_version()}
+    from .. import __version__
+
+    found = {"python": platform.python_version(), "mgic_nas": __version__}
     for library in _LIBRARIES:
         try:
             found[library] = importlib.metadata.version(library)

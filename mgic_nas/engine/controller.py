@@ -73,7 +73,7 @@ class Controller:
         if space is None:
             from ..space import SearchSpace
 
-            space = SearchSpace.from_dict(config.space, source=config.space_source)
+            space = SearchSpace.from_dict(config.space, source=config.space_source or "run.yaml")
         if read_result is None:
             from ..train import read_result as read_result_json
 

@@ -174,8 +174,10 @@ def read_study(folder: Path) -> tuple[list[FrozenTrial], dict[str, Any]]:
     if not path.exists():
         raise UserError(f"{folder} has no {STUDY_DB}: nothing was searched there.")
     problem: Exception | None = None
-    # Where the folder itself cannot be written, sqlite cannot make the index of its log, and nobody writes the study.
-    for mode in ("ro", "ro&immutable=1"):
+    # Without a log nobody is writing. With one sqlite needs an index of it, which it cannot make in a folder that
+    # cannot be written, where again nobody is.
+    logged = path.with_name(f"{STUDY_DB}-wal").exists()
+    for mode in ("ro", "ro&immutable=1") if logged else ("ro&immutable=1", "ro"):
         storage = None
         try:
             with _quiet():

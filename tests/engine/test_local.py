@@ -103,7 +103,8 @@ from mgic_nas.engine.controller import Controller
 from mgic_nas.engine.executors import local
 from mgic_nas.train import Setup
 folder = {folder!r}
-controller = Controller(folder, fakes.make_config(trials={trials}), space=fakes.FakeSpace(), read_result=fakes.read_result)
+config = fakes.make_config(trials={trials})
+controller = Controller(folder, config, space=fakes.FakeSpace(), read_result=fakes.read_result)
 setup = Setup(model="fake", data="fake", epochs=3, recipe="quick", folder=folder + "/trials")
 try:
     local.execute(controller, setup, 2, gpus_per_trial=0, work="engine_fakes:work")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,21 @@ def choose(name: str | None, say: Callable[[str], None]) -> str:
     if name == "ray" and not has_ray():
         raise UserError("ray is not installed: pip install 'mgic_nas[search]', or use --executor local.")
     return name
+
+
+def check_address(address: str) -> None:
+    """UserError where nobody answers at ``host:port``; Ray itself would try for many minutes."""
+    if "://" in address:
+        raise UserError(f"address {address!r}: name the cluster as host:port (the GCS, usually port 6379), or auto.")
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        return  # auto, or something that Ray refuses at once
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=10):
+            pass
+    except (OSError, ValueError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UserError(f"no Ray cluster at {address!r}: {reason}. Start one with: ray start --head.") from None
 
 
 def executor(name: str) -> Callable[..., None]:

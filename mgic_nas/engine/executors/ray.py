@@ -3,6 +3,8 @@
 Tune gets as little to do as it can be given: a Searcher that asks the controller, a scheduler that passes on the
 controller's word, actors that are used again. What it knows of a run is thrown away at the end; to go on with a run is
 to start another Tuner.
+
+Ray listens on all network interfaces, whatever address it is given; by default it asks whoever connects for a token.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ import contextlib
 import json
 import logging
 import os
+import pickle
 import shutil
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
-from . import load_work
+from . import check_address, load_work
 from .jobs import DONE, EPOCH, POISONED, Message, describe, messages
 from .slots import Slots, plan, this_machine
 
@@ -42,8 +46,8 @@ if TYPE_CHECKING:
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing leaves the machine
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_AIR_NEW_OUTPUT": "1",  # the one that verbose=0 silences
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",  # verbose=0 silences only the old one
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without GPUs sees none
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would turn Ctrl-C into a normal end
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
@@ -106,6 +110,7 @@ def _tune(bridge: _Bridge, slots: Slots, scratch: Path) -> None:
             storage_path=str(scratch),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),  # retries are the controller's
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # and so are checkpoints
         ),
     )
     tuner.fit()
@@ -246,15 +251,14 @@ class _Telling(FIFOScheduler):
 
 def _why_dead(trial: Any) -> str:
     """Why a trial's actor is gone, in a line."""
-    error = None
-    with contextlib.suppress(Exception):  # Tune reads it back from a file, which may be gone as well
-        error = trial.get_pickled_error()
-    text = str(error or "")
-    if isinstance(error, ray.exceptions.OutOfMemoryError) or "memory" in text.lower():
-        return "worker killed, out of memory"
-    if error is None or isinstance(error, ray.exceptions.RayActorError):
-        return "worker died, perhaps out of memory"
-    return f"worker died: {describe(error)}"
+    error: Any = None
+    with contextlib.suppress(Exception):  # Tune keeps it in a file, which may be gone as well
+        error = pickle.loads(Path(trial.pickled_error_file).read_bytes())
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return f"worker failed: {describe(error.cause or error)}"
+    if isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in str(error):
+        return "worker killed by Ray, the machine was running out of memory"
+    return "worker died, perhaps killed or out of memory"
 
 
 def _device(setup: Setup, slots: Slots) -> str:
@@ -269,7 +273,8 @@ def _cluster(address: str | None, concurrent: int | None, gpus_per_trial: str | 
         slots = plan(concurrent, gpus_per_trial, this_machine())
         needed = slots.concurrent * slots.threads
         _init(address="local", num_cpus=max(needed, *(c for c, _ in this_machine())), include_dashboard=False)
-    elif ours:
+    elif ours and address is not None:
+        check_address(address)
         _init(address=address)
     try:
         if not (ours and address is None):
@@ -297,8 +302,11 @@ def _nodes() -> list[tuple[int, int]]:
 @contextlib.contextmanager
 def _quiet_environment() -> Iterator[None]:
     """Ray's settings while it runs, and neither its log lines nor its signal handlers afterwards."""
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    # What this process can import its workers can, however it came to be importable.
+    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+    before = {name: os.environ.get(name) for name in (*_ENVIRONMENT, "PYTHONPATH")}
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if before[name] is None})
+    os.environ["PYTHONPATH"] = path
     logger = logging.getLogger("ray")
     level, tune_level = logger.level, logging.getLogger("ray.tune").level
     handlers = {}
@@ -306,7 +314,8 @@ def _quiet_environment() -> Iterator[None]:
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        # Ray prints dead workers to stdout, which is for results; the controller tells of them anyway.
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
             warnings.filterwarnings("ignore", module="ray")
             yield
     finally:

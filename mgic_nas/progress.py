@@ -1,0 +1,145 @@
+"""What a person sees on stderr while a search runs: a bar on a terminal, else one line a trial."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from .engine import events
+from .engine.events import Counts, Event
+
+
+class Progress:
+    """An observer of the Controller.
+
+    On a terminal there is one bar, and lines above it only for what went wrong. Elsewhere each finished trial is a
+    line. Both tell the best so far within each budget, what has failed, and an estimate of what is left, which is
+    made from the epochs trained since this driver began.
+
+    Args:
+        epochs: of each trial.
+        input_size: (C, H, W), without which MACs mean nothing.
+        stream: where to write.
+        bar: a bar instead of lines; None: where ``stream`` is a terminal and tqdm is installed.
+    """
+
+    def __init__(
+        self,
+        epochs: int,
+        input_size: tuple[int, int, int],
+        stream: TextIO | None = None,
+        bar: bool | None = None,
+    ) -> None:
+        self._epochs = epochs
+        self._size = "x".join(map(str, input_size))
+        self._stream = sys.stderr if stream is None else stream
+        self._under_way: dict[int, int] = {}  # trial number -> epochs done
+        self._epochs_done = 0  # by this driver
+        self._began: float | None = None
+        wanted = self._stream.isatty() if bar is None else bar
+        self._bar: Any = _make_bar(self._stream) if wanted else None
+
+    def __call__(self, event: Event) -> None:
+        """Takes an event in and shows what it means."""
+        self._count(event)
+        counts = event.counts
+        if event.kind == events.OPENED and counts.started:
+            self._say(f"going on: {counts.over} of {counts.trials} trials are done")
+        elif event.kind == events.FINISHED and self._bar is None:
+            self._say(self._finished(event))
+        elif event.kind in (events.FAILED, events.RETRIED):
+            again = ", trying again" if event.kind == events.RETRIED else ""
+            self._say(f"trial {event.number} failed{again}: {event.text}")
+        elif event.kind == events.STOPPED and self._bar is None:
+            self._say(f"{_of(counts)} trial {event.number} stopped early")
+        elif event.kind == events.EXHAUSTED:
+            self._say(f"{event.text}: the search ends after {counts.started} of {counts.trials} trials")
+        if self._bar is not None and event.kind != events.REJECTED:
+            self._draw(counts)
+
+    def close(self) -> None:
+        """Leaves the bar as it is; to be called once the search is over, however it ended."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _count(self, event: Event) -> None:
+        number = event.number
+        if number is None:
+            return
+        if event.kind == events.HANDED_OUT:
+            self._began = self._began or time.monotonic()
+            self._under_way.setdefault(number, 0)
+        elif event.kind == events.EPOCH:
+            self._epochs_done += 1
+            self._under_way[number] = int(event.result["epoch"])
+        elif event.kind == events.RETRIED:
+            self._under_way[number] = 0
+        elif event.kind != events.PAUSED:
+            self._under_way.pop(number, None)
+
+    def _left(self, counts: Counts) -> str:
+        """``about 4 min left``, as soon as there is anything to tell it from."""
+        if self._began is None or not self._epochs_done:
+            return ""
+        to_go = (counts.trials - counts.over) * self._epochs - sum(self._under_way.values())
+        seconds = (time.monotonic() - self._began) / self._epochs_done * max(0, to_go)
+        return f"about {duration(seconds)} left" if to_go > 0 else ""
+
+    def _finished(self, event: Event) -> str:
+        result = event.result
+        parts = [
+            f"{_of(event.counts)} trial {event.number}: {result['val_acc']:.2f} % with {mega(event.cost['macs'])}M MACs"
+            f" at {self._size}, trained in {duration(result.get('seconds') or 0)}",
+            _best(event.counts.best),
+            self._left(event.counts),
+        ]
+        return "; ".join(part for part in parts if part)
+
+    def _say(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.write(line, file=self._stream)
+        else:
+            print(line, file=self._stream, flush=True)
+
+    def _draw(self, counts: Counts) -> None:
+        bar = self._bar
+        bar.total = counts.trials
+        bar.n = min(counts.trials, counts.over + sum(self._under_way.values()) / self._epochs)
+        failed = f"{counts.failed} failed" if counts.failed else ""
+        parts = [f"{counts.over}/{counts.trials} trials", _best(counts.best), failed, self._left(counts)]
+        bar.set_description_str("; ".join(part for part in parts if part), refresh=False)
+        bar.refresh()
+
+
+def duration(seconds: float) -> str:
+    """``41 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def mega(number: float) -> str:
+    """A count in millions with three significant digits, without the unit."""
+    return f"{number / 1e6:.3g}" if number < 999.5e6 else f"{number / 1e6:.0f}"
+
+
+def _of(counts: Counts) -> str:
+    width = len(str(counts.trials))
+    return f"[{counts.over:>{width}}/{counts.trials}]"
+
+
+def _best(best: Mapping[str, float | None]) -> str:
+    """``best 71.2 % within 0.5M, 78.0 % within 1M``."""
+    known = [f"{value:.1f} % within {label}" for label, value in best.items() if value is not None]
+    return f"best {', '.join(known)}" if known else ""
+
+
+def _make_bar(stream: TextIO) -> Any:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=0, file=stream, dynamic_ncols=True, bar_format="{percentage:3.0f}% {bar:16} {desc}", leave=True)

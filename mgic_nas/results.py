@@ -1,0 +1,245 @@
+"""What came of a search: a :class:`Run` answers questions, a :class:`Winner` gives a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+    from .engine.config import RunConfig
+    from .engine.record import Record, Row
+    from .space import Budget, SearchSpace
+
+
+class Run:
+    """A run on disk. Every answer is read anew, so it may be asked while a search is at work.
+
+    Attributes:
+        folder: of the run.
+        config: how it was made: run.yaml.
+    """
+
+    def __init__(self, folder: Path, config: RunConfig) -> None:
+        self.folder = folder
+        self.config = config
+
+    def trials(self) -> pd.DataFrame:
+        """One row for each architecture whose training started, with the columns of trials.csv."""
+        return _table(self._record().rows)
+
+    def front(self) -> pd.DataFrame:
+        """The Pareto-optimal rows of :meth:`trials`, cheapest first."""
+        rows = self._record().rows
+        table = _table(rows)
+        return table[table["on_front"].astype(bool)].sort_values("macs").reset_index(drop=True)
+
+    def best(
+        self,
+        macs: str | float | None = None,
+        params: str | float | None = None,
+        activations: str | float | None = None,
+    ) -> Winner:
+        """The most accurate network within all given limits; with none given the most accurate of all.
+
+        Args:
+            macs: multiply-accumulates of one image: ``1e6`` or ``"1M"``.
+            params: trainable numbers.
+            activations: outputs of all conv and linear layers.
+
+        Raises:
+            UserError: no network that was trained to the end is within them.
+        """
+        given = {"macs": macs, "params": params, "activations": activations}
+        limits = [_limit(kind, value) for kind, value in given.items() if value is not None]
+        record = self._record()
+        complete = [row for row in record.rows if row["state"] == "complete"]
+        fitting = [row for row in complete if all(row[b.kind] <= b.limit for b in limits)]
+        if not fitting:
+            wanted = ", ".join(b.label for b in limits)
+            kind = limits[0].kind if limits else "macs"
+            least = min((row[kind] for row in complete), default=None)
+            size = "x".join(map(str, self.config.input_size))
+            hint = " none was trained to its end yet."
+            if least is not None:
+                hint = f" the smallest has {least:,} {'MACs' if kind == 'macs' else kind} at {size}."
+            raise UserError(f"{self.folder}: no trained network is within {wanted or 'any budget'};{hint}")
+        # As the report chooses: of equally accurate ones the cheaper, then the first.
+        first = limits[0].kind if limits else "macs"
+        row = min(fitting, key=lambda r: (-r["val_acc"], r[first], r["number"]))
+        return Winner(row, self.config, self.folder, record.weights.get(row["number"]))
+
+    def winners(self) -> dict[str, Winner | None]:
+        """Budget label -> its winner; None where nothing that was trained fits."""
+        found: dict[str, Winner | None] = {}
+        for budget in self.config.parsed_budgets():
+            try:
+                found[budget.label] = self.best(**{budget.kind: budget.limit})
+            except UserError:
+                found[budget.label] = None
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """How it stands and who has won: plain data for JSON."""
+        record = self._record()
+        states = [row["state"] for row in record.rows]
+        return {
+            "folder": str(self.folder),
+            "report": str(self.folder / "report.html"),
+            "input_size": list(self.config.input_size),
+            "trials": {"asked": self.config.trials, "started": len(states), **_tally(states)},
+            "rejected": record.rejected,
+            "ended": record.ended,
+            "front": [row["number"] for row in record.rows if row["on_front"]],
+            "winners": {label: w and w.to_dict() for label, w in self.winners().items()},
+        }
+
+    def __str__(self) -> str:
+        record = self._record()
+        states = _tally(row["state"] for row in record.rows)
+        told = ", ".join(f"{count} {state}" for state, count in states.items()) or "none started"
+        lines = [f"{self.folder}: {sum(states.values())} of {self.config.trials} trials ({told})"]
+        if record.ended:
+            lines.append(f"  {record.ended}")
+        size = "x".join(map(str, self.config.input_size))
+        for label, winner in self.winners().items():
+            if winner is None:
+                lines.append(f"  within {label}: nothing yet")
+                continue
+            row = winner.row
+            lines.append(
+                f"  within {label}: {row['val_acc']:.2f} %, {row['macs']:,} MACs at {size}, {row['params']:,} params"
+            )
+            lines.append(f"    {winner.line}")
+        if (self.folder / "report.html").exists():
+            lines.append(f"  report: {self.folder / 'report.html'}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    def _record(self) -> Record:
+        from .engine.record import read_record
+
+        return read_record(self.folder)
+
+    def refuse_no_result(self) -> None:
+        """RuntimeError, with the first trial's error, where nothing could be trained to its end."""
+        rows = self._record().rows
+        if any(row["state"] == "complete" for row in rows):
+            return
+        errors = [row["error"] for row in rows if row["error"]]
+        reason = f"; the first one: {errors[0]}" if errors else ""
+        raise RuntimeError(f"{self.folder}: none of {len(rows)} trials could be trained to its end{reason}")
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A trained network of a run.
+
+    Attributes:
+        row: its row of trials.csv.
+        config: of the run.
+        folder: of the run.
+        weights: the file of its trained weights; None where they were not kept.
+    """
+
+    row: Row
+    config: RunConfig = field(repr=False)
+    folder: Path
+    weights: Path | None = None
+
+    @cached_property
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of its model."""
+        return self._space.config(self._setting)
+
+    @property
+    def line(self) -> str:
+        """The line that builds it, untrained, after ``import timm, mgic_nas``."""
+        return self._space.create_model_line(self._setting, self.config.num_classes, self.config.input_size[0])
+
+    def create_model(self, pretrained: bool = True) -> nn.Module:
+        """The network in eval mode, with its trained weights unless told otherwise.
+
+        Its ``pretrained_cfg`` says how the images were prepared, for ``timm.data.resolve_model_data_config``.
+
+        Raises:
+            UserError: its weights were not kept, or cannot be read.
+        """
+        if pretrained and self.weights is None:
+            raise UserError(
+                f"{self.folder}: the weights of trial {self.row['number']} were not kept (only those on a front of "
+                "accuracy against one cost are); search with keep='all' to keep every one's."
+            )
+        from .cost import family
+
+        net = family(self.config.model).build(
+            self.arguments,
+            self.config.num_classes,
+            self.config.input_size[0],
+            pretrained_cfg_overlay=self._data_config(),
+        )
+        if pretrained:
+            _load_weights(net, self.weights)
+        return net.eval()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        weights = None if self.weights is None else str(self.weights)
+        return {**self.row, "line": self.line, "arguments": self.arguments, "weights": weights}
+
+    @cached_property
+    def _space(self) -> SearchSpace:
+        from .space import SearchSpace
+
+        return SearchSpace.from_dict(self.config.space, source=self.config.space_source or "run.yaml")
+
+    @property
+    def _setting(self) -> dict[str, Any]:
+        return {name: self.row[f"p.{name}"] for name in self._space.params}
+
+    def _data_config(self) -> dict[str, Any]:
+        data = self.config.data
+        names = ("input_size", "mean", "std", "interpolation", "crop_pct")
+        found = {name: data[name] for name in names if data.get(name) is not None}
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()} | {"crop_mode": "center"}
+
+
+def _limit(kind: str, value: str | float) -> Budget:
+    from .space import parse_budget
+
+    return parse_budget(f"{kind}={value if isinstance(value, str) else repr(float(value))}")
+
+
+def _load_weights(net: nn.Module, path: Path | None) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    assert path is not None
+    try:
+        net.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path} cannot be loaded: {' '.join(str(error).split())[:300]}.") from None
+
+
+def _table(rows: list[Row]) -> pd.DataFrame:
+    import pandas as pd
+
+    from .engine.record import columns
+
+    return pd.DataFrame(rows, columns=columns(rows))
+
+
+def _tally(states: Iterable[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for state in states:
+        found[state] = found.get(state, 0) + 1
+    return found

@@ -1,0 +1,218 @@
+"""What a user holds: ``search()`` makes a run or goes on with it, ``load_run()`` opens one."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import UserError
+from .results import Run, Winner
+
+if TYPE_CHECKING:
+    from .engine.config import RunConfig
+    from .space import Budget, SearchSpace
+    from .train import Recipe
+
+__all__ = ["Run", "Winner", "load_run", "search"]
+
+_SURVEYED_AT_ONCE = 50_000  # settings: a few seconds
+_DRAWS = 1_000  # random settings of a larger space, before it is surveyed
+
+
+def search(
+    space: SearchSpace | str | Path,
+    data: str,
+    budgets: Iterable[str | float] | str | float,
+    trials: int,
+    epochs: int = 3,
+    out: str | Path | None = None,
+    executor: str | None = None,
+    sampler: str | None = None,
+    concurrent: int | None = None,
+    gpus_per_trial: str | float = "auto",
+    seed: int = 0,
+    keep: str = "front",
+    address: str | None = None,
+    storage: str | Path | None = None,
+    recipe: str | Mapping[str, Any] | Recipe | None = None,
+    progress: bool = True,
+) -> Run:
+    """Searches a space for the most accurate networks within budgets, and builds the report.
+
+    The same call again goes on with the run in ``out``, whatever ended it; more ``trials`` extend it. Only trials,
+    budgets, executor, concurrent, gpus_per_trial and address may differ then.
+
+    Args:
+        space: what is searched: a :class:`SearchSpace`, a YAML file, or a shipped name such as ``"quickstart"``.
+        data: what is learned, as :func:`mgic_nas.tasks.load_data` takes it: ``"fashion"``, a folder, ...
+        budgets: ``5e6`` or ``"5M"`` (MACs), ``"params=1M"``, ``"activations=2M"``. The largest of each kind is the
+            hard limit of everything that is trained; smaller ones have their own winner.
+        trials: how many architectures are trained in all.
+        epochs: of training each.
+        out: the run's folder; by default ``runs/<space>-<data>``.
+        executor: ``"ray"`` or ``"local"``; by default ray where it is installed.
+        sampler: ``"tpe"``, ``"nsga2"`` or ``"random"``.
+        concurrent: how many are trained at a time; by default as many as there are GPUs, or cores (up to 8).
+        gpus_per_trial: a share of a GPU, 0 for none, or ``"auto"``.
+        seed: of proposals and trainings.
+        keep: whose weights are kept: ``"front"``, so that every budget has its winner, or ``"all"``.
+        address: of a Ray cluster to use.
+        storage: a folder that all nodes share, for what workers write.
+        recipe: how each is trained: a name, a mapping with changes to one, or a :class:`Recipe`.
+        progress: show on stderr how it goes.
+
+    Raises:
+        UserError: wrong input, before anything is made on disk; another run or another search in ``out``.
+        RuntimeError: no trial at all could be trained, or workers do not start.
+        KeyboardInterrupt: everything done so far is recorded, and the same call goes on from there.
+    """
+    from .engine.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
+    from .engine.executors import check_address, choose
+    from .engine.executors.slots import parse_gpus_per_trial
+    from .engine.sampler import DEFAULT_SAMPLER, check_sampler
+
+    # Cheap checks first: a typing error should not wait for torch.
+    at_least_one("trials", trials)
+    at_least_one("epochs", epochs)
+    if concurrent is not None:
+        at_least_one("concurrent", concurrent)
+    check_sampler(sampler or DEFAULT_SAMPLER)
+    share = parse_gpus_per_trial(gpus_per_trial)
+    if address is not None and executor == "local":
+        raise UserError("an address is of a Ray cluster: use it with --executor ray.")
+    name = choose("ray" if address is not None and executor is None else executor, _say)
+    if address is not None:
+        check_address(address)
+    limits = _budgets(budgets)
+
+    from .space import SearchSpace
+    from .tasks import load_data, resolve_spec
+    from .train import get_recipe
+
+    space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
+    info = load_data(data).info
+    folder = Path(out) if out is not None else Path("runs") / _slug(f"{Path(space.source).stem}-{info.name}")
+    old = find_run(folder)
+    # What was not named is what the run was made with, also where a later version has other defaults.
+    if recipe is None:
+        recipe = old.recipe if old is not None else "quick"
+    if sampler is None:
+        sampler = old.sampler if old is not None else DEFAULT_SAMPLER
+    config = RunConfig(
+        name=folder.absolute().name,
+        space=space.to_dict(),
+        space_source=_source(space),
+        data={"spec": resolve_spec(data), **dataclasses.asdict(info)},
+        budgets=[b.label for b in limits],
+        trials=trials,
+        epochs=epochs,
+        recipe=get_recipe(recipe).to_dict(),
+        sampler=sampler,
+        seed=seed,
+        keep=keep,
+        executor=name,
+        concurrent=concurrent,
+        gpus_per_trial=share,
+        address=address,
+        storage=None if storage is None else str(Path(storage).absolute()),
+        versions=versions(),
+        created=now(),
+    )
+    if old is not None:
+        config = continued(old, config, folder)
+        if warning := version_warning(old):
+            _say(f"{folder}: {warning}")
+    else:
+        config.refuse_occupied_storage()
+    if old is None or old.budgets != config.budgets:
+        _refuse_impossible(space, config, limits)
+    _execute(folder, config, space, progress)
+    run = load_run(folder)
+    run.refuse_no_result()
+
+    from .report import build
+
+    build(folder, echo=_say)
+    return run
+
+
+def load_run(folder: str | Path) -> Run:
+    """The run in a folder: finished, interrupted, or while it is being made. UserError where there is none."""
+    from .engine.config import RunConfig
+
+    return Run(Path(folder), RunConfig.load(folder))
+
+
+def _execute(folder: Path, config: RunConfig, space: SearchSpace, show: bool) -> None:
+    """The search itself; whatever ends it, the run is closed well."""
+    from .engine.controller import Controller
+    from .engine.executors import executor
+    from .progress import Progress
+    from .train import Setup, get_recipe
+
+    execute = executor(config.executor)
+    watching = Progress(config.epochs, config.input_size) if show else None
+    with Controller(folder, config, watching, space=space) as controller:
+        setup = Setup(
+            model=config.model,
+            data=config.data["spec"],
+            epochs=config.epochs,
+            recipe=get_recipe(config.recipe),
+            folder=str(controller.trials_folder),
+            fingerprint=config.data["fingerprint"],
+        )
+        where = {"address": config.address} if config.executor == "ray" else {}
+        try:
+            execute(controller, setup, config.concurrent, config.gpus_per_trial, **where)
+        finally:
+            if watching is not None:
+                watching.close()
+
+
+def _budgets(budgets: Iterable[str | float] | str | float) -> tuple[Budget, ...]:
+    from .space import parse_budgets
+
+    given = [budgets] if isinstance(budgets, str | int | float) else list(budgets)
+    if not given:
+        raise UserError("name at least one budget, such as --budget 5M (MACs) or --budget params=1M.")
+    parsed = parse_budgets(given)
+    for budget in parsed:
+        if budget.kind == "latency":
+            raise UserError(f"Budget {budget.label}: a search cannot keep to a latency yet; name MACs or activations.")
+    return parsed
+
+
+def _refuse_impossible(space: SearchSpace, config: RunConfig, budgets: tuple[Budget, ...]) -> None:
+    """UserError, before anything is made on disk, where some budget cannot be met."""
+    from .space import survey, within
+
+    limits = config.limits()
+    size, classes = config.input_size, config.num_classes
+    if space.size > _SURVEYED_AT_ONCE:
+        # A look at a million settings takes most of a minute; that something fits usually shows at once.
+        rng = random.Random(0)
+        costs = [space.cost(space.sample(rng), size, classes) for _ in range(_DRAWS)]
+        feasible = [cost for cost in costs if within(cost, limits)]
+        if all(any(budget.fits(cost) for cost in feasible) for budget in budgets):
+            return
+    for problem in survey(space, size, classes, budgets).problems:
+        raise UserError(problem)
+
+
+def _source(space: SearchSpace) -> str:
+    """Where a space can be read again: its file or shipped name; empty for one made in Python."""
+    source = space.source
+    return source if source.endswith("(shipped)") or Path(source).is_file() else ""
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text.replace(" (shipped)", "")).strip("-") or "run"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
