@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 _API = {
     "profile": "mgic_nas.cost",
+    "mgicify": "mgic_nas.conversion",
     "Cost": "mgic_nas.cost",
     "fuse": "mgic_nas.models.fusing",
     "SearchSpace": "mgic_nas.space",

@@ -17,6 +17,7 @@ _API = {
     "model_names": "._family",
     "latency": "._latency",
     "profile": "._profile",
+    "timm_call": "._names",
 }
 
 __all__ = sorted(_API)

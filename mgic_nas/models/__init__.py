@@ -19,3 +19,4 @@ def family_modules() -> list[ModuleType]:
 
 
 family_modules()
+importlib.import_module(f"{__name__}.mgicified")  # one entry point for every converted network; no rows
