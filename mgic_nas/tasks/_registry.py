@@ -7,7 +7,11 @@ from mgic_nas.tasks._base import Data
 
 #: Task name -> module with ``load(spec: str, seed: int) -> Data`` and ``resolve(spec: str) -> str``.
 #: The first one serves a spec that names no task; others are named in front: "points:/data/modelnet10".
-TASKS = {"images": "mgic_nas.tasks.images"}
+TASKS = {
+    "images": "mgic_nas.tasks.images",
+    "functions": "mgic_nas.tasks.functions",
+    "segmentation": "mgic_nas.tasks.segmentation",
+}
 
 
 def _task(spec: str) -> tuple[str, str]:
