@@ -24,7 +24,7 @@ from .blocks import conv_norm_act
 from .mgic_mobilenetv3 import MGICMobileNetV3
 from .rows import Conv, positive_int
 
-__all__ = ["BUILDERS", "MGICLRASPP", "LRASPPHead", "mgic_lraspp_mobilenetv3_large", "mgic_lraspp_mobilenetv3_small"]
+__all__ = ["NETWORKS", "MGICLRASPP", "LRASPPHead", "mgic_lraspp_mobilenetv3_large", "mgic_lraspp_mobilenetv3_small"]
 
 
 class LRASPPHead(nn.Module):
@@ -156,7 +156,7 @@ def mgic_lraspp_mobilenetv3_small(
     return MGICLRASPP("small", num_classes=num_classes, s_g=s_g, s_c=s_c, device=device, dtype=dtype, **kwargs)
 
 
-BUILDERS = {
+NETWORKS = {
     "mgic_lraspp_mobilenetv3_large": mgic_lraspp_mobilenetv3_large,
     "mgic_lraspp_mobilenetv3_small": mgic_lraspp_mobilenetv3_small,
 }

@@ -12,16 +12,16 @@ from torch import nn
 from mgic_nas.cost import count, family
 from mgic_nas.errors import UserError
 from mgic_nas.models.blocks import BLOCKS
-from mgic_nas.models.segmentation import BUILDERS, MGICLRASPP, mgic_lraspp_mobilenetv3_large
+from mgic_nas.models.segmentation import NETWORKS, MGICLRASPP, mgic_lraspp_mobilenetv3_large
 
 CITYSCAPES = (3, 1024, 2048)
 TINY = {"depths": 1, "width_mult": 0.5, "s_g": 8, "s_c": 8, "filters": 16, "num_classes": 5}
-each = pytest.mark.parametrize("name", sorted(BUILDERS))
+each = pytest.mark.parametrize("name", sorted(NETWORKS))
 
 
 def tiny(name: str = "mgic_lraspp_mobilenetv3_large", **kwargs) -> MGICLRASPP:
     torch.manual_seed(0)
-    return BUILDERS[name](**{**TINY, **kwargs})
+    return NETWORKS[name](**{**TINY, **kwargs})
 
 
 def images(*size: int) -> torch.Tensor:
@@ -40,7 +40,7 @@ def test_counts_of_table_9(
     name: str, kwargs: dict, params: int, macs: int, transfers: int, stated: tuple[str, str]
 ) -> None:
     """``stated`` is what the reading of the paper must give: met to its last digit."""
-    net = BUILDERS[name](device="meta", **kwargs)
+    net = NETWORKS[name](device="meta", **kwargs)
     cost = count(net, CITYSCAPES)
     assert (cost.params, cost.macs, cost.macs - cost.macs_without_transfers) == (params, macs, transfers)
     assert (f"{params / 1e6:.2f}", f"{macs / 1e9:.2f}") == stated
@@ -49,7 +49,7 @@ def test_counts_of_table_9(
 @each
 def test_layout_is_torchvisions(name: str) -> None:
     """Same resolutions and tap widths as torchvision's trunk, so that recipes for that one carry over."""
-    net = BUILDERS[name]()
+    net = NETWORKS[name]()
     large = name.endswith("large")
     low, high = net.eval().forward_features(images(1, 3, 64, 96))
     assert low.shape == (1, 40 if large else 24, 8, 12)
