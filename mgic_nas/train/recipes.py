@@ -101,8 +101,20 @@ def _number(value: Any) -> bool:
 
 #: The named presets.
 RECIPES = {
-    # For searches of a few epochs: a high rate with a short warm-up, falling to zero with the last update.
-    "quick": Recipe("quick", opt="sgd", lr=0.1, batch_size=64, weight_decay=5e-4, warmup_epochs=0.5, warmup_lr=0.01),
+    # For searches of a few epochs: a high rate with a short warm-up, falling to zero with the last update. Without
+    # augmentation, which so short a training has no time to profit from: on "fashion", 3 epochs, mean of 2 seeds,
+    # a cheap and a dear mgic_resnet20 reach 77 and 82 % so, 73 and 81 % with flips, 68 and 75 % with flips and shifts.
+    "quick": Recipe(
+        "quick",
+        opt="sgd",
+        lr=0.1,
+        batch_size=64,
+        weight_decay=5e-4,
+        warmup_epochs=0.5,
+        warmup_lr=0.01,
+        flip=False,
+        pad=0,
+    ),
     # For final trainings of tens or hundreds of epochs on small images.
     "full": Recipe("full", opt="sgd", lr=0.1, batch_size=128, weight_decay=5e-4, warmup_epochs=5, smoothing=0.1),
     # The paper's, for 100 epochs. Its printed rate for CIFAR-10, 0.001, is far too low for SGD; 0.1 is ImageNet's.
