@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -59,7 +59,13 @@ class Run:
         """
         given = {"macs": macs, "params": params, "activations": activations}
         limits = [_limit(kind, value) for kind, value in given.items() if value is not None]
-        record = self._record()
+        return self._best(self._record(), limits)
+
+    def winners(self) -> dict[str, Winner | None]:
+        """Budget label -> its winner; None where nothing that was trained fits."""
+        return self._winners(self._record())
+
+    def _best(self, record: Record, limits: Sequence[Budget]) -> Winner:
         complete = [row for row in record.rows if row["state"] == "complete"]
         fitting = [row for row in complete if all(row[b.kind] <= b.limit for b in limits)]
         if not fitting:
@@ -76,12 +82,11 @@ class Run:
         row = min(fitting, key=lambda r: (-r["val_acc"], r[first], r["number"]))
         return Winner(row, self.config, self.folder, record.weights.get(row["number"]))
 
-    def winners(self) -> dict[str, Winner | None]:
-        """Budget label -> its winner; None where nothing that was trained fits."""
+    def _winners(self, record: Record) -> dict[str, Winner | None]:
         found: dict[str, Winner | None] = {}
         for budget in self.config.parsed_budgets():
             try:
-                found[budget.label] = self.best(**{budget.kind: budget.limit})
+                found[budget.label] = self._best(record, [budget])
             except UserError:
                 found[budget.label] = None
         return found
@@ -98,7 +103,7 @@ class Run:
             "rejected": record.rejected,
             "ended": record.ended,
             "front": [row["number"] for row in record.rows if row["on_front"]],
-            "winners": {label: w and w.to_dict() for label, w in self.winners().items()},
+            "winners": {label: w and w.to_dict() for label, w in self._winners(record).items()},
         }
 
     def __str__(self) -> str:
@@ -109,7 +114,7 @@ class Run:
         if record.ended:
             lines.append(f"  {record.ended}")
         size = "x".join(map(str, self.config.input_size))
-        for label, winner in self.winners().items():
+        for label, winner in self._winners(record).items():
             if winner is None:
                 lines.append(f"  within {label}: nothing yet")
                 continue

@@ -13,8 +13,6 @@ Each arrow is a point at which a driver may die, and ``recover`` knows what to d
 
 from __future__ import annotations
 
-import hashlib
-import math
 import shutil
 import time
 from collections import deque
@@ -22,17 +20,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError
 from . import events
-from .config import RunConfig, continued, find_run
+from .config import RunConfig
 from .events import Counts, Observer
 from .filters import Task
+from .folder import claim_folder, lock_folder
 from .ledger import Ledger
 from .proposals import Proposal, Proposer
 from .record import COMPLETE, COSTS, FAILED, PAUSED, RUNNING, STOPPED, Entry, write_trials_csv
 from .rungs import NoRungs, Rungs
 from .sampler import make_sampler
-from .study import JOB, REJECTED, RESULT, Lock, StudyStore
+from .study import JOB, REJECTED, RESULT, StudyStore
+from .values import finite, plain, trial_seed
 from .weights import Weights
 
 if TYPE_CHECKING:
@@ -84,9 +83,9 @@ class Controller:
         self._queue: deque[Entry] = deque()  # to be handed out again
         self._orphans: list[Entry] = []  # handed out by an earlier driver
         self._exhausted = ""
-        self._lock = self._open_folder(config)
+        self._lock = lock_folder(self.folder, config)
         try:
-            self.config = self._claim(config)
+            self.config = claim_folder(self.folder, config)
             self.trials_folder = self.config.trials_folder(self.folder)
             self._rungs = rungs or NoRungs(self.config.epochs)
             self._weights = Weights(self.trials_folder, self.config.keep)
@@ -126,7 +125,7 @@ class Controller:
             return False
         entry.curve.append(dict(result))
         val_acc = result.get("val_acc")
-        if not _finite(val_acc):
+        if not finite(val_acc):
             self._settle(entry, FAILED, {"error": f"val_acc is {val_acc} after epoch {result.get('epoch')}"})
             return False
         if result["epoch"] < self.config.epochs and not self._rungs.decide(entry, dict(result)):
@@ -143,7 +142,8 @@ class Controller:
         waited_until = time.monotonic() + VISIBLE_WITHIN
         while not self._adopt(entry, including=entry.attempt):
             if time.monotonic() > waited_until:
-                self._settle(entry, FAILED, {"error": "the training ended but left no result.json"})
+                path = entry.attempts_folder(self.trials_folder) / f"attempt-{entry.attempt}"
+                self._settle(entry, FAILED, {"error": f"the training ended, but there is no result.json in {path}"})
                 return
             time.sleep(0.1)
 
@@ -209,28 +209,6 @@ class Controller:
         self.close()
 
     # ---- opening ----
-
-    def _open_folder(self, config: RunConfig) -> Lock:
-        if find_run(self.folder) is None:  # before anything is made in a folder that is no run
-            config.refuse_occupied_storage()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            return Lock(self.folder)
-        except OSError as error:
-            raise UserError(f"{self.folder} cannot be written: {error.strerror}.") from None
-
-    def _claim(self, config: RunConfig) -> RunConfig:
-        """run.yaml, under the lock: compared and brought up to date, or written for the first time."""
-        old = find_run(self.folder)
-        if old is not None:
-            config = continued(old, config, self.folder)
-        if config != old:
-            config.save(self.folder)
-        try:
-            config.trials_folder(self.folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{error.filename} cannot be made: {error.strerror}.") from None
-        return config
 
     def _load(self) -> int:
         """Reads the study, the only time that it is scanned; returns how many trials it has."""
@@ -354,15 +332,22 @@ class Controller:
         ``including``: the latest attempt, where it may have finished too.
         """
         for attempt in range(1, max(entry.attempt, including + 1)):
-            result = self._read_result(self.trials_folder, entry.number, attempt)
+            result = self._result(entry, attempt)
             if result is not None and result["epochs"] >= entry.job["last_epoch"]:
                 self._accept(entry, {**result, "attempt": attempt})
                 return True
         return False
 
+    def _result(self, entry: Entry, attempt: int) -> dict[str, Any] | None:
+        try:
+            result = self._read_result(self.trials_folder, entry.number, attempt)
+        except (OSError, ValueError):  # unreadable: as good as none, and no reason not to open the run
+            return None
+        return result if isinstance(result, dict) and isinstance(result.get("epochs"), int) else None
+
     def _accept(self, entry: Entry, result: dict[str, Any]) -> None:
         entry.curve = list(result.get("curve") or entry.curve)
-        if not _finite(result.get("val_acc")):
+        if not finite(result.get("val_acc")):
             self._settle(entry, FAILED, {**result, "val_acc": None, "error": f"val_acc is {result.get('val_acc')}"})
         elif result["epochs"] >= self.config.epochs:
             self._settle(entry, COMPLETE, result)
@@ -409,23 +394,3 @@ class Controller:
         self, kind: str, entry: Entry | None = None, result: Mapping[str, Any] | None = None, text: str = ""
     ) -> None:
         self._books.tell(kind, len(self._queue), entry, result, text)
-
-
-def trial_seed(seed: int, arch_id: str) -> int:
-    """The seed that an architecture is trained with in a run of this seed."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{arch_id}".encode()).digest()[:4]) >> 1
-
-
-def plain(value: Any) -> Any:
-    """``value`` as JSON can hold it: numpy's scalars as Python's, NaN and infinities as None."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if hasattr(value, "item") and not isinstance(value, str | bytes):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -6,12 +6,11 @@ It is the only truth about a run. Everything that must survive is in it before a
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import UserError
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 STUDY_DB = "study.db"
-LOCK = ".lock"
 JOB = "job"  # user attribute: all that is needed to hand a trial out (again)
 RESULT = "result"  # user attribute: all that came of it
 REJECTED = "rejected"  # user attribute of a proposal that was never trained: why
@@ -31,38 +29,12 @@ VIOLATION = "violation"  # constraint: by how much a proposal is over a limit, r
 METRICS = ("val_acc", "macs")
 
 
-class Lock:
-    """The right to write a run: a flock, so that it vanishes with its process, however that ends."""
-
-    def __init__(self, folder: Path) -> None:
-        import fcntl
-
-        self._stream: TextIO = open(folder / LOCK, "a+")  # noqa: SIM115 - held open as long as the lock is
-        try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._stream.seek(0)
-            owner = self._stream.read().strip() or "another process"
-            self._stream.close()
-            raise UserError(
-                f"{folder} is being written by another search ({owner}): wait for it, or name another folder."
-            ) from None
-        self._stream.truncate(0)
-        self._stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-        self._stream.flush()
-
-    def release(self) -> None:
-        """Gives the run free; the file stays (removing it would let two drivers lock two different files)."""
-        self._stream.close()
-
-
 class StudyStore:
     """The study of one run, open for writing.
 
     Args:
         folder: the run, which must exist.
         name: the study's name where it is made anew.
-        sampler: who proposes; it sees the study and knows nothing else.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -87,6 +59,7 @@ class StudyStore:
         except sqlalchemy.exc.DatabaseError as error:
             raise UserError(f"{path} cannot be opened: {error.orig}.") from None
         self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
+        self._ended = str(self._study.user_attrs.get(ENDED, ""))
 
     def set_sampler(self, sampler: BaseSampler) -> None:
         self._study.sampler = sampler
@@ -142,12 +115,14 @@ class StudyStore:
 
     @property
     def ended(self) -> str:
-        return str(self._study.user_attrs.get(ENDED, ""))
+        """Why no further architecture is proposed; empty while there may be more. Kept with the study."""
+        return self._ended
 
     @ended.setter
     def ended(self, reason: str) -> None:
-        if reason != self.ended:
+        if reason != self._ended:
             self._study.set_user_attr(ENDED, reason)
+            self._ended = reason
 
     def close(self) -> None:
         """Closes the file; sqlite then folds the write-ahead log into it."""

@@ -215,7 +215,7 @@ def test_failures_are_recorded_with_their_reason_and_not_repeated(run: Any) -> N
     rows = {row["number"]: row for row in run.rows()}
     assert rows[raised.number]["error"] == "ValueError: no such layer"
     assert rows[turned_nan.number]["error"] == "val_acc is nan after epoch 1"
-    assert rows[lost.number]["error"] == "the training ended but left no result.json"
+    assert rows[lost.number]["error"].startswith("the training ended, but there is no result.json in")
     assert [row["state"] for row in rows.values()] == ["failed", "failed", "failed", "complete"]
     assert len(set(attempts(run))) == 4
     with run.open(trials=4) as controller:  # nor after a restart
@@ -234,6 +234,18 @@ def test_nan_in_a_result_is_a_failure_and_not_a_point_on_the_front(run: Any) -> 
         run.finish(controller)
     assert [row["state"] for row in run.rows()] == ["failed", "complete"]
     assert run.rows()[0]["val_acc"] is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_damaged_result_does_not_keep_a_run_from_being_opened(run: Any, text: str) -> None:
+    controller = run.open(trials=1)
+    job = controller.next()
+    run.kill(controller)
+    write_result(run.trials, job.number, 1, 70.0)
+    (run.trials / f"{job.number}/attempt-1/result.json").write_text(text)
+    with run.open(trials=1) as controller:
+        run.finish(controller)
+    assert run.rows()[0]["val_acc"] == accuracy(job.config)
 
 
 @pytest.mark.parametrize("at", ["proposed", "enqueued", "result saved", "told"])

@@ -27,6 +27,7 @@ from mgic_nas.errors import UserError
         (None, 0, [(16, 4)], Slots(8, 2, 0)),
         (None, "0.3", [(9, 1)], Slots(3, 3, 0.3)),
         (5, "auto", [(4, 0), (4, 0), (4, 0)], Slots(5, 2, 0)),
+        (None, "auto", [(64, 0), (4, 0)], Slots(12, 5, 0)),
         (2, "auto", [(4, 0), (4, 0), (4, 0)], Slots(2, 4, 0)),  # six threads would fit on no machine
         (None, 0.75, [(8, 1), (8, 1)], Slots(2, 8, 0.75)),  # not on a half here and a quarter there
     ],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...errors import UserError
 
-MOST_BY_DEFAULT = 8  # more at once leave a sampler little to learn from, and each holds half a gigabyte
+MOST_BY_DEFAULT = 8  # on one machine: more at once leave a sampler little to learn from, and each holds half a gigabyte
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def plan(
             )
         concurrent = concurrent or fit
     else:
-        concurrent = concurrent or min(max(cores, 1), MOST_BY_DEFAULT)
+        concurrent = concurrent or max(1, sum(min(c, MOST_BY_DEFAULT) for c, _ in nodes))
     threads = max(1, cores // concurrent)
     while threads > 1 and sum(c // threads for c, _ in nodes) < concurrent:
         threads -= 1

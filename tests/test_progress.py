@@ -1,0 +1,83 @@
+"""What a person sees while a search runs."""
+
+import io
+from typing import Any
+
+import pytest
+
+from mgic_nas.engine import events
+from mgic_nas.engine.events import Counts, Event
+from mgic_nas.progress import Progress, duration, mega
+
+
+def counts(**changes: Any) -> Counts:
+    values: dict[str, Any] = dict.fromkeys(
+        ("started", "complete", "stopped", "failed", "paused", "running", "queued", "uniform"), 0
+    )
+    return Counts(**{"trials": 12, **values, **changes})
+
+
+def happen(progress: Progress) -> None:
+    """Two trials of three epochs: one is finished, one fails."""
+    progress(Event(events.OPENED, counts()))
+    for number in (0, 1):
+        progress(Event(events.HANDED_OUT, counts(running=number + 1, started=number + 1), number, 1))
+    for epoch in (1, 2, 3):
+        progress(Event(events.EPOCH, counts(running=2), 0, 1, result={"epoch": epoch, "val_acc": 70.0}))
+    done = counts(complete=1, running=1, best={"0.5M": None, "2M": 71.234})
+    result = {"val_acc": 71.234, "seconds": 47.2}
+    progress(Event(events.FINISHED, done, 0, 1, {"macs": 1_281_584}, result))
+    progress(Event(events.RETRIED, done, 1, 1, text="worker killed by SIGKILL"))
+    failed = counts(complete=1, failed=1, best={"0.5M": None, "2M": 71.234})
+    progress(Event(events.FAILED, failed, 1, 2, text="ValueError: no such layer"))
+    progress(Event(events.REJECTED, failed, text="duplicate"))
+    progress(Event(events.EXHAUSTED, failed, text="no untried architecture is left within the budgets"))
+    progress.close()
+
+
+def test_one_line_a_trial_where_there_is_no_terminal() -> None:
+    """In a log file every finished trial is a line with its accuracy, its cost and the image size it holds for."""
+    stream = io.StringIO()
+    happen(Progress(3, (1, 14, 14), stream))
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith(
+        "[ 1/12] trial 0: 71.23 % with 1.28M MACs at 1x14x14, trained in 47 s; best 71.2 % within 2M; about "
+    )
+    assert lines[0].endswith(" left")
+    assert lines[1:] == [
+        "trial 1 failed, trying again: worker killed by SIGKILL",
+        "trial 1 failed: ValueError: no such layer",
+        "no untried architecture is left within the budgets: the search ends after 0 of 12 trials",
+    ]
+
+
+def test_a_bar_on_a_terminal() -> None:
+    pytest.importorskip("tqdm")
+    stream = io.StringIO()
+    happen(Progress(3, (1, 14, 14), stream, bar=True))
+    text = stream.getvalue()
+    assert "best 71.2 % within 2M" in text
+    assert "2/12 trials" in text
+    assert "1 failed" in text
+    assert "left" in text
+    assert "trial 1 failed: ValueError: no such layer\n" in text
+    assert "trial 0:" not in text  # the bar says it
+
+
+def test_resumed_run_says_where_it_stands() -> None:
+    stream = io.StringIO()
+    Progress(3, (1, 14, 14), stream)(Event(events.OPENED, counts(started=7, complete=5, failed=1)))
+    assert stream.getvalue() == "going on: 6 of 12 trials are done\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (41.3, "41 s"), (59.6, "1 min"), (3540, "59 min"), (12_000, "3 h 20 min")],
+)
+def test_durations_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_counts_in_millions() -> None:
+    assert [mega(n) for n in (268_312, 1_051_744, 41_132_000, 4_100_000_000)] == ["0.268", "1.05", "41.1", "4100"]
