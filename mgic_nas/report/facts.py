@@ -109,7 +109,7 @@ def facts_of(
     return Facts(
         name=Path(folder).resolve().name or config.name,
         model=config.model,
-        data=str(data.get("spec", data.get("name", ""))),
+        data=_shown_data(config),
         data_name=str(data.get("name", "")),
         num_classes=config.num_classes,
         input_size=(channels, height, width),
@@ -148,9 +148,7 @@ def command(config: RunConfig, folder: str | Path) -> str:
     source = config.space_source
     if not source:
         return ""
-    data, mark, options = str(config.data.get("spec", "")).partition("?")
-    data = shown(data) if os.path.isabs(data) else data
-    words = ["mgic-nas", "search", source.removesuffix(" (shipped)"), "--data", data + mark + options]
+    words = ["mgic-nas", "search", source.removesuffix(" (shipped)"), "--data", _shown_data(config)]
     for budget in config.budgets:
         words += ["--budget", budget]
     words += ["--trials", str(config.trials), "--epochs", str(config.epochs)]
@@ -166,11 +164,17 @@ def command(config: RunConfig, folder: str | Path) -> str:
     return shlex.join([*words, "--out", shown(folder)])
 
 
-def shown(folder: str | Path) -> str:
-    """A folder as one types it: relative where it lies below the working directory, else absolute."""
+def shown(folder: str | Path, up: int = 0) -> str:
+    """A path as one types it: relative where it lies below the working directory, or so many folders up; else absolute."""
     full = os.path.abspath(folder)
-    below = os.path.relpath(full)
-    return full if below.startswith(os.pardir) else Path(below).as_posix()
+    relative = Path(os.path.relpath(full))
+    return full if os.pardir in relative.parts[up : up + 1] else relative.as_posix()
+
+
+def _shown_data(config: RunConfig) -> str:
+    """The data's spec as one types it."""
+    data, mark, options = str(config.data.get("spec", config.data.get("name", ""))).partition("?")
+    return (shown(data, up=1) if os.path.isabs(data) else data) + mark + options
 
 
 def _space_name(source: str) -> str:

@@ -113,6 +113,8 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
         )
         write_json(temporary / _ORIGIN, origin)
         os.chmod(temporary, 0o755)
+        for file in temporary.iterdir():  # temporary files are their owner's alone; a winner is for everybody
+            os.chmod(file, 0o644)
         _replace(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
