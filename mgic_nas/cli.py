@@ -18,7 +18,6 @@ from .errors import UserError
 LATER = {
     "retrain": "the winner on the full recipe, scored once on the test split",
     "export": "the winner as hf, onnx or pt2",
-    "tables": "the paper's tables beside what this code gives",
     "replay": "a simulated search on recorded trainings",
 }
 
@@ -79,6 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--reference", metavar="CSV", help="points to lay over the front: columns name, macs, val_acc")
     p.add_argument("--json", action="store_true", help="print the winners as JSON")
     p.set_defaults(run=_report)
+
+    p = commands.add_parser("tables", help="the paper's tables beside what this code gives")
+    p.add_argument("numbers", nargs="*", metavar="N", help="tables, such as 5 7 (default: all)")
+    p.add_argument("--runs", default="runs", metavar="DIR", help="recorded trainings to show (default: runs)")
+    form = p.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", action="store_true", help="print a page that explains what differs")
+    p.set_defaults(run=_tables)
 
     for name, what in LATER.items():
         p = commands.add_parser(name, help=f"{what} (not yet)")
@@ -152,6 +159,13 @@ def _report(args: argparse.Namespace) -> None:
     run = load_run(args.folder)
     build(run.folder, reference=args.reference)
     _json(run.to_dict()) if args.json else print(run)
+
+
+def _tables(args: argparse.Namespace) -> None:
+    from .tables import compare, page, text, to_json
+
+    tables = compare(args.numbers, args.runs)
+    _json(to_json(tables)) if args.json else print(page(tables) if args.markdown else text(tables))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
