@@ -165,7 +165,7 @@ def command(config: RunConfig, folder: str | Path) -> str:
 
 
 def shown(folder: str | Path, up: int = 0) -> str:
-    """A path as one types it: relative where it lies below the working directory, or so many folders up; else absolute."""
+    """A path as one types it: relative below the working directory, or from so many folders up; else absolute."""
     full = os.path.abspath(folder)
     relative = Path(os.path.relpath(full))
     return full if os.pardir in relative.parts[up : up + 1] else relative.as_posix()
