@@ -98,6 +98,10 @@ def _later(args: argparse.Namespace) -> None:
     raise UserError(f"`mgic-nas {args.command}` is not there yet in version {__version__}: {LATER[args.command]}.")
 
 
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
 def _json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
@@ -157,7 +161,7 @@ def _report(args: argparse.Namespace) -> None:
     from .run import load_run
 
     run = load_run(args.folder)
-    build(run.folder, reference=args.reference)
+    build(run.folder, reference=args.reference, echo=_say)
     _json(run.to_dict()) if args.json else print(run)
 
 

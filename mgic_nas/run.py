@@ -135,7 +135,7 @@ def search(
     run = load_run(folder)
     run.refuse_no_result()
 
-    from .report.build import build
+    from .report import build
 
     build(folder, echo=_say)
     return run

@@ -24,6 +24,6 @@ def build(folder: str | Path, reference: str | Path | None = None, echo: Callabl
     Raises:
         UserError: no run in the folder, or a reference csv that cannot be read or lacks columns.
     """
-    from .build import build as build_now
+    from ._build import build as build_now
 
     return build_now(folder, reference, echo)
