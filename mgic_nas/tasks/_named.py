@@ -70,6 +70,11 @@ class StreamPart(DecodedPart):
                 )
             self._images.append(image)
             labels.append(int(label))
+        stated = len(dataset)
+        if len(labels) < stated:  # timm leaves out what it cannot read, with no more than a warning
+            raise UserError(
+                f"{name} gave {len(labels):,} of its {stated:,} images: replace or remove the unreadable ones"
+            )
         self.labels = np.array(labels, dtype=np.int64)
 
     def where(self, index: int) -> str:
@@ -164,6 +169,9 @@ class NamedSource:
 
 
 def _mode(spec: Spec) -> str:
+    """What timm converts a stream's images to: nothing, so that grey stays grey, but tfds/ must be told."""
+    if spec.kind != "tfds":
+        return ""
     return "L" if spec.get("chans") == 1 else "RGB"
 
 

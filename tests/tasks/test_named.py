@@ -99,24 +99,37 @@ def test_hugging_face_data_sets_are_read_by_name(tmp_path: Path) -> None:
     assert "'dev'" in refused(load_data, f"hfds/{tmp_path}/pets?val_split=dev&root={tmp_path}/cache")
 
 
-def test_web_data_sets_are_read_to_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("webdataset")
+def write_webdataset(root: Path, mode: str, broken: int | None = None) -> None:
+    """Splits train (30 images) and validation (9), a shard each."""
     splits = {}
     for name, count in (("train", 30), ("validation", 9)):
-        with tarfile.open(tmp_path / f"{name}-0.tar", "w") as tar:
+        with tarfile.open(root / f"{name}-0.tar", "w") as tar:
             for row in range(count):
-                for suffix, content in (("png", encoded(picture(row % 3, row))), ("cls", str(row % 3).encode())):
+                image = b"broken" if row == broken else encoded(picture(row % 3, row, mode=mode))
+                for suffix, content in (("png", image), ("cls", str(row % 3).encode())):
                     entry = tarfile.TarInfo(f"{row:04}.{suffix}")
                     entry.size = len(content)
                     tar.addfile(entry, io.BytesIO(content))
         splits[name] = {"name": name, "num_samples": count, "filenames": [f"{name}-0.tar"], "shard_lengths": [count]}
-    (tmp_path / "_info.json").write_text(json.dumps({"splits": splits}))
+    (root / "_info.json").write_text(json.dumps({"splits": splits}))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_web_data_sets_are_read_to_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    pytest.importorskip("webdataset")
+    write_webdataset(tmp_path, mode)
     data = load_data(f"wds/?root={tmp_path}")
     assert data.info.sizes == {"train": 30, "val": 9, "test": 0}
-    assert data.info.input_size == (3, 8, 8)
+    assert data.info.input_size == (len(mode), 8, 8)
     assert data.val.labels.tolist() == [0, 1, 2] * 3
-    assert np.array_equal(np.asarray(data.val.as_dataset()[4][0]), np.asarray(picture(1, 4)))
+    assert np.array_equal(np.asarray(data.val.as_dataset()[4][0]), np.asarray(picture(1, 4, mode=mode)))
     import mgic_nas.tasks._named as named
 
     monkeypatch.setattr(named, "MOST_BYTES", 1000)
     assert "too much for memory" in refused(load_data, f"wds/?root={tmp_path}")
+
+
+def test_images_that_timm_would_leave_out_are_an_error(tmp_path: Path) -> None:
+    pytest.importorskip("webdataset")
+    write_webdataset(tmp_path, "RGB", broken=20)
+    assert "29 of its 30 images" in refused(load_data, f"wds/?root={tmp_path}")
