@@ -128,38 +128,82 @@ folder = {folder!r}
 controller = Controller(folder, fakes.make_config(trials=8), space=fakes.FakeSpace(), read_result=fakes.read_result)
 setup = Setup(model="fake", data="fake", epochs=3, recipe="quick", folder=folder + "/trials")
 try:
-    ray.execute(controller, setup, 2, gpus_per_trial=0, work="engine_fakes:work")
+    ray.execute(controller, setup, {concurrent}, gpus_per_trial=0, work="engine_fakes:work", address={address!r})
 finally:
     controller.close()
 """
 
 
+def driver(run: Any, concurrent: int = 2, address: str | None = None) -> subprocess.Popen[bytes]:
+    (run.folder.parent / "mishaps.json").write_text(json.dumps({"seconds": 0.4}))
+    paths = [str(Path(__file__).parent), *sys.path]
+    script = DRIVER.format(paths=paths, folder=str(run.folder), concurrent=concurrent, address=address)
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE)
+
+
 def epochs(run: Any) -> int:
+    """How many were trained in all."""
     return sum(path.read_text().count("\n") for path in run.trials.glob("*/attempt-*/epochs.csv"))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("signal", ["SIGKILL", "SIGINT"])
-def test_driver_that_is_killed_or_interrupted_goes_on(run: Any, signal: str) -> None:
-    """All trials are counted once, although workers of the dead driver may still be writing; no process is left."""
-    (run.folder.parent / "mishaps.json").write_text(json.dumps({"seconds": 0.4}))
-    script = textwrap.dedent(DRIVER.format(paths=[str(Path(__file__).parent), *sys.path], folder=str(run.folder)))
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
+def wait_for(run: Any, count: int, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 120
-    while epochs(run) < 8:
+    while epochs(run) < count:
         assert process.poll() is None, process.stderr and process.stderr.read().decode()
-        assert time.monotonic() < until
+        assert time.monotonic() < until, "the search does not move"
         time.sleep(0.05)
-    below = descendants(process.pid)
-    assert len(below) > 3
-    process.send_signal(getattr(signals, signal))
-    process.wait(60)
-    finished = {r["number"]: r["val_acc"] for r in run.rows() if r["state"] == "complete"}
-    assert finished
-    execute(run, trials=8)
+
+
+def check_all_counted_once(run: Any, finished: dict[int, float]) -> None:
     rows = {row["number"]: row for row in run.rows()}
     assert [row["state"] for row in rows.values()] == ["complete"] * 8
     assert len({row["arch_id"] for row in rows.values()}) == 8
     assert finished.items() <= {number: row["val_acc"] for number, row in rows.items()}.items()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("signal", [signals.SIGKILL, signals.SIGINT])
+def test_driver_that_is_killed_or_interrupted_goes_on(run: Any, signal: signals.Signals) -> None:
+    """All trials are counted once, although workers of the dead driver may still be writing; no process is left."""
+    process = driver(run)
+    wait_for(run, 8, process)
+    below = descendants(process.pid)
+    assert len(below) > 3
+    process.send_signal(signal)
+    process.wait(60)
+    finished = {r["number"]: r["val_acc"] for r in run.rows() if r["state"] == "complete"}
+    assert finished
+    execute(run, trials=8)
+    check_all_counted_once(run, finished)
     assert gone(below)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_cluster_that_loses_a_node_and_a_driver_loses_no_trial(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three nodes on this machine. Unlike a Ray of its own, a cluster goes on when its driver is killed."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        lost = cluster.add_node(num_cpus=1)
+        process = driver(run, 3, cluster.address)
+        wait_for(run, 7, process)
+        process.kill()
+        process.wait()
+        finished = {r["number"]: r["val_acc"] for r in run.rows() if r["state"] == "complete"}
+        before = epochs(run)
+        process = driver(run, 3, cluster.address)
+        wait_for(run, before + 6, process)
+        cluster.remove_node(lost, allow_graceful=False)
+        _, said = process.communicate(timeout=200)
+        assert process.returncode == 0, said.decode()
+        assert b"raylet" not in said
+    finally:
+        cluster.shutdown()
+    check_all_counted_once(run, finished)
+    assert gone(pids(run.folder))

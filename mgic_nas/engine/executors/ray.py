@@ -10,6 +10,7 @@ Ray listens on all network interfaces, whatever address it is given; by default 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import os
@@ -299,6 +300,29 @@ def _nodes() -> list[tuple[int, int]]:
     return [(int(r.get("CPU", 0)), int(r.get("GPU", 0))) for r in resources]
 
 
+class _WithoutRaylet(io.TextIOBase):
+    """A stdout without Ray's pages on each dead worker: stdout is for results, and the controller tells of the dead."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._dropped = False
+
+    def write(self, text: str) -> int:
+        if "(raylet" in text:
+            self._dropped = True
+        elif self._dropped and text == "\n":  # print() writes the line's end by itself
+            self._dropped = False
+        else:
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextlib.contextmanager
 def _quiet_environment() -> Iterator[None]:
     """Ray's settings while it runs, and neither its log lines nor its signal handlers afterwards."""
@@ -314,8 +338,7 @@ def _quiet_environment() -> Iterator[None]:
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
-        # Ray prints dead workers to stdout, which is for results; the controller tells of them anyway.
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(_WithoutRaylet(sys.stdout)):
             warnings.filterwarnings("ignore", module="ray")
             yield
     finally:
