@@ -26,6 +26,7 @@ from ..models.rows import Rows
 from ._cost import Cost, rows_cost
 from ._count import count
 from ._names import timm_call
+from ._networks import network_family, network_names
 
 # These follow from the data, never from a configuration.
 FROM_DATA = frozenset({"num_classes", "in_chans", "input_size", "img_size"})
@@ -257,5 +258,7 @@ def family(name: str) -> Family:
         return MgicifiedFamily(name)
     if isinstance(name, str) and is_model(name):
         return TimmFamily(name)
-    known = [*model_names(), *list_models()]
+    if found := network_family(name):
+        return found
+    known = [*model_names(), *network_names(), *list_models()]
     raise UserError(f"Unknown model {name!r}.{did_you_mean(str(name), known)} `mgic-nas models` lists ours.")

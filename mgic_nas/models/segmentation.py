@@ -11,7 +11,8 @@ Not image classifiers, so not timm names. The trunk alone is one: train it on Im
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -21,10 +22,10 @@ from timm.models import checkpoint_seq
 from torch import nn
 
 from .blocks import conv_norm_act
-from .mgic_mobilenetv3 import MGICMobileNetV3
+from .mgic_mobilenetv3 import MGICMobileNetV3, mobilenetv3_rows
 from .rows import Conv, positive_int
 
-__all__ = ["NETWORKS", "MGICLRASPP", "LRASPPHead", "mgic_lraspp_mobilenetv3_large", "mgic_lraspp_mobilenetv3_small"]
+__all__ = ["MGICLRASPP", "NETWORKS", "LRASPPHead", "mgic_lraspp_mobilenetv3_large", "mgic_lraspp_mobilenetv3_small"]
 
 
 class LRASPPHead(nn.Module):
@@ -154,6 +155,14 @@ def mgic_lraspp_mobilenetv3_small(
 ) -> MGICLRASPP:
     """MGIC-MobileNetV3-Small with LR-ASPP (Table 9); ``kwargs`` are those of :class:`MGICLRASPP`."""
     return MGICLRASPP("small", num_classes=num_classes, s_g=s_g, s_c=s_c, device=device, dtype=dtype, **kwargs)
+
+
+def canonical(name: str, config: Mapping[str, Any]) -> Hashable:
+    """The same for two configs (every argument in them) that are the same architecture: rows instead of s_g and s_c."""
+    shown = config.keys() & signature(mobilenetv3_rows).parameters.keys()
+    layout = name.rpartition("_")[2]
+    rows = mobilenetv3_rows(layout, **{k: config[k] for k in shown}, dilated_tail=True)
+    return rows.stem, rows.stages, tuple((k, config[k]) for k in sorted(config.keys() - shown))
 
 
 NETWORKS = {
