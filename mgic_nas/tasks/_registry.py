@@ -11,6 +11,7 @@ TASKS = {
     "images": "mgic_nas.tasks.images",
     "functions": "mgic_nas.tasks.functions",
     "segmentation": "mgic_nas.tasks.segmentation",
+    "points": "mgic_nas.tasks.points",
 }
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from mgic_nas.cost import count, family
 from mgic_nas.errors import UserError
 from mgic_nas.models.blocks import BLOCKS
-from mgic_nas.models.segmentation import NETWORKS, MGICLRASPP, mgic_lraspp_mobilenetv3_large
+from mgic_nas.models.segmentation import MGICLRASPP, NETWORKS, mgic_lraspp_mobilenetv3_large
 
 CITYSCAPES = (3, 1024, 2048)
 TINY = {"depths": 1, "width_mult": 0.5, "s_g": 8, "s_c": 8, "filters": 16, "num_classes": 5}
