@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ class Progress:
         self._under_way: dict[int, int] = {}  # trial number -> epochs done
         self._epochs_done = 0  # by this driver
         self._began: float | None = None
-        wanted = self._stream.isatty() if bar is None else bar
+        wanted = _has_width(self._stream) if bar is None else bar
         self._bar: Any = _make_bar(self._stream) if wanted else None
 
     def __call__(self, event: Event) -> None:
@@ -135,6 +136,14 @@ def _best(best: Mapping[str, float | None]) -> str:
     """``best 71.2 % within 0.5M, 78.0 % within 1M``."""
     known = [f"{value:.1f} % within {label}" for label, value in best.items() if value is not None]
     return f"best {', '.join(known)}" if known else ""
+
+
+def _has_width(stream: TextIO) -> bool:
+    """Whether this is a terminal that tells its width; in one that does not, tqdm draws nothing."""
+    try:
+        return stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
+    except (OSError, ValueError):
+        return False
 
 
 def _make_bar(stream: TextIO) -> Any:

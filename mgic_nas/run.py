@@ -68,7 +68,7 @@ def search(
 
     Raises:
         UserError: wrong input, before anything is made on disk; another run or another search in ``out``.
-        RuntimeError: no trial at all could be trained, or workers do not start.
+        RuntimeError: trials fail one like the other, or workers do not start.
         KeyboardInterrupt: everything done so far is recorded, and the same call goes on from there.
     """
     from .engine.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
@@ -172,6 +172,8 @@ def _execute(folder: Path, config: RunConfig, space: SearchSpace, show: bool) ->
         finally:
             if watching is not None:
                 watching.close()
+        if controller.gave_up:
+            raise RuntimeError(f"{folder}: {controller.gave_up} (the same command goes on once that is mended)")
 
 
 def _budgets(budgets: Iterable[str | float] | str | float) -> tuple[Budget, ...]:

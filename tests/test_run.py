@@ -192,6 +192,9 @@ def test_search_of_which_every_trial_fails_is_no_success(tmp_path: Path) -> None
         search(**small(tmp_path / "new", trials=2, recipe=recipe))
     rows = load_run(tmp_path / "new").trials()
     assert list(rows["state"]) == ["failed"] * 2
+    with pytest.raises(RuntimeError, match=r"6 trials failed alike and none succeeded: .*no_such_opt.*goes on once"):
+        search(**small(tmp_path / "more", trials=8, recipe=recipe))
+    assert len(load_run(tmp_path / "more").trials()) == 6
     assert "within 1M: nothing yet" in str(load_run(tmp_path / "new"))
 
 

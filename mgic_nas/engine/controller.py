@@ -110,9 +110,10 @@ class Controller:
             return self._hand_out(promoted)
         if not self._may_start:
             return None
-        proposal = self._proposer.propose()
+        proposal = None if self._books.hopeless else self._proposer.propose()
         if proposal is None:
-            self._exhausted = self._store.ended = self._proposer.exhausted
+            self._exhausted = self._books.hopeless or self._proposer.exhausted
+            self._store.ended = "" if self._books.hopeless else self._exhausted
             self._tell(events.EXHAUSTED, text=self._exhausted)
             return None
         self._store.ended = ""
@@ -187,6 +188,11 @@ class Controller:
     def ended(self) -> str:
         """Why no further architecture is proposed; empty where there may be more."""
         return self._store.ended
+
+    @property
+    def gave_up(self) -> str:
+        """Why no more trials are started although there may be some: something is wrong that is not the networks'."""
+        return self._books.hopeless if self._exhausted else ""
 
     @property
     def counts(self) -> Counts:
@@ -390,7 +396,5 @@ class Controller:
         kind = {COMPLETE: events.FINISHED, STOPPED: events.STOPPED, FAILED: events.FAILED}[state]
         self._tell(kind, entry, entry.result, text=entry.result.get("error") or "")
 
-    def _tell(
-        self, kind: str, entry: Entry | None = None, result: Mapping[str, Any] | None = None, text: str = ""
-    ) -> None:
-        self._books.tell(kind, len(self._queue), entry, result, text)
+    def _tell(self, kind: str, *about: Any, text: str = "") -> None:
+        self._books.tell(kind, len(self._queue), *about, text=text)

@@ -21,13 +21,16 @@ class Lock:
         self._stream: TextIO = open(folder / LOCK, "a+")  # noqa: SIM115 - held open as long as the lock is
         try:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self._stream.seek(0)
             owner = self._stream.read().strip() or "another process"
             self._stream.close()
             raise UserError(
                 f"{folder} is being written by another search ({owner}): wait for it, or name another folder."
             ) from None
+        except OSError:  # a file system without locks
+            self._stream.close()
+            raise
         self._stream.truncate(0)
         self._stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         self._stream.flush()

@@ -17,6 +17,7 @@ from .record import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Entry, write_tri
 if TYPE_CHECKING:
     from ..space import Budget
 
+HOPELESS = 6  # so many trials that fail alike before one succeeds, and no further one is started
 CSV_EVERY = 5.0  # seconds between two trials.csv
 
 
@@ -44,6 +45,8 @@ class Ledger:
         self._uniform = 0
         self._best: dict[str, float | None] = {budget.label: None for budget in budgets}
         self._csv_written = -math.inf
+        self._succeeded = False  # since the run was opened
+        self._errors: list[str] = []  # likewise
 
     def add(self, entry: Entry) -> None:
         """An architecture whose training was started, now or by an earlier driver."""
@@ -60,6 +63,16 @@ class Ledger:
             self.live.discard(entry.number)
         entry.state = state
         self._enter(entry)
+        self._succeeded = self._succeeded or state == COMPLETE
+        if state == FAILED:
+            self._errors.append(str(entry.result.get("error")))
+
+    @property
+    def hopeless(self) -> str:
+        """Why the fault is not the networks' (data that are gone, a full disk), so that the rest is left for later."""
+        if self._succeeded or len(self._errors) < HOPELESS or len(set(self._errors)) > 1:
+            return ""
+        return f"{len(self._errors)} trials failed alike and none succeeded: {self._errors[0]}"
 
     def rejected(self, reason: str) -> None:
         """A proposal was not trained."""

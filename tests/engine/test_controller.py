@@ -222,6 +222,28 @@ def test_failures_are_recorded_with_their_reason_and_not_repeated(run: Any) -> N
         assert controller.done
 
 
+def test_fault_that_is_not_the_networks_does_not_burn_through_all_trials(run: Any) -> None:
+    """Data on a disk that is not mounted: after some equal failures the rest is left until it is mended."""
+
+    def fail_all(controller: Any) -> None:
+        while (job := controller.next()) is not None:
+            controller.fail(job, "FileNotFoundError: /data/images")
+        assert controller.done
+
+    with run.open(trials=12) as controller:
+        fail_all(controller)
+        assert controller.gave_up == "6 trials failed alike and none succeeded: FileNotFoundError: /data/images"
+    assert run.events[-1].kind == "exhausted"
+    assert [row["state"] for row in run.rows()] == ["failed"] * 6
+    with run.open(trials=9) as controller:  # mended
+        run.finish(controller)
+    assert [row["state"] for row in run.rows()] == ["failed"] * 6 + ["complete"] * 3
+    with run.open(trials=17) as controller:  # once something has succeeded, failures are the networks' own
+        run.train(controller, controller.next())
+        fail_all(controller)
+    assert len(run.rows()) == 17
+
+
 def test_nan_in_a_result_is_a_failure_and_not_a_point_on_the_front(run: Any) -> None:
     with run.open(trials=2) as controller:
         job = controller.next()

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,27 +19,30 @@ EPOCH, DONE, FAILED, POISONED = "epoch", "done", "failed", "poisoned"
 MOST_ERROR_TEXT = 500  # characters
 
 Message = tuple[str, Any]
+Work = Callable[..., Generator[dict[str, Any]]]
 
 
-def messages(work: Callable[..., Iterator[dict[str, Any]]], job: Job, setup: Setup) -> Iterator[Message]:
+def messages(work: Work, job: Job, setup: Setup) -> Generator[Message]:
     """``("epoch", result)`` for each epoch, then ``("done", None)`` or ``("failed", "ValueError: ...")``.
 
     ``poisoned`` in place of ``failed``: this process can train nothing any more, and should end. Closing the generator
     closes the work, which then leaves no result.
     """
+    failure: Message | None = None
     try:
-        with contextlib.closing(iter(work(job, setup))) as results:  # type: ignore[type-var]
+        with contextlib.closing(work(job, setup)) as results:
             for result in results:
                 yield EPOCH, result
     except Exception as error:
-        text, kind = describe(error), POISONED if _poisons(error) else FAILED
+        failure = (POISONED if _poisons(error) else FAILED), describe(error)
         _write_traceback(job, setup)
-        # The traceback holds the network and its activations; the next job needs the memory.
-        error.__traceback__ = None
-        _free_memory()
-        yield kind, text
-    else:
+    # Not among the lines above: while the error is there, so are the network and its activations, and the next job
+    # needs their memory.
+    if failure is None:
         yield DONE, None
+    else:
+        _free_memory()
+        yield failure
 
 
 def describe(error: BaseException) -> str:

@@ -19,7 +19,7 @@ import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,7 +120,7 @@ def _tune(bridge: _Bridge, slots: Slots, scratch: Path) -> None:
 class Trainer(tune.Trainable):
     """One trial in a Ray actor: each step is a message of the work."""
 
-    _messages: Iterator[Message] | None = None
+    _messages: Generator[Message] | None = None
     _poisoned = False
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -143,11 +143,11 @@ class Trainer(tune.Trainable):
 
     def cleanup(self) -> None:
         if self._messages is not None:
-            self._messages.close()  # type: ignore[attr-defined]
+            self._messages.close()
             self._messages = None
 
 
-def _messages(config: dict[str, Any]) -> Iterator[Message]:
+def _messages(config: dict[str, Any]) -> Generator[Message]:
     """:func:`.jobs.messages`, begun only when the first is asked for."""
     from ...train import Job, Setup
 

@@ -34,7 +34,7 @@ def main(fd: int) -> None:
             for kind, content in going:
                 connection.send((kind, content))
                 if kind == EPOCH and not connection.recv():
-                    going.close()  # type: ignore[attr-defined]
+                    going.close()
                     break
                 if kind == POISONED:
                     return
