@@ -96,14 +96,19 @@ class NetworkFamily:
             self._costs[key] = count(net, input_size)
         return self._costs[key]
 
+    # What timm's create_model takes for the data, a network without a cfg of its own carries as it is.
     def build(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
         outputs = {self._outputs: num_classes, "in_chans": in_chans}
+        data_config = kwargs.pop("pretrained_cfg_overlay", None)
         try:
-            return self._builder(**{**config, **outputs, **kwargs})
+            net = self._builder(**{**config, **outputs, **kwargs})
         except UserError:
             raise
         except (TypeError, ValueError, AssertionError) as error:
             raise UserError(f"{self.name} cannot be built from {dict(config)}: {error}") from error
+        if data_config:
+            net.pretrained_cfg = dict(data_config)  # type: ignore[assignment]
+        return net
 
 
 def _frozen(value: Any) -> Hashable:

@@ -72,6 +72,13 @@ def test_a_space_over_segmentation_networks() -> None:
     assert space.cost(next(space.settings()), (3, 64, 64), 4).macs > 0
 
 
+def test_a_winner_carries_how_its_images_were_prepared() -> None:
+    overlay = {"mean": (0.1, 0.2, 0.3), "input_size": (3, 32, 32)}
+    net = family(SMALL).build({"depths": 1}, 4, 3, pretrained_cfg_overlay=overlay)
+    assert net.pretrained_cfg == overlay
+    assert mgic_nas.profile(net).macs == count(net, (3, 32, 32)).macs
+
+
 def test_a_segmentation_network_trains_as_a_candidate(tmp_path: Path) -> None:
     """What a search does with it: the loop, the task's data and metric, the record."""
     from mgic_nas.train import Job, Setup, get_recipe, work
