@@ -1,0 +1,553 @@
+"""mgicify: what a converted network is, and that timm's users still recognise theirs.
+
+``test_sweep`` runs a few architectures by default; all of them with ``-m slow``.
+"""
+
+import copy
+import math
+import pickle
+
+import pytest
+import timm
+import torch
+from timm.layers import DropPath, ScaledStdConv2d
+from timm.models import save_for_hf
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import mgic_nas
+from mgic_nas.cost import count, family, timm_call
+from mgic_nas.errors import UserError
+from mgic_nas.models._convert_init import Source
+from mgic_nas.models._convert_level import PointwiseConv
+from mgic_nas.models.convert import Blueprint, ConvertedBlock
+from mgic_nas.models.mgic import ChannelTransfer, MGICBlock
+
+META = torch.device("meta")
+
+
+def images(side: int = 64, batch: int = 2, in_chans: int = 3) -> torch.Tensor:
+    torch.manual_seed(1)
+    return torch.randn(batch, in_chans, side, side)
+
+
+def converted(name: str, s_g: int = 8, s_c: int = 16, **kwargs) -> nn.Module:
+    torch.manual_seed(0)
+    return mgic_nas.mgicify(name, s_g, s_c, **kwargs)
+
+
+def layers(block: nn.Module) -> list[tuple]:
+    """Every conv of a block: widths, kernel, groups, and whether it is R or P."""
+    return sorted(
+        (m.in_channels, m.out_channels, m.kernel_size, m.groups, isinstance(m, ChannelTransfer))
+        for m in block.modules()
+        if isinstance(m, nn.Conv2d)
+    )
+
+
+# --- the block -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ours", "block", "theirs", "name", "choices"),
+    [
+        ("mgic_resnet18", "stages.3.2", "resnet18", "layer4.1", {"s_g": 16, "s_c": 64}),
+        ("mgic_resnet50", "stages.2.2", "resnet50", "layer3.1", {"s_g": 16, "s_c": 64}),
+        ("mgic_resnet50", "stages.1.2", "resnet50", "layer2.1", {"s_g": 32, "s_c": 8}),
+        ("mgic_resnext50_32x4d", "stages.3.2", "resnext50_32x4d", "layer4.1", {"s_g": 16, "s_c": 32}),
+        ("mgic_mobilenetv3_large_100", None, "mobilenetv3_large_100", "blocks.3.2", {"s_g": 8, "s_c": 16}),
+        ("mgic_mobilenetv3_large_100", None, "mobilenetv3_large_100", "blocks.4.1", {"s_g": 64, "s_c": 64}),
+    ],
+)
+def test_it_is_the_block_of_the_papers_family(ours: str, block, theirs: str, name: str, choices: dict) -> None:
+    """A converted timm block has the levels, groups and layers that PAPER.md fixes for the same block."""
+    mine = mgic_nas.mgicify(theirs, **choices, min_levels=int("resn" in ours), device=META).get_submodule(name)
+    paper = timm.create_model(ours, device=META, **choices)
+    blocks = [paper.get_submodule(block)] if block else [m for m in paper.modules() if isinstance(m, MGICBlock)]
+    assert isinstance(mine, ConvertedBlock)
+    assert layers(mine) in [layers(b) for b in blocks]
+
+
+@pytest.mark.parametrize(("name", "block"), [("resnet18", "layer1.0"), ("convnext_atto", "stages.0.blocks.0")])
+def test_every_channel_talks_to_every_other(name: str, block: str) -> None:
+    net = converted(name, s_g=2, s_c=10).get_submodule(block).double().eval()
+    torch.manual_seed(0)
+    for p in net.parameters():  # no zero-initialised branch, no dead ReLU may hide a path
+        nn.init.normal_(p, std=0.5)
+    for m in list(net.modules()):
+        for key, child in m._modules.items():
+            if isinstance(child, nn.ReLU):
+                m._modules[key] = nn.GELU()
+    c = net.restrict[0].in_channels
+    x = torch.randn(1, c, 3, 3, dtype=torch.double)
+    jacobian = torch.func.jacrev(net)(x).abs().amax(dim=(0, 2, 3, 4, 6, 7))
+    assert jacobian.shape == (c, c)
+    assert (jacobian > 0).all()
+
+
+def test_everything_of_the_block_is_kept() -> None:
+    """Norm, activation, drop-path and strides are the block's own; gates stand on the finest level alone."""
+    plain = timm.create_model("efficientnet_b0", drop_path_rate=0.2, device=META)
+    net = mgic_nas.mgicify(plain, 8, 16)
+    block, original = net.blocks[5][2], plain.blocks[5][2]
+    assert [type(m).__name__ for m in block.cnn] == ["InvertedResidual"] * 4
+    assert all(b.drop_path.drop_prob == original.drop_path.drop_prob for b in (block.coarsest, *block.cnn))
+    assert any(isinstance(m, DropPath) for m in block.modules())
+    assert all(isinstance(b.bn1.act, nn.SiLU) for b in (block.coarsest, *block.cnn))
+    finest = block.cnn[-1]
+    assert [type(b.se).__name__ for b in (block.coarsest, *block.cnn)] == ["Identity"] * 4 + ["SqueezeExcite"]
+    assert finest.se.conv_reduce.weight.shape == original.se.conv_reduce.weight.shape
+    assert all(b.conv_dw.groups == b.conv_dw.in_channels for b in (block.coarsest, *block.cnn))
+    assert block.coarsest.conv_pw.groups == 1
+
+
+def test_a_linear_layer_becomes_a_grouped_conv() -> None:
+    block = converted("convnext_tiny", device=META).stages[0].blocks[0]
+    fine, coarse = block.cnn[-1], block.coarsest
+    assert isinstance(fine.mlp.fc1, PointwiseConv)
+    assert fine.mlp.fc1.groups == fine.mlp.fc2.groups == 12
+    assert type(coarse.mlp.fc1) is nn.Linear
+    assert (coarse.mlp.fc1.in_features, coarse.norm.normalized_shape, coarse.gamma.shape) == (12, (12,), (12,))
+    dense = nn.Linear(6, 4)
+    conv = PointwiseConv(6, 4, 1)
+    conv.weight.data, conv.bias.data = dense.weight.data[:, :, None, None], dense.bias.data
+    x = torch.randn(2, 5, 3, 6)
+    torch.testing.assert_close(conv(x), dense(x))
+
+
+def test_grouped_convs_take_the_finer_of_both_groupings() -> None:
+    block = mgic_nas.mgicify("resnext50_32x4d", 16, 64, device=META).layer4[1]
+    assert [b.conv2.groups for b in (block.coarsest, *block.cnn)] == [32, 32, 32, 32, 64]
+    assert [b.conv1.groups for b in (block.coarsest, *block.cnn)] == [1, 8, 16, 32, 64]
+
+
+def test_standardised_convs_know_their_new_fan_in() -> None:
+    """NFNets scale a standardised weight by 1 / sqrt(fan in): a stale scale would change every output's variance."""
+    plain = timm.create_model("nf_resnet26", device=META)
+    net = mgic_nas.mgicify(plain, 8, 16)
+    convs = [m for b in net.modules() if isinstance(b, ConvertedBlock) for m in b.modules()]
+    convs = [m for m in convs if isinstance(m, ScaledStdConv2d)]
+    assert len(convs) > 12
+    wide = plain.stages[0][1].conv2
+    gamma = wide.scale * math.sqrt(wide.weight[0].numel())
+    for conv in convs:
+        assert conv.scale == pytest.approx(gamma / math.sqrt(conv.weight[0].numel()))
+
+
+def test_a_block_no_wider_than_s_c_stays_plain() -> None:
+    """n = 0 is the plain block: with every block narrow, the network is the original, and that is no error."""
+    plain = timm.create_model("resnet18", num_classes=5)
+    net = mgic_nas.mgicify(plain, 8, 512)
+    assert not net.mgic_report.replaced
+    assert net.mgic_report.after == net.mgic_report.before
+    assert all(torch.equal(a, b) for a, b in zip(plain.state_dict().values(), net.state_dict().values()))
+    assert len(mgic_nas.mgicify(plain, 8, 512, min_levels=1).mgic_report.replaced) == 5
+
+
+# --- what tensors start with ---------------------------------------------------------------------------------
+
+
+def test_the_given_network_stays_what_it_is() -> None:
+    plain = timm.create_model("resnet18", num_classes=5).eval()
+    before = copy.deepcopy(plain.state_dict())
+    net = mgic_nas.mgicify(plain, 8, 16)
+    assert not any(isinstance(m, MGICBlock) for m in plain.modules())
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), plain.state_dict().values()))
+    assert torch.equal(net.layer2[0].conv1.weight, plain.layer2[0].conv1.weight)
+    assert net.conv1.weight.data_ptr() != plain.conv1.weight.data_ptr()
+    assert not net.layer1[0].cnn[0].training
+
+
+def test_random_weights_keep_the_variance_of_what_a_layer_puts_out() -> None:
+    net, plain = converted("resnet18", s_g=16, s_c=64), timm.create_model("resnet18")
+    wide, block = plain.layer4[1], net.layer4[1]
+    for small in (block.coarsest, *block.cnn):
+        a, b = (m.conv1.weight.std().item() * math.sqrt(m.conv1.weight[0].numel()) for m in (small, wide))
+        assert a == pytest.approx(b, rel=0.05)
+    assert torch.equal(block.cnn[-1].bn2.weight, wide.bn2.weight)  # timm starts it at zero
+    for transfer in (*block.restrict, *block.prolong):
+        assert (transfer.weight > 0).all()
+        torch.testing.assert_close(transfer.weight.sum(1).flatten(), torch.ones(transfer.out_channels))
+
+
+def test_random_weights_forget_what_a_network_learned() -> None:
+    plain = timm.create_model("resnet18")
+    for m in plain.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            nn.init.normal_(m.weight)
+            m.running_mean.normal_()
+            m.num_batches_tracked += 9
+    bn = mgic_nas.mgicify(plain, 8, 16).layer1[0].cnn[0].bn1
+    assert (bn.weight == 1).all()
+    assert (bn.running_mean == 0).all()
+    assert bn.num_batches_tracked == 0
+
+
+@pytest.mark.parametrize("old_groups", [1, 2, 4])
+@pytest.mark.parametrize("level", [1, 2])
+def test_coarse_weights_are_galerkins_operator(old_groups: int, level: int) -> None:
+    """R W P: on a signal that is constant over the merged channels, the coarse conv gives the mean of the fine."""
+    torch.manual_seed(0)
+    factor = 2**level
+    fine = nn.Conv2d(16, 32, 3, padding=1, groups=old_groups, bias=False)
+    coarse = nn.Conv2d(16 // factor, 32 // factor, 3, padding=1, bias=False)
+    coarse.weight = Source(level, "weights").matrix(fine.weight, old_groups, 16 // factor, 32 // factor, 1)
+    x = torch.randn(2, 16 // factor, 5, 5)
+    expected = fine(x.repeat_interleave(factor, 1)).unflatten(1, (-1, factor)).mean(2)
+    torch.testing.assert_close(coarse(x), expected)
+
+
+def test_fine_weights_are_the_diagonal_blocks() -> None:
+    plain = timm.create_model("resnet18")
+    net = mgic_nas.mgicify(plain, 16, 64, init="weights")
+    fine, wide = net.layer2[1].cnn[-1], plain.layer2[1]
+    assert fine.conv1.groups == 8
+    for g in range(8):
+        at = slice(16 * g, 16 * g + 16)
+        assert torch.equal(fine.conv1.weight[at], wide.conv1.weight[at, at])
+    coarse = net.layer2[1].coarsest
+    torch.testing.assert_close(coarse.bn1.weight, wide.bn1.weight.unflatten(0, (-1, 2)).mean(1))
+    depthwise = mgic_nas.mgicify(base := timm.create_model("convnext_atto"), 8, 20, init="weights").stages[0].blocks[0]
+    kernels = base.stages[0].blocks[0].conv_dw.weight
+    torch.testing.assert_close(depthwise.coarsest.conv_dw.weight, kernels.unflatten(0, (-1, 2)).mean(1))
+
+
+def test_frozen_blocks_stay_frozen_and_tensors_keep_dtype_and_device() -> None:
+    plain = timm.create_model("resnet18", dtype=torch.bfloat16)
+    plain.layer1.requires_grad_(False)
+    net = mgic_nas.mgicify(plain, 8, 16)
+    assert not any(p.requires_grad for p in net.layer1.parameters())
+    assert all(p.requires_grad for p in net.layer2.parameters())
+    assert all(p.dtype == torch.bfloat16 for p in net.parameters())
+    meta = converted("resnet18", device=META, dtype=torch.bfloat16)
+    assert all(t.is_meta for t in (*meta.parameters(), *meta.buffers()))
+
+
+# --- what a user sees ----------------------------------------------------------------------------------------
+
+
+def test_the_report_says_what_was_replaced_and_what_was_left_and_why() -> None:
+    net = converted("resnet50", s_g=16, s_c=64, device=META)
+    report = net.mgic_report
+    assert [r.name for r in report.replaced][:2] == ["layer2.1", "layer2.2"]
+    assert report.replaced[0].channels == (512, 256)
+    assert report.replaced[0].groups == (8, 1)
+    reasons = {item.name: item.reason for item in report.left}
+    assert reasons["layer1.0"] == "it changes the width, 64 to 256"
+    assert "no wider than s_c" in reasons["layer1.1"]
+    assert report.before == mgic_nas.profile("resnet50")
+    assert report.after == mgic_nas.profile("mgicify:resnet50", s_g=16, s_c=64) == mgic_nas.profile(net)
+    text = str(report)
+    for words in ("10 of 16", "25,557,032", "MACs at 3x224x224", "512 > 256", "it changes the width, 64 to 256"):
+        assert words in text
+    assert max(map(len, text.splitlines())) < 140
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (("resnet19", 8, 16), "resnet18"),
+        (("densenet121", 8, 16), "nothing to convert"),
+        (("vgg11", 8, 16), "adds its input"),
+        (("mgic_resnet20", 8, 16), "MGIC blocks already"),
+        (("mambaout_femto", 8, 16), "channels-last"),
+        (("resnet18", 0, 16), "s_g"),
+        (("resnet18", 8, 2.5), "s_c"),
+        (("resnet18", True, 8), "s_g"),
+    ],
+)
+def test_what_cannot_be_converted_is_said_in_one_line(call: tuple, words: str) -> None:
+    with pytest.raises(UserError, match=words) as caught:
+        mgic_nas.mgicify(*call, **({"device": META} if timm.is_model(call[0]) else {}))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [({"min_levels": -1}, "min_levels"), ({"min_groups": 3}, "min_groups"), ({"init": "x"}, "init")],
+)
+def test_wrong_choices_are_named(kwargs: dict, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        mgic_nas.mgicify("resnet18", 8, 16, device=META, **kwargs)
+    if words != "init":
+        with pytest.raises(UserError, match=words):
+            timm.create_model("mgicified", device=META, **kwargs)
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(32, 32, 3, padding=1)
+        self.norm = nn.GroupNorm(8, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.norm(self.conv(x)).relu()
+
+
+def test_networks_that_are_not_timms_work_too() -> None:
+    shared = Residual()
+    plain = nn.Sequential(nn.Conv2d(3, 32, 3), shared, shared)
+    with pytest.raises(UserError, match="input_size"):
+        mgic_nas.mgicify(plain, 8, 16)
+    with pytest.raises(TypeError, match="num_classes"):
+        mgic_nas.mgicify(plain, 8, 16, num_classes=3)
+    net = mgic_nas.mgicify(plain, 8, 16, input_size=(3, 10, 10))
+    assert net[1] is net[2]
+    assert isinstance(net[1], ConvertedBlock)
+    assert isinstance(net[1].norm[0], nn.GroupNorm)
+    assert net(torch.randn(2, 3, 10, 10)).shape == (2, 32, 8, 8)
+    with pytest.raises(UserError, match="cannot be run on 4x10x10"):
+        mgic_nas.mgicify(plain, 8, 16, input_size=(4, 10, 10))
+
+
+def test_attention_and_inner_hooks_are_left_out() -> None:
+    reasons = {item.reason for item in converted("mobilenetv4_hybrid_medium", device=META).mgic_report.left}
+    assert "it holds attention" in reasons
+    plain = timm.create_model("resnet18", device=META)
+    plain.layer1[0].conv1.register_forward_hook(lambda *_: None)
+    left = {item.name: item.reason for item in mgic_nas.mgicify(plain, 8, 16).mgic_report.left}
+    assert "hook" in left["layer1.0"]
+
+
+def test_hooks_on_a_block_follow_it() -> None:
+    plain = timm.create_model("resnet18")
+    seen = []
+    plain.layer2[1].register_forward_hook(lambda module, args, out: seen.append((type(module).__name__, out.shape[1])))
+    net = mgic_nas.mgicify(plain, 8, 16).eval()
+    seen.clear()
+    net(images())
+    assert seen == [("ConvertedBlock", 128)]  # once, and not at every level
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_script_export_pickle_copy_and_fuse() -> None:
+    net, x = converted("resnet18", init="weights").eval(), images()
+    y = net(x)
+    torch.testing.assert_close(torch.jit.script(net)(x), y)
+    torch.testing.assert_close(torch.fx.symbolic_trace(net)(x), y)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(net))(x), y)
+    torch.testing.assert_close(copy.deepcopy(net)(x), y)
+    torch.testing.assert_close(mgic_nas.fuse(net)(x), y, rtol=1e-4, atol=1e-4)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(net, (x,), dynamic_shapes=({0: batch},)).module()
+    torch.testing.assert_close(exported(images(batch=3)), net(images(batch=3)))
+
+
+# --- timm's name: mgicified ----------------------------------------------------------------------------------
+
+
+def test_it_is_one_registered_name() -> None:
+    assert timm.list_models("mgicified") == ["mgicified"]
+    assert set(timm.list_models("mgic_*")) == set(mgic_nas.cost.model_names())
+    net = timm.create_model("mgicified", base="convnext_atto", s_g=8, s_c=16, device=META)
+    assert net.pretrained_cfg["classifier"] == "head.fc"
+    assert net.pretrained_cfg["architecture"] == "mgicified"
+    assert len(net.mgic_report.replaced) == 12
+    with pytest.raises(UserError, match="resnet18"):
+        timm.create_model("mgicified", base="resnet19")
+    with pytest.raises(RuntimeError, match="No pretrained weights"):
+        timm.create_model("mgicified", pretrained=True)
+
+
+@pytest.mark.parametrize("given", ["name", "module", "timm"])
+def test_a_saved_network_comes_back_converted_with_its_weights(given: str, tmp_path) -> None:
+    torch.manual_seed(0)
+    args = {"num_classes": 7, "in_chans": 3}
+    if given == "timm":
+        net = timm.create_model("mgicified", base="resnet18", s_g=8, s_c=16, **args)
+    else:
+        plain = timm.create_model("resnet18", **args)
+        net = mgic_nas.mgicify(plain, 8, 16) if given == "module" else mgic_nas.mgicify("resnet18", 8, 16, **args)
+    for m in net.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            nn.init.normal_(m.weight)
+    save_for_hf(net, tmp_path)
+    x = images()
+    y = net.eval()(x)
+    again = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
+    torch.testing.assert_close(again(x), y, rtol=0, atol=0)
+    if given != "timm":
+        return
+    assert timm.create_model(f"local-dir:{tmp_path}", pretrained=True, num_classes=3)(x).shape == (2, 3)
+    assert timm.create_model(f"local-dir:{tmp_path}", pretrained=True, in_chans=1)(images(in_chans=1)).shape == (2, 7)
+    maps = net.forward_intermediates(x, intermediates_only=True)
+    for cls in (None, "dict", "hook", "getter", "fx"):
+        extra = {"feature_cls": cls} if cls else {}
+        features = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, features_only=True, **extra).eval()
+        got = features(x)
+        for a, b in zip(got.values() if isinstance(got, dict) else got, maps, strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_features_only_of_a_family_with_its_own_extractor(tmp_path) -> None:
+    """MobileNetV3 rebuilds itself without a head for features_only: weights find their way there too."""
+    net = converted("mobilenetv3_small_100", init="weights").eval()
+    save_for_hf(net, tmp_path)
+    features = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, features_only=True).eval()
+    x = images()
+    assert any(isinstance(m, ConvertedBlock) for m in features.modules())
+    plain = timm.create_model("mobilenetv3_small_100", features_only=True)
+    assert [m.shape for m in features(x)] == [m.shape for m in plain(x)]
+    last = net.blocks(net.bn1(net.conv_stem(x)))
+    torch.testing.assert_close(features(x)[-1], last)
+
+
+def test_a_feature_extractor_can_be_converted_itself() -> None:
+    plain = timm.create_model("resnet18", features_only=True, out_indices=(1, 3), feature_cls="hook")
+    net = mgic_nas.mgicify(plain, 8, 16).eval()
+    assert [m.shape[1] for m in net(images())] == [64, 256]
+    assert any(isinstance(m, ConvertedBlock) for m in net.modules())
+
+
+# --- the search ----------------------------------------------------------------------------------------------
+
+
+def test_a_converted_network_is_searched_like_any_other() -> None:
+    fam = family("mgicify:resnet18")
+    assert (fam.name, fam.input_size, fam.num_classes) == ("mgicify:resnet18", (3, 224, 224), 1000)
+    config = {"s_g": 8, "s_c": 16}
+    cost = fam.cost(config, (1, 32, 32), 10)
+    net = fam.build(config, 10, 1, device=META)
+    assert count(net, (1, 32, 32)) == cost
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net.eval()(torch.zeros(1, 1, 32, 32, device=META))
+    assert counter.get_total_flops() // 2 == cost.macs
+    assert fam.cost(config, (1, 32, 32), 10) is cost
+    name, arguments = timm_call(fam.name, config)
+    assert count(timm.create_model(name, num_classes=10, in_chans=1, device=META, **arguments), (1, 32, 32)) == cost
+    assert family("mgicified").arch_id({"base": "resnet18", **config}) == fam.arch_id(config)
+
+
+def test_settings_that_give_the_same_groups_are_one_architecture() -> None:
+    fam = family("mgicify:resnet18")
+    config = {"s_g": 8, "s_c": 16}
+    assert fam.arch_id(config) == fam.arch_id({"s_g": 9, "s_c": 31, "min_levels": 1})
+    others = [{"s_g": 4, "s_c": 16}, {"s_g": 8, "s_c": 8}, {**config, "drop_path_rate": 0.1}]
+    assert len({fam.arch_id(c) for c in [config, *others]}) == 4
+    assert fam.arch_id(config) == "622c6f78f2c8"  # recorded runs name architectures by it
+    assert fam.cost(config, (3, 32, 32), 10) == fam.cost({**config, "drop_path_rate": 0.1}, (3, 32, 32), 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "words"),
+    [
+        ("mgicify:resnet19", {}, "resnet18"),
+        ("mgicify:densenet121", {}, "nothing to convert"),
+        ("mgicify:resnet18", {"sg": 4}, "s_g"),
+        ("mgicify:resnet18", {"s_g": 0}, "s_g"),
+        ("mgicify:resnet18", {"base": "resnet34"}, "base"),
+        ("mgicified", {"base": "nonsense"}, "nonsense"),
+        ("mgicify:legacy_xception", {"drop_path_rate": 0.1}, "drop_path_rate"),
+    ],
+)
+def test_wrong_configs_are_named(name: str, config: dict, words: str) -> None:
+    with pytest.raises(UserError, match=words) as caught:
+        family(name).canonical(config)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_space_over_a_converted_network() -> None:
+    params = {"s_g": {"choices": [4, 8]}, "s_c": {"choices": [16, 24, 64]}}
+    for model, kwargs in (("mgicify:resnet18", {}), ("mgicified", {"base": "resnet18"})):
+        space = mgic_nas.SearchSpace.from_dict({"model": model, "kwargs": kwargs, "params": params})
+        candidates = space.distinct((3, 32, 32), 10)
+        assert (space.size, len(candidates)) == (6, 4)  # 16 and 24 end at the same level
+        assert mgic_nas.SearchSpace.from_dict(space.to_dict()) == space
+
+
+# --- architectures -------------------------------------------------------------------------------------------
+
+FAST = ["resnet18", "resnext26ts", "mobilenetv3_small_100", "efficientnet_lite0", "convnext_atto", "regnetx_002"]
+FAMILIES = {
+    "byobnet": "resnext26ts resnet51q gernet_s repvgg_a0 mobileone_s0",
+    "convnext": "convnext_atto convnextv2_atto test_convnext2",
+    "cspnet": "darknet53 cspresnet50 cs3darknet_s",
+    "dla": "dla34 dla60x",
+    "edgenext": "edgenext_xx_small",
+    "efficientnet": "efficientnet_b0 efficientnet_lite0 efficientnet_es tf_efficientnetv2_b0 efficientnetv2_rw_t "
+    "mobilenetv2_050 mnasnet_small semnasnet_075 fbnetc_100 spnasnet_100 tinynet_e mixnet_s",
+    "efficientvit_mit": "efficientvit_b0",
+    "fasternet": "fasternet_t0",
+    "fastvit": "fastvit_t8",
+    "ghostnet": "ghostnet_100 ghostnetv2_100",
+    "hardcorenas": "hardcorenas_a",
+    "hgnet": "hgnetv2_b0",
+    "hrnet": "hrnet_w18_small",
+    "inception_next": "inception_next_atto",
+    "maxxvit": "coatnet_nano_rw_224",
+    "metaformer": "poolformer_s12 convformer_s18",
+    "mobilenetv3": "mobilenetv3_small_100 mobilenetv3_large_100 fbnetv3_b mobilenetv4_conv_small",
+    "nfnet": "eca_nfnet_l0 nf_regnet_b0 nf_resnet26",
+    "regnet": "regnetx_002 regnety_004 regnetz_005",
+    "repghost": "repghostnet_050",
+    "repvit": "repvit_m0_9",
+    "res2net": "res2net50_26w_4s",
+    "resnest": "resnest26d",
+    "resnet": "resnet18 resnet26d seresnext26t_32x4d ecaresnet26t",
+    "resnetv2": "resnetv2_18 resnetv2_50 resnetv2_50x1_bit",
+    "senet": "legacy_seresnet18",
+    "sknet": "skresnet18",
+    "starnet": "starnet_s050",
+    "swiftformer": "swiftformer_xs",
+    "tresnet": "tresnet_m",
+    "vovnet": "ese_vovnet39b",
+    "xception_aligned": "xception41",
+}
+ALL = [name for names in FAMILIES.values() for name in names.split()]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FAST else pytest.mark.slow) for n in ALL])
+def test_sweep(name: str) -> None:
+    """The converted network trains, is cheaper, exports, and keeps timm's interface."""
+    net = converted(name, num_classes=7)
+    report = net.mgic_report
+    assert report.replaced
+    assert report.after.params < report.before.params
+    assert report.after.macs < report.before.macs
+    assert report.after == family(f"mgicify:{name}").cost({"s_g": 8, "s_c": 16}, report.input_size, 7)
+    side = report.input_size[1] if net.pretrained_cfg.get("fixed_input_size") else 64
+    x = images(side)
+    y = net.train()(x)
+    assert y.shape == (2, 7)
+    y.square().mean().backward()
+    unused = [n for n, p in net.named_parameters() if p.grad is None]
+    assert not unused
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters())
+    net.zero_grad()
+    with torch.no_grad():
+        net.eval().reset_classifier(3)
+        y = net(x)
+        assert y.shape == (2, 3)
+        torch.testing.assert_close(torch.jit.trace(net, x, check_trace=False)(x), y, rtol=1e-3, atol=1e-3)
+        plain = features(name)
+        if plain:
+            assert features("mgicified", base=name, s_g=8, s_c=16) == plain
+
+
+def features(name: str, **kwargs) -> list[torch.Size] | None:
+    """Shapes of the maps of features_only; None where the architecture has none."""
+    x = torch.empty(1, 3, 224, 224, device=META)
+    try:
+        net = timm.create_model(name, features_only=True, device=META, **kwargs).eval()
+    except (RuntimeError, AttributeError, AssertionError, IndexError, TypeError):
+        return None
+    assert not kwargs or any(isinstance(m, ConvertedBlock) for m in net.modules())
+    return [m.shape for m in net(x)]
+
+
+def test_the_sweep_is_wide_enough() -> None:
+    assert len(set(ALL)) >= 40
+    for family_file, names in FAMILIES.items():
+        assert set(names.split()) <= set(timm.list_models(module=family_file))
+    assert len(FAMILIES) >= 12
+
+
+def test_a_blueprint_answers_any_choice() -> None:
+    """What the search relies on: one look at a network, then arithmetic."""
+    blueprint = Blueprint(timm.create_model("resnet18", device=META))
+    plan, left = blueprint.plan(8, 16)
+    assert [v.channels for v in plan["layer3.1"]] == [256, 128, 64, 32, 16]
+    assert [v.groups for v in plan["layer3.1"]] == [32, 16, 8, 4, 1]
+    assert len(plan) + len(left) == 8
+    assert all(v.groups > 1 for levels in blueprint.plan(512, 16, min_groups=2)[0].values() for v in levels[:-1])
