@@ -396,5 +396,7 @@ class Controller:
         kind = {COMPLETE: events.FINISHED, STOPPED: events.STOPPED, FAILED: events.FAILED}[state]
         self._tell(kind, entry, entry.result, text=entry.result.get("error") or "")
 
-    def _tell(self, kind: str, *about: Any, text: str = "") -> None:
-        self._books.tell(kind, len(self._queue), *about, text=text)
+    def _tell(
+        self, kind: str, entry: Entry | None = None, result: Mapping[str, Any] | None = None, text: str = ""
+    ) -> None:
+        self._books.tell(kind, len(self._queue), entry, result, text)
