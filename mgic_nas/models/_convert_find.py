@@ -16,19 +16,10 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .mgic import MGICBlock
-
-_aten = torch.ops.aten
-_CONVS = {_aten.convolution, _aten.mm, _aten.addmm, _aten.linear}
-_ADDS = {_aten.add, _aten.add_}
-_ATTENTION = {
-    _aten.bmm,
-    _aten.baddbmm,
-    _aten._scaled_dot_product_flash_attention,
-    _aten._scaled_dot_product_flash_attention_for_cpu,
-    _aten._scaled_dot_product_efficient_attention,
-    _aten._scaled_dot_product_fused_attention_overrideable,
-}
+# Operators by their ATen names.
+_CONVS = {"convolution", "mm", "addmm", "linear"}
+_ADDS = {"add", "add_"}
+_ATTENTION = ("bmm", "baddbmm", "_scaled_dot_product")  # or what begins so
 _NO_DENSE = "none of its convs connects channels"
 
 
@@ -92,13 +83,11 @@ def find_blocks(net: nn.Module, input_size: tuple[int, int, int]) -> list[Block]
     """
     modules = dict(net.named_modules())
     calls = _watch(net, modules, torch.empty(2, *input_size, device="meta", dtype=_dtype(net)))
-    mgic = [name + "." for name, module in modules.items() if isinstance(module, MGICBlock)]
     found: dict[str, Block] = {}
     for name, module in reversed(modules.items()):  # children before their parents: the innermost is the block
         inside = name + "." if name else ""
         if (
             not any(other.startswith(inside) for other in found)
-            and not any(other.startswith(inside) or inside.startswith(other) for other in mgic)
             and _connects(module)
             and not _refusal(calls.get(name, []))
         ):
@@ -193,10 +182,10 @@ class _Flow(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         inputs = list(_tensors((args, kwargs)))
-        op = func.overloadpacket
+        op = func.overloadpacket.__name__
         convolved = op in _CONVS or any(id(t) in self._convolved for t in inputs)
         plain = any(id(t) in self._plain for t in inputs)
-        self.attention |= op in _ATTENTION
+        self.attention |= op.startswith(_ATTENTION)
         if op in _ADDS and convolved and all(t.shape == self._shape for t in inputs) and len(inputs) == 2:
             self.residual |= plain and any(id(t) in self._convolved for t in inputs)
         for t in _tensors(out):

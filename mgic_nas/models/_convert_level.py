@@ -47,9 +47,8 @@ def at_level(block: nn.Module, facts: Block, level: int, groups: int, init: str)
         NotScalable: a tensor whose dimensions are no widths of the block.
     """
     copy: nn.Module = meta_copy(block)
-    for name, hooks in vars(copy).items():
-        if "_hooks" in name and isinstance(hooks, dict):  # they are moved to the MGIC block, once
-            hooks.clear()
+    for name in call_hooks(copy):  # they are moved to the MGIC block, once
+        setattr(copy, name, type(getattr(copy, name))())
     source = Source(level, init)
     dense = {d.name for d in facts.dense}
     for name, original in block.named_modules():
@@ -66,6 +65,12 @@ def at_level(block: nn.Module, facts: Block, level: int, groups: int, init: str)
         else:
             _resize_other(module, original, name, facts.widths, source)
     return copy.train(block.training)
+
+
+def call_hooks(module: nn.Module) -> list[str]:
+    """The attributes that hold a module's forward and backward hooks and what is known about each."""
+    prefixes = ("_forward", "_backward", "_is_full_backward")
+    return [name for name in vars(module) if name.startswith(prefixes) and "_hook" in name]
 
 
 def _replace(root: nn.Module, name: str, module: nn.Module) -> None:

@@ -25,7 +25,7 @@ from torch import nn
 from ..errors import UserError
 from ._convert_find import Block, find_blocks, meta_copy
 from ._convert_init import INITS
-from ._convert_level import NotScalable, at_level
+from ._convert_level import NotScalable, at_level, call_hooks
 from ._convert_report import Conversion, Left, Replaced
 from .mgic import ChannelTransfer, MGICBlock
 from .rows import Level, hierarchy, positive_int
@@ -80,13 +80,15 @@ class Blueprint:
         input_size: (C, H, W) of an image; by default the network's own.
 
     Raises:
-        UserError: the network cannot be run on such images, or says nothing of its input size.
+        UserError: the network cannot be run on such images, says nothing of its input size, or is MGIC already.
     """
 
     def __init__(self, net: nn.Module, input_size: tuple[int, int, int] | None = None) -> None:
         self.title = _title(net)
         self.net = meta_copy(net).eval()
         self.input_size = input_size or _input_size(net)
+        if any(isinstance(m, MGICBlock) for m in net.modules()):
+            raise UserError(f"{self.title} has nothing to convert: its blocks are MGIC blocks already.")
         try:
             self.blocks = find_blocks(self.net, self.input_size)
         except (RuntimeError, NotImplementedError, ValueError, AssertionError) as error:
@@ -163,8 +165,6 @@ class Blueprint:
         if replaced or any(item.reason.startswith(_NARROW) for item in left):
             return
         nothing = f"{self.title} has nothing to convert:"
-        if any(isinstance(m, MGICBlock) for m in self.net.modules()):
-            raise UserError(f"{nothing} its blocks are MGIC blocks already.")
         if left:
             item = next((v for v in left if "it changes the" not in v.reason), left[0])
             where = f"{item.name} ({item.kind})"
@@ -224,9 +224,8 @@ def convert(
 
 def _move_hooks(block: nn.Module, converted: nn.Module) -> None:
     """Hooks on a block (timm's feature hooks) see the converted one's input and output."""
-    for name, value in vars(block).items():
-        if "_hooks" in name and name.startswith(("_forward", "_backward")):
-            setattr(converted, name, value)
+    for name in call_hooks(block):
+        setattr(converted, name, getattr(block, name))
 
 
 def _title(net: nn.Module) -> str:

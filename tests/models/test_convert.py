@@ -212,6 +212,22 @@ def test_fine_weights_are_the_diagonal_blocks() -> None:
     torch.testing.assert_close(depthwise.coarsest.conv_dw.weight, kernels.unflatten(0, (-1, 2)).mean(1))
 
 
+@pytest.mark.parametrize(("name", "init"), [("test_resnet", "random"), ("test_convnext", "weights")])
+def test_it_trains(name: str, init: str) -> None:
+    """From either start, a converted network begins to learn eight images by heart."""
+    net = converted(name, s_g=4, s_c=8, init=init, num_classes=4).train()
+    x, y = images(32, batch=8), torch.arange(8) % 4
+    optimizer = torch.optim.AdamW(net.parameters(), lr=4e-3)
+    losses = []
+    for _ in range(12):
+        loss = nn.functional.cross_entropy(net(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert min(losses[-3:]) < losses[0] / 2
+
+
 def test_frozen_blocks_stay_frozen_and_tensors_keep_dtype_and_device() -> None:
     plain = timm.create_model("resnet18", dtype=torch.bfloat16)
     plain.layer1.requires_grad_(False)
@@ -250,6 +266,7 @@ def test_the_report_says_what_was_replaced_and_what_was_left_and_why() -> None:
         (("densenet121", 8, 16), "nothing to convert"),
         (("vgg11", 8, 16), "adds its input"),
         (("mgic_resnet20", 8, 16), "MGIC blocks already"),
+        (("mgicified", 8, 16), "MGIC blocks already"),
         (("mambaout_femto", 8, 16), "channels-last"),
         (("resnet18", 0, 16), "s_g"),
         (("resnet18", 8, 2.5), "s_c"),
@@ -457,10 +474,10 @@ def test_a_space_over_a_converted_network() -> None:
 
 # --- architectures -------------------------------------------------------------------------------------------
 
-FAST = ["resnet18", "resnext26ts", "mobilenetv3_small_100", "efficientnet_lite0", "convnext_atto", "regnetx_002"]
+FAST = ["resnet18", "resnext26ts", "mobilenetv3_small_100", "efficientnet_lite0", "test_convnext"]
 FAMILIES = {
     "byobnet": "resnext26ts resnet51q gernet_s repvgg_a0 mobileone_s0",
-    "convnext": "convnext_atto convnextv2_atto test_convnext2",
+    "convnext": "convnext_atto convnextv2_atto test_convnext",
     "cspnet": "darknet53 cspresnet50 cs3darknet_s",
     "dla": "dla34 dla60x",
     "edgenext": "edgenext_xx_small",
