@@ -21,6 +21,11 @@ LATER = {
     "replay": "a simulated search on recorded trainings",
 }
 
+# What the extra "search" brings: models and winners do without.
+EXTRA = frozenset(
+    ["optuna", "sqlalchemy", "alembic", "ray", "pandas", "pyarrow", "moocore", "plotly", "matplotlib", "jinja2", "tqdm"]
+)
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -179,6 +184,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run(args)
     except UserError as error:
         print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRA:
+            raise
+        print(
+            f"mgic-nas {args.command}: error: {package} is not installed: pip install 'mgic_nas[search]'.",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print(f"mgic-nas {args.command}: interrupted; the same command goes on from here.", file=sys.stderr)

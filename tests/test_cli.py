@@ -182,6 +182,16 @@ def test_without_ray_the_line_is_clear(tmp_path, space) -> None:
     assert "local" in default.stderr.splitlines()[0]
 
 
+def test_without_the_search_extra_the_line_says_what_to_install(tmp_path, space) -> None:
+    hide = "import sys; sys.modules['optuna'] = None; from mgic_nas.cli import main; sys.exit(main(sys.argv[1:]))"
+    argv = [sys.executable, "-c", hide, *search(space, tmp_path / "run")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2, done.stderr
+    assert "optuna is not installed" in done.stderr.strip().splitlines()[-1]
+    assert "mgic_nas[search]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_profile_and_models_answer_programs(capsys) -> None:
     assert main(["models", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
