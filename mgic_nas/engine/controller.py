@@ -1,9 +1,7 @@
 """One run on disk: who is trained next, what came of it, and what is left after a crash.
 
 An executor asks ``next`` for jobs and tells what became of them; it decides nothing. At whatever instant the driver
-is killed, a new Controller on the same folder goes on: every architecture is counted once, none is lost.
-
-A trial's life::
+is killed, a new Controller on the same folder goes on: every architecture is counted once, none is lost. A trial's life::
 
     proposed (study: RUNNING) -> job saved -> handed out -> trained by a worker, which writes result.json
         -> result saved -> told to the study (COMPLETE, PRUNED or FAIL) -> weights that are no longer needed deleted
@@ -112,8 +110,8 @@ class Controller:
             return None
         proposal = None if self._books.hopeless else self._proposer.propose()
         if proposal is None:
-            self._exhausted = self._books.hopeless or self._proposer.exhausted
-            self._store.ended = "" if self._books.hopeless else self._exhausted
+            self._store.ended = "" if self._books.hopeless else self._proposer.exhausted
+            self._exhausted = self._books.hopeless or self._store.ended
             self._tell(events.EXHAUSTED, text=self._exhausted)
             return None
         self._store.ended = ""
@@ -182,8 +180,6 @@ class Controller:
         new = self.config.trials - self._books.started if self._may_start else 0
         return len(self._queue) + new + (self._promotion() is not None)
 
-    # ---- what a person is told ----
-
     @property
     def ended(self) -> str:
         """Why no further architecture is proposed; empty where there may be more."""
@@ -213,8 +209,6 @@ class Controller:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    # ---- opening ----
 
     def _load(self) -> int:
         """Reads the study, the only time that it is scanned; returns how many trials it has."""
