@@ -1,7 +1,8 @@
 """One run on disk: who is trained next, what came of it, and what is left after a crash.
 
 An executor asks ``next`` for jobs and tells what became of them; it decides nothing. At whatever instant the driver
-is killed, a new Controller on the same folder goes on: every architecture is counted once, none is lost. A trial's life::
+is killed, a new Controller on the same folder goes on: every architecture is counted once, none is lost. The life of
+a trial::
 
     proposed (study: RUNNING) -> job saved -> handed out -> trained by a worker, which writes result.json
         -> result saved -> told to the study (COMPLETE, PRUNED or FAIL) -> weights that are no longer needed deleted
