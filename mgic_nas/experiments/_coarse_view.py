@@ -117,7 +117,7 @@ def draw_maps(table: Table, layer: nn.Module, data: Data, folder: Path, columns:
 
 
 def write(table: Table, network: dict[str, Any], maps: torch.Tensor, bound: float, path: Path) -> None:
-    """results.md: Table 1 with ours beside it, and how it was made."""
+    """README.md: Table 1 with ours beside it, and how it was made."""
     recipe = table.fixed
     power = float(maps.double().square().mean())
     lines = [

@@ -4,7 +4,7 @@
 
 Trains a small CNN on the images, takes the maps of its first layer (3x3 conv, BN, ReLU), and trains R and P of
 c = 64, s_c = 8 to reconstruct them. The same command goes on where it was stopped; the folder then holds
-first_layer.safetensors and network.json, results.csv (one row a training), results.md, mse.png and maps.png.
+first_layer.safetensors and network.json, results.csv (one row a training), README.md, mse.png and maps.png.
 """
 
 import argparse
@@ -230,8 +230,8 @@ def run(args: argparse.Namespace) -> None:
     bound = best_linear(maps, COARSEST)
     draw_errors(table, bound, args.out / "mse.png")
     draw_maps(table, layer, data, args.out)
-    write(table, network, maps, bound, args.out / "results.md")
-    say(f"{args.out}: network.json, results.csv, results.md, mse.png, maps.png")
+    write(table, network, maps, bound, args.out / "README.md")
+    say(f"{args.out}: network.json, results.csv, README.md, mse.png, maps.png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

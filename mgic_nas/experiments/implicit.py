@@ -3,7 +3,7 @@
     python -m mgic_nas.experiments.implicit --out runs/implicit
 
 Every network gets the same samples, recipe and seeds. The same command goes on where it was stopped; the folder
-then holds results.csv (one row a training), results.md and mse.png.
+then holds results.csv (one row a training), README.md and mse.png.
 """
 
 import argparse
@@ -180,7 +180,7 @@ def draw(table: Table, data: Data, path: Path) -> None:
 
 
 def write(table: Table, data: Data, path: Path) -> None:
-    """results.md: the table by network and width, and how it was made."""
+    """README.md: the table by network and width, and how it was made."""
     recipe = table.fixed
     variance = float(data.val.labels.astype("float64").var())
     lines = [
@@ -222,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--c-max", type=int, nargs="+", default=[32, 64, 128], help="widths (default: 32 64 128)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each network (default: 3)")
     parser.add_argument("--steps", type=int, default=1500, help="updates of a training (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=256, help="samples of an update (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=512, help="samples of an update (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.02, help="highest learning rate (default: %(default)s)")
     parser.add_argument("--s-g", type=int, default=16, help="channels a group (default: %(default)s)")
     parser.add_argument("--s-c", type=int, default=16, help="coarsest width (default: %(default)s)")
@@ -237,8 +237,8 @@ def run(args: argparse.Namespace) -> None:
     table = Table(args.out / "results.csv", COLUMNS, ("network", "c_max", "seed"), {"data": data.spec, **recipe})
     measure(table, data, recipe, args.c_max, args.seeds)
     draw(table, data, args.out / "mse.png")
-    write(table, data, args.out / "results.md")
-    say(f"{args.out}: results.csv, results.md, mse.png")
+    write(table, data, args.out / "README.md")
+    say(f"{args.out}: results.csv, README.md, mse.png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

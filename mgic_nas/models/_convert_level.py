@@ -150,8 +150,7 @@ def _divided(value: Any, widths: frozenset[int], level: int) -> Any:
     if not isinstance(value, (list, tuple)) or not all(isinstance(v, int) for v in value):
         return value
     parts = [v >> level if v in widths else v for v in value]
-    rest = [i for i, v in enumerate(value) if v not in widths and v > 1]
-    if len(rest) == 1 and sum(value) in widths:  # a split whose untouched part takes what the others leave
-        parts[rest[0]] = 0
-        parts[rest[0]] = (sum(value) >> level) - sum(parts)
+    if len(value) > 1 and sum(value) in widths:  # a split: its untouched part takes what the others leave
+        rest = next((i for i, v in enumerate(value) if v not in widths), 0)
+        parts[rest] += (sum(value) >> level) - sum(parts)
     return type(value)(parts)

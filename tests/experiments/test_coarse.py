@@ -21,7 +21,7 @@ def test_it_leaves_tables_and_pictures_and_trains_nothing_twice(
     assert all(float(row["mse"]) < float(row["initial_mse"]) for row in rows)
     for name in ("mse.png", "maps.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    assert "3,328" in (tmp_path / "results.md").read_text()
+    assert "3,328" in (tmp_path / "README.md").read_text()
 
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("trained again")

@@ -29,7 +29,7 @@ def test_it_leaves_a_table_a_page_and_a_picture_and_goes_on(tmp_path: Path, monk
     rows = list(csv.DictReader((tmp_path / "results.csv").open()))
     assert [(row["network"], row["seed"]) for row in rows] == [(name, seed) for seed in "01" for name in NETWORKS]
     assert (tmp_path / "mse.png").read_bytes().startswith(b"\x89PNG")
-    page = (tmp_path / "results.md").read_text()
+    page = (tmp_path / "README.md").read_text()
     assert all(count in page for count in ("20,241", "11,441", "18,001"))
 
 

@@ -419,9 +419,11 @@ def test_a_feature_extractor_can_be_converted_itself() -> None:
 # --- the search ----------------------------------------------------------------------------------------------
 
 
-def test_a_converted_network_is_searched_like_any_other() -> None:
-    fam = family("mgicify:resnet18")
-    assert (fam.name, fam.input_size, fam.num_classes) == ("mgicify:resnet18", (3, 224, 224), 1000)
+@pytest.mark.parametrize("base", ["resnet18", "test_convnext"])
+def test_a_converted_network_is_searched_like_any_other(base: str) -> None:
+    fam = family(f"mgicify:{base}")
+    cfg = timm.get_pretrained_cfg(base)
+    assert (fam.name, fam.input_size, fam.num_classes) == (f"mgicify:{base}", cfg.input_size, cfg.num_classes)
     config = {"s_g": 8, "s_c": 16}
     cost = fam.cost(config, (1, 32, 32), 10)
     net = fam.build(config, 10, 1, device=META)
@@ -432,7 +434,7 @@ def test_a_converted_network_is_searched_like_any_other() -> None:
     assert fam.cost(config, (1, 32, 32), 10) is cost
     name, arguments = timm_call(fam.name, config)
     assert count(timm.create_model(name, num_classes=10, in_chans=1, device=META, **arguments), (1, 32, 32)) == cost
-    assert family("mgicified").arch_id({"base": "resnet18", **config}) == fam.arch_id(config)
+    assert family("mgicified").arch_id({"base": base, **config}) == fam.arch_id(config)
 
 
 def test_settings_that_give_the_same_groups_are_one_architecture() -> None:
@@ -479,10 +481,12 @@ FAMILIES = {
     "byobnet": "resnext26ts resnet51q gernet_s repvgg_a0 mobileone_s0",
     "convnext": "convnext_atto convnextv2_atto test_convnext",
     "cspnet": "darknet53 cspresnet50 cs3darknet_s",
+    "cspnext": "cspnext_tiny",
     "dla": "dla34 dla60x",
     "edgenext": "edgenext_xx_small",
     "efficientnet": "efficientnet_b0 efficientnet_lite0 efficientnet_es tf_efficientnetv2_b0 efficientnetv2_rw_t "
     "mobilenetv2_050 mnasnet_small semnasnet_075 fbnetc_100 spnasnet_100 tinynet_e mixnet_s",
+    "efficientformer": "efficientformer_l1",
     "efficientvit_mit": "efficientvit_b0",
     "fasternet": "fasternet_t0",
     "fastvit": "fastvit_t8",
@@ -491,9 +495,11 @@ FAMILIES = {
     "hgnet": "hgnetv2_b0",
     "hrnet": "hrnet_w18_small",
     "inception_next": "inception_next_atto",
+    "lowformer": "lowformer_b0",
     "maxxvit": "coatnet_nano_rw_224",
     "metaformer": "poolformer_s12 convformer_s18",
     "mobilenetv3": "mobilenetv3_small_100 mobilenetv3_large_100 fbnetv3_b mobilenetv4_conv_small",
+    "nextvit": "nextvit_small",
     "nfnet": "eca_nfnet_l0 nf_regnet_b0 nf_resnet26",
     "regnet": "regnetx_002 regnety_004 regnetz_005",
     "repghost": "repghostnet_050",
@@ -503,6 +509,7 @@ FAMILIES = {
     "resnet": "resnet18 resnet26d seresnext26t_32x4d ecaresnet26t",
     "resnetv2": "resnetv2_18 resnetv2_50 resnetv2_50x1_bit",
     "senet": "legacy_seresnet18",
+    "shvit": "shvit_s1",
     "sknet": "skresnet18",
     "starnet": "starnet_s050",
     "swiftformer": "swiftformer_xs",
@@ -567,4 +574,7 @@ def test_a_blueprint_answers_any_choice() -> None:
     assert [v.channels for v in plan["layer3.1"]] == [256, 128, 64, 32, 16]
     assert [v.groups for v in plan["layer3.1"]] == [32, 16, 8, 4, 1]
     assert len(plan) + len(left) == 8
+    small = Blueprint(timm.create_model("seresnet18", device=META), (3, 32, 32))  # its last maps are 1x1
+    assert small.plan(8, 16)[0] == Blueprint(timm.create_model("seresnet18", device=META)).plan(8, 16)[0]
+    assert all(b.gates for b in small.blocks if not b.reason)
     assert all(v.groups > 1 for levels in blueprint.plan(512, 16, min_groups=2)[0].values() for v in levels[:-1])
