@@ -92,6 +92,19 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--markdown", action="store_true", help="print a page that explains what differs")
     p.set_defaults(run=_tables)
 
+    p = commands.add_parser("record", help="train a whole space with several seeds: a table for `replay`")
+    p.add_argument("space", metavar="SPACE", help="a YAML file or the name of a shipped space")
+    p.add_argument("--data", required=True, metavar="D", help="fashion, a folder (images, parquet), or a timm data set")
+    p.add_argument("--budget", action="append", required=True, metavar="B", help="5M (MACs), params=1M; repeatable")
+    p.add_argument("--epochs", type=int, required=True, metavar="E", help="epochs of each training")
+    p.add_argument("--seeds", type=int, default=3, metavar="K", help="trainings of each architecture (default: 3)")
+    p.add_argument("--out", required=True, metavar="DIR", help="the table; the same command again resumes it")
+    p.add_argument("--recipe", metavar="R", help="training recipe, by name")
+    p.add_argument("--executor", choices=("ray", "local"), default="local")
+    p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
+    p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
+    p.set_defaults(run=_record)
+
     for name, what in LATER.items():
         p = commands.add_parser(name, help=f"{what} (not yet)")
         p.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
@@ -159,6 +172,23 @@ def _search(args: argparse.Namespace) -> None:
         progress=True,
     )
     _json(run.to_dict()) if args.json else print(run)
+
+
+def _record(args: argparse.Namespace) -> None:
+    from .engine.recording import record
+
+    record(
+        args.space,
+        data=args.data,
+        budgets=args.budget,
+        epochs=args.epochs,
+        seeds=args.seeds,
+        out=args.out,
+        recipe=args.recipe,
+        executor=args.executor,
+        concurrent=args.concurrent,
+        gpus_per_trial=args.gpus_per_trial,
+    )
 
 
 def _report(args: argparse.Namespace) -> None:

@@ -94,6 +94,10 @@ def find_source(spec: Spec) -> Source:
             spec.only()
             root = folder.parent if folder.name == inner else folder
             return NamedSource(dataclasses.replace(spec, source=name, options={**spec.options, "root": str(root)}))
+    from mgic_nas.tasks._idx import IdxSource, idx_file
+
+    if idx_file(folder, "train", "images") is not None:
+        return IdxSource(spec)
     from mgic_nas.tasks._parquet import ParquetSource, parquet_files
 
     files = parquet_files(folder)

@@ -61,6 +61,7 @@ OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "test": (_part, "a number of images, or a fraction such as 0.5"),
     "size": (_size, "pixels such as 32, or HEIGHTxWIDTH such as 32x48"),
     "chans": (_chans, "1 (grey) or 3 (colour)"),
+    "pool": (_count, "a whole number of pixels such as 2"),
     "seed": (_seed, "a whole number from 0 to 4294967295"),
     "image": (_text, "a column's name"),
     "label": (_text, "a column's name"),

@@ -5,6 +5,7 @@ What a spec may name:
 - ``fashion``: comes with the package (14x14 grey, 10 classes: 5,000 to train on, 2,000 to validate, 1,000 to test)
 - a folder with ``train*.parquet`` and ``test*.parquet`` as Hugging Face writes them (CIFAR-10, for one)
 - a folder that holds torchvision's ``cifar-10-batches-py`` or ``cifar-100-python``
+- a folder with MNIST's idx files (``train-images-idx3-ubyte.gz`` and its siblings), as Fashion-MNIST comes
 - a folder of image files, ``train/<class>/``, ``val/<class>/``, ``test/<class>/``, or ``<class>/`` alone
 - a name that timm's ``create_dataset`` reads: ``torch/cifar10?root=FOLDER``, ``hfds/NAME``, ``wds/...``, ``tfds/...``
 
@@ -12,6 +13,7 @@ Options, written ``?option=value&option=value``, are part of the name, so that a
 
 - ``train``, ``val``, ``test``: so many images (2000) or such a fraction (0.1), every class in its proportion
 - ``size``: pixels (32, or 28x32), resized and centre-cropped as timm does at crop_pct 1
+- ``pool``: of idx files, means of so many by so many pixels (2 makes 14x14 of 28x28)
 - ``chans``: 1 or 3; else what the images have
 - ``seed``: another cut
 - ``image``, ``label``: column names; ``root``, ``train_split``, ``val_split``, ``test_split``: for timm's names

@@ -23,7 +23,8 @@ def train(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
 
     Yields:
         ``{"epoch" (1 ...), "train_loss", "val_acc" (percent), "val_loss", "lr" (of the last update), "seconds"
-        (of this epoch, validation included)}``.
+        (of this epoch, validation included), "cpu_seconds" (of this process, which other work on the machine does
+        not lengthen)}``.
 
     Raises:
         FloatingPointError: the loss is not finite; names the epoch.
@@ -104,7 +105,7 @@ class Training:
     def epochs(self) -> Iterator[dict[str, Any]]:
         """Trains the job's epochs; see :func:`train`."""
         for epoch in range(self.job.first_epoch, self.job.last_epoch):
-            begin = time.perf_counter()
+            begin, cpu = time.perf_counter(), time.process_time()
             with seeded(mix(self.job.seed, epoch), self.device):
                 loss = self._train_epoch(epoch)
                 # Without gradients twice the batch needs less memory than training does.
@@ -118,6 +119,7 @@ class Training:
                 **scores,
                 "lr": self.optimizer.param_groups[0]["lr"],
                 "seconds": time.perf_counter() - begin,
+                "cpu_seconds": time.process_time() - cpu,
             }
             self.curve.append(row)
             yield dict(row)

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from mgic_nas._files import read_json, write_atomic, write_json
 from mgic_nas.train.job import Job, Setup
 
-COLUMNS = ("epoch", "train_loss", "val_acc", "val_loss", "lr", "seconds")
+COLUMNS = ("epoch", "train_loss", "val_acc", "val_loss", "lr", "seconds", "cpu_seconds")
 
 
 def attempt_folder(folder: str | os.PathLike[str], number: int, attempt: int) -> Path:

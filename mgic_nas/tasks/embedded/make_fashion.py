@@ -8,30 +8,13 @@ taken, and each 2x2 block of pixels becomes its mean, rounded half up. Nothing i
 """
 
 import argparse
-import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from mgic_nas.tasks._idx import pool, read_idx
 from mgic_nas.tasks.embedded import CLASSES, PER_CLASS, sheet_path, to_sheet
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """The uint8 array in a gzipped idx file."""
-    content = gzip.decompress(path.read_bytes())
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise ValueError(f"{path} is not an idx file of bytes")
-    dimensions = content[3]
-    shape = np.frombuffer(content, ">u4", count=dimensions, offset=4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
-
-
-def pool(images: np.ndarray) -> np.ndarray:
-    """2x2 means of uint8 (N, H, W), rounded half up: uint8 (N, H/2, W/2)."""
-    count, height, width = images.shape
-    blocks = images.reshape(count, height // 2, 2, width // 2, 2).sum((2, 4), dtype=np.uint16)
-    return ((blocks + 2) // 4).astype(np.uint8)
 
 
 def subset(folder: Path, part: str) -> np.ndarray:

@@ -1,0 +1,231 @@
+"""A recorded table: every architecture of a space trained to the end with several seeds, epoch by epoch.
+
+Such a table answers any question about a search without training: :mod:`.recording` makes it, :mod:`.replay` searches
+in it. In its folder::
+
+    table.yaml          the space, the data, the budgets, the recipe, the epochs, versions
+    architectures.csv   one row an architecture: arch_id, p.<every parameter>, its costs; the cheapest first
+    curves.csv          one row an epoch of a training: arch_id, seed (0, 1, ... of the table), epoch, what it gave
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._files import write_atomic
+from ..errors import UserError
+
+if TYPE_CHECKING:
+    from ..space import SearchSpace
+
+TABLE_YAML, ARCHITECTURES_CSV, CURVES_CSV = "table.yaml", "architectures.csv", "curves.csv"
+FORMAT = 1
+COSTS = ("macs", "macs_without_transfers", "params", "activations")
+CURVE = ("train_loss", "val_acc", "val_loss", "lr", "seconds", "cpu_seconds")
+COLUMNS = ("arch_id", "seed", "epoch", *CURVE, "peak_memory_mb", "device")
+
+# What every training of a table shares; a table that differs in one of them is another table.
+_SHARED = ("space", "data.fingerprint", "epochs", "recipe")
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """How a table is made: plain values, written to table.yaml.
+
+    Attributes:
+        space: as ``SearchSpace.to_dict()`` gives it.
+        data: ``spec``, ``fingerprint`` and the other fields of ``tasks.DataInfo``.
+        budgets: labels; only architectures within the largest of each kind are in the table. May grow.
+        epochs, recipe: of every training.
+        machine: what trained it, for people.
+    """
+
+    space: dict[str, Any]
+    data: dict[str, Any]
+    budgets: list[str]
+    epochs: int
+    recipe: dict[str, Any]
+    machine: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    created: str = ""
+    format: int = FORMAT
+
+    @property
+    def input_size(self) -> tuple[int, int, int]:
+        channels, height, width = self.data["input_size"]
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        return int(self.data["num_classes"])
+
+    def save(self, folder: Path) -> None:
+        import yaml
+
+        text = yaml.safe_dump(dataclasses.asdict(self), sort_keys=False, allow_unicode=True, width=100)
+        write_atomic(folder / TABLE_YAML, text)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> TableConfig:
+        """UserError where ``folder`` holds no table."""
+        import yaml
+
+        path = Path(folder) / TABLE_YAML
+        try:
+            values = yaml.safe_load(path.read_text())
+            return cls(**values)
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"{folder} is not a recorded table: it has no {TABLE_YAML}.") from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
+            raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from None
+
+    def refuse_other(self, new: TableConfig, folder: Path) -> None:
+        """UserError, naming the field, where ``new`` would put trainings of another kind into this table."""
+        for name in _SHARED:
+            before, after = (_at(dataclasses.asdict(config), name) for config in (self, new))
+            if before != after:
+                raise UserError(
+                    f"{folder} is a table with another {name} ({_short(before)}, not {_short(after)}): name another "
+                    "folder. Only seeds and budgets may grow."
+                )
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One row of architectures.csv. ``setting`` is the space's; ``cost`` has the four counts."""
+
+    arch_id: str
+    setting: dict[str, Any]
+    cost: dict[str, int]
+
+
+class Table:
+    """A recorded table, read.
+
+    Attributes:
+        config: how it was made.
+        space: its search space.
+        architectures: A of them, the cheapest first.
+        seeds: S of them.
+
+    Raises:
+        UserError: no table there, an unreadable one, or one without a single training.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        from ..space import SearchSpace
+
+        self.folder = Path(folder)
+        self.config = TableConfig.load(folder)
+        self.space: SearchSpace = SearchSpace.from_dict(self.config.space, source=str(self.folder / TABLE_YAML))
+        self.architectures = _read_architectures(self.folder, self.space)
+        self._rows = read_curves(self.folder, self.config.epochs)
+        self.seeds = 1 + max((seed for _, seed in self._rows), default=-1)
+        if not self.seeds:
+            raise UserError(f"{folder} holds no training yet: go on with `mgic-nas record`.")
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """arch_id -> row of the arrays."""
+        return {a.arch_id: i for i, a in enumerate(self.architectures)}
+
+    def cost(self, kind: str) -> np.ndarray:
+        """float64 (A,)."""
+        return np.array([a.cost[kind] for a in self.architectures], dtype=float)
+
+    def curves(self, column: str) -> np.ndarray:
+        """float64 (A, S, epochs), NaN where a training is not recorded. ``column``: val_acc, val_loss, seconds, ..."""
+        found = np.full((len(self.architectures), self.seeds, self.config.epochs), np.nan)
+        for (arch_id, seed), rows in self._rows.items():
+            if arch_id in self.index:
+                found[self.index[arch_id], seed] = [float(row[column] or "nan") for row in rows]
+        return found
+
+    @property
+    def missing(self) -> list[tuple[str, int]]:
+        """(arch_id, seed) of the trainings that a complete table would have."""
+        pairs = ((a.arch_id, seed) for seed in range(self.seeds) for a in self.architectures)
+        return [pair for pair in pairs if pair not in self._rows]
+
+    def machines(self) -> dict[str, int]:
+        """device -> how many trainings it did."""
+        counts: dict[str, int] = {}
+        for rows in self._rows.values():
+            counts[rows[-1]["device"]] = counts.get(rows[-1]["device"], 0) + 1
+        return counts
+
+
+def read_curves(folder: Path, epochs: int) -> dict[tuple[str, int], list[dict[str, str]]]:
+    """(arch_id, seed) -> the rows of its epochs; a training that was cut off in mid-write is left out."""
+    try:
+        with open(folder / CURVES_CSV, newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except FileNotFoundError:
+        return {}
+    found: dict[tuple[str, int], list[dict[str, str]]] = {}
+    for row in rows:
+        if row["device"]:  # the last column: absent from a torn line
+            found.setdefault((row["arch_id"], int(row["seed"])), []).append(row)
+    return {key: group for key, group in found.items() if [int(r["epoch"]) for r in group] == [*range(1, epochs + 1)]}
+
+
+def write_curves(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes curves.csv, whole or not at all."""
+    import io
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(folder / CURVES_CSV, text.getvalue())
+
+
+def write_architectures(folder: Path, architectures: Sequence[Architecture]) -> None:
+    """Writes architectures.csv, whole or not at all."""
+    import io
+
+    names = list(architectures[0].setting)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["arch_id", *(f"p.{name}" for name in names), *COSTS])
+    for a in architectures:
+        writer.writerow([a.arch_id, *(a.setting[name] for name in names), *(a.cost[kind] for kind in COSTS)])
+    write_atomic(folder / ARCHITECTURES_CSV, text.getvalue())
+
+
+def _read_architectures(folder: Path, space: SearchSpace) -> list[Architecture]:
+    """The values of settings are the space's own, so that they keep their types."""
+    path = folder / ARCHITECTURES_CSV
+    try:
+        with open(path, newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        values = {name: {str(value): value for value in grid} for name, grid in space.params.items()}
+        return [
+            Architecture(
+                row["arch_id"],
+                {name: by_text[row[f"p.{name}"]] for name, by_text in values.items()},
+                {kind: int(row[kind]) for kind in COSTS},
+            )
+            for row in rows
+        ]
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error!r}): is the table whole?") from None
+
+
+def _at(values: Mapping[str, Any], dotted: str) -> Any:
+    for key in dotted.split("."):
+        values = values[key]
+    return values
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
