@@ -9,7 +9,7 @@ from mgic_nas.cost import model_names, profile
 from mgic_nas.errors import UserError
 from mgic_nas.space import SearchSpace, shipped_spaces, survey
 
-NAMES = ("cifar10_resnet56", "cifar10_small", "imagenet_mobilenetv3", "quickstart")
+NAMES = ("cifar10_resnet56", "cifar10_small", "fashion_table", "imagenet_mobilenetv3", "quickstart")
 
 
 def test_the_shipped_names_are_these_and_no_model_is_called_so():
@@ -22,7 +22,7 @@ def test_the_shipped_names_are_these_and_no_model_is_called_so():
 def test_every_shipped_space_loads_and_describes_itself(name):
     space = SearchSpace.from_yaml(name)
     assert space.description
-    assert space.enumerable == (name in ("quickstart", "cifar10_small"))
+    assert space.enumerable == (name in ("quickstart", "cifar10_small", "fashion_table"))
     assert SearchSpace.from_dict(space.to_dict()) == space
 
 
