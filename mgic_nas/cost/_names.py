@@ -1,9 +1,18 @@
-"""Model names of a search as timm knows them. Imports nothing: reports use it too."""
+"""Model names of a search as people write them in Python. Imports nothing: reports use it too."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
+
+#: The networks that are no timm names, by the module of :mod:`mgic_nas.models` that builds them: its ``NETWORKS``,
+#: said again here so that a line can be printed without importing torch.
+NETWORKS = {
+    "segmentation": ("mgic_lraspp_mobilenetv3_large", "mgic_lraspp_mobilenetv3_small"),
+    "points": ("dgcnn", "diffgcn", "mgic_diffgcn"),
+    "implicit": ("implicit_mobilenetv3", "implicit_ghostnet", "implicit_mgic_mobilenetv3"),
+}
 
 
 def timm_call(model: str, config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -15,3 +24,25 @@ def timm_call(model: str, config: Mapping[str, Any]) -> tuple[str, dict[str, Any
     if colon and prefix == "mgicify":
         return "mgicified", {"base": base, **config}
     return model, dict(config)
+
+
+def in_timm(model: str) -> bool:
+    """Whether ``timm.create_model`` builds a model of a search; else :func:`mgic_nas.create_model` does."""
+    return not any(model in names for names in NETWORKS.values())
+
+
+def create_model_line(model: str, config: Mapping[str, Any], num_classes: int, in_chans: int) -> str:
+    """The line that builds a network, untrained, after ``import timm, mgic_nas``."""
+    name, arguments = timm_call(model, config)
+    arguments |= {"num_classes": num_classes, "in_chans": in_chans}
+    module = "timm" if in_timm(model) else "mgic_nas"
+    return f"{module}.create_model({literal(name)}, {', '.join(f'{k}={literal(v)}' for k, v in arguments.items())})"
+
+
+def literal(value: Any) -> str:
+    """A value as people write it in Python, texts in double quotes."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(literal, value))}]"
+    return repr(value)

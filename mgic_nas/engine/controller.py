@@ -12,6 +12,7 @@ Each arrow is a point at which a driver may die, and ``recover`` knows what to d
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections import deque
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ..train import Job
 
 MOST_DEATHS = 2  # a job whose worker died is handed out again so often, then it has failed
+NOWHERE = Path(os.devnull)  # a folder in which nothing can be
 VISIBLE_WITHIN = 2.0  # seconds that a shared file system may take to show a result that another node wrote
 
 ReadResult = Callable[[Path, int, int], dict[str, Any] | None]
@@ -50,7 +52,7 @@ class Controller:
     the study is read once, and what a killed driver left behind is put in order.
 
     Args:
-        folder: of the run.
+        folder: of the run; None for one that leaves nothing on disk, which only a replay wants.
         config: of the run. UserError where the folder holds another one, or another driver is at work in it.
         observer: is told every :class:`Event`.
         space: in place of the one that ``config.space`` describes.
@@ -60,7 +62,7 @@ class Controller:
 
     def __init__(
         self,
-        folder: str | Path,
+        folder: str | Path | None,
         config: RunConfig,
         observer: Observer | None = None,
         *,
@@ -76,16 +78,16 @@ class Controller:
             from ..train import read_result as read_result_json
 
             read_result = read_result_json
-        self.folder = Path(folder)
+        self.folder = None if folder is None else Path(folder)
         self._space = space
         self._read_result: ReadResult = read_result
         self._queue: deque[Entry] = deque()  # to be handed out again
         self._orphans: list[Entry] = []  # handed out by an earlier driver
         self._exhausted = ""
-        self._lock = lock_folder(self.folder, config)
+        self._lock = None if self.folder is None else lock_folder(self.folder, config)
         try:
-            self.config = claim_folder(self.folder, config)
-            self.trials_folder = self.config.trials_folder(self.folder)
+            self.config = config if self.folder is None else claim_folder(self.folder, config)
+            self.trials_folder = NOWHERE if self.folder is None else self.config.trials_folder(self.folder)
             self._rungs = rungs or NoRungs(self.config.epochs)
             self._weights = Weights(self.trials_folder, self.config.keep)
             self._books = Ledger(self.folder, self.config.trials, self.config.parsed_budgets(), observer)
@@ -94,7 +96,7 @@ class Controller:
             self._tell(events.OPENED)
             self.recover()
         except BaseException:
-            self._lock.release()
+            self._release()
             raise
 
     # ---- what an executor calls ----
@@ -200,9 +202,14 @@ class Controller:
         """Writes trials.csv, tidies up and lets go of the run. Safe at any time, also after an interruption."""
         try:
             self._weights.sweep(self._books.entries.values())
-            write_trials_csv(self.folder)  # from the study: whatever was interrupted, it knows
+            if self.folder is not None:
+                write_trials_csv(self.folder)  # from the study: whatever was interrupted, it knows
         finally:
             self._store.close()
+            self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
             self._lock.release()
 
     def __enter__(self) -> Controller:
@@ -360,7 +367,8 @@ class Controller:
         from ..train import attempt_folder
 
         folder = attempt_folder(self.trials_folder, entry.number, result["attempt"])
-        entry.job.update(paused=True, checkpoint=str(folder / "checkpoint.pt"))
+        # The curve so far goes with the job: rungs and sampler need it, also after a restart.
+        entry.job.update(paused=True, checkpoint=str(folder / "checkpoint.pt"), curve=entry.curve)
         self._store.write(entry.number, JOB, plain(entry.job))
         self._books.move(entry, PAUSED)
         self._tell(events.PAUSED, entry, result)

@@ -25,13 +25,13 @@ class Ledger:
     """Entries by number, and what follows from them.
 
     Args:
-        folder: of the run, for trials.csv.
+        folder: of the run, for trials.csv; None where there is none.
         trials: how many are to be started.
         budgets: the best is kept for each.
         observer: is told every event; one that raises is told no more.
     """
 
-    def __init__(self, folder: Path, trials: int, budgets: Sequence[Budget], observer: Observer | None) -> None:
+    def __init__(self, folder: Path | None, trials: int, budgets: Sequence[Budget], observer: Observer | None) -> None:
         self.entries: dict[int, Entry] = {}
         self.live: set[int] = set()  # handed out by this driver, and not heard the last of
         self.paused: dict[int, Entry] = {}  # at a rung
@@ -105,7 +105,7 @@ class Ledger:
 
     def write_csv(self) -> None:
         """trials.csv, unless it was written a moment ago."""
-        if time.monotonic() - self._csv_written >= CSV_EVERY:
+        if self._folder is not None and time.monotonic() - self._csv_written >= CSV_EVERY:
             write_trials_csv(self._folder, self.entries.values())
             self._csv_written = time.monotonic()
 

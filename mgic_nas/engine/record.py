@@ -32,7 +32,7 @@ class Entry:
     Attributes:
         number: of the trial in the study.
         job: its user attribute: arch_id, setting, config, cost, seed, attempt (the latest), deaths (of workers),
-            first_epoch, last_epoch, checkpoint, paused, drawn.
+            first_epoch, last_epoch, checkpoint, paused, drawn, curve (at its latest rung).
         state: a word of trials.csv.
         result: what came of it: attempt, val_acc, val_loss, epochs, seconds, peak_memory_mb, curve, device, error.
         curve: the epochs that the driver heard of.
@@ -89,7 +89,7 @@ class Entry:
             job=dict(job),
             state=states.get(trial.state, PAUSED if job.get("paused") else RUNNING),
             result=dict(result),
-            curve=list(result.get("curve") or ()),
+            curve=list(result.get("curve") or job.get("curve") or ()),
             started=trial.datetime_start.timestamp() if trial.datetime_start else None,
             ended=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
         )

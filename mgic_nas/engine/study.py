@@ -33,18 +33,22 @@ class StudyStore:
     """The study of one run, open for writing.
 
     Args:
-        folder: the run, which must exist.
+        folder: the run, which must exist; None keeps the study in memory.
         name: the study's name where it is made anew.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path | None, name: str) -> None:
         import optuna
         import sqlalchemy
-        from optuna.storages import RDBStorage
+        from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
-        path = folder / STUDY_DB
+        path = Path(":memory:") if folder is None else folder / STUDY_DB
+        self._storage: BaseStorage
         try:
-            self._storage = RDBStorage("sqlite://", engine_kwargs=_engine(path, "rwc"))
+            if folder is None:
+                self._storage = InMemoryStorage()
+            else:
+                self._storage = RDBStorage("sqlite://", engine_kwargs=_engine(path, "rwc"))
             names = optuna.get_all_study_names(self._storage)
             with _quiet():
                 # A folder that was renamed since keeps its study's name.
@@ -126,8 +130,11 @@ class StudyStore:
 
     def close(self) -> None:
         """Closes the file; sqlite then folds the write-ahead log into it."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        from optuna.storages import RDBStorage
+
+        if isinstance(self._storage, RDBStorage):
+            self._storage.remove_session()
+            self._storage.engine.dispose()
 
     def _tell(self, number: int, state: Any, values: list[float] | None) -> None:
         with _quiet():

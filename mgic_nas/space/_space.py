@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
+from ..cost._names import create_model_line
 from ..errors import UserError, did_you_mean
 from ._conditions import Scalar, Values
 from ._document import Place, read_yaml
@@ -131,9 +132,8 @@ class SearchSpace:
         return {k: list(v) if isinstance(v, tuple) else copy.deepcopy(v) for k, v in config.items()}
 
     def create_model_line(self, setting: Mapping[str, Scalar], num_classes: int, in_chans: int) -> str:
-        """The ``timm.create_model(...)`` line that builds a setting's network (after ``import mgic_nas``)."""
-        arguments = {**self.config(setting), "num_classes": num_classes, "in_chans": in_chans}
-        return f'timm.create_model("{self.model}", {", ".join(f"{k}={v!r}" for k, v in arguments.items())})'
+        """The line that builds a setting's network, untrained, after ``import timm, mgic_nas``."""
+        return create_model_line(self.model, self.config(setting), num_classes, in_chans)
 
     # --- architectures -------------------------------------------------------------------------------------------
 

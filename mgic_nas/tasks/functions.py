@@ -51,7 +51,7 @@ class Regression:
     """One number an input: mean squared error, and how much of the variance is explained."""
 
     name = "functions"
-    metric = "explained variance"
+    metric = EXPLAINED.name
 
     def loss(self, output: torch.Tensor, target: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
         return F.mse_loss(output.flatten(), target)

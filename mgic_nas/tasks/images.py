@@ -41,7 +41,7 @@ class Classification:
     """One label an image: cross-entropy, and the percentage of images whose best class is right."""
 
     name = "images"
-    metric = "top-1 accuracy"
+    metric = TOP1.name
 
     def loss(self, output: torch.Tensor, target: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
         return F.cross_entropy(output, target, label_smoothing=smoothing)

@@ -49,7 +49,7 @@ class Segmentation:
     """A class for every pixel: cross-entropy, and the intersection over union of the classes, in the mean."""
 
     name = "segmentation"
-    metric = "mIoU"
+    metric = MIOU.name
 
     def loss(self, output: torch.Tensor, target: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
         """The mean over the pixels that have a class; 0 where none has."""
