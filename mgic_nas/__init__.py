@@ -20,6 +20,8 @@ _API = {
     "SearchSpace": "mgic_nas.space",
     "search": "mgic_nas.run",
     "load_run": "mgic_nas.run",
+    "create_model": "mgic_nas.loading",
+    "load_winner": "mgic_nas.loading",
     "Run": "mgic_nas.run",
     "UserError": "mgic_nas.errors",
 }

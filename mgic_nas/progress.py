@@ -6,10 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .engine import events
 from .engine.events import Counts, Event
+
+if TYPE_CHECKING:
+    from .tasks import Metric
 
 
 class Progress:
@@ -22,6 +25,7 @@ class Progress:
     Args:
         epochs: of each trial.
         input_size: (C, H, W), without which MACs mean nothing.
+        metric: what the accuracies are; without it they are only percent.
         stream: where to write.
         bar: a bar instead of lines; None: where ``stream`` is a terminal and tqdm is installed.
     """
@@ -32,9 +36,12 @@ class Progress:
         input_size: tuple[int, int, int],
         stream: TextIO | None = None,
         bar: bool | None = None,
+        metric: Metric | None = None,
     ) -> None:
         self._epochs = epochs
         self._size = "x".join(map(str, input_size))
+        self._what = f"{metric.short} " if metric else ""
+        self._loss = metric.loss if metric else ""
         self._stream = sys.stderr if stream is None else stream
         self._under_way: dict[int, int] = {}  # trial number -> epochs done
         self._epochs_done = 0  # by this driver
@@ -90,13 +97,19 @@ class Progress:
 
     def _finished(self, event: Event) -> str:
         result = event.result
+        loss = f" ({self._loss} {result['val_loss']:.3g})" if self._loss and "val_loss" in result else ""
         parts = [
-            f"{_of(event.counts)} trial {event.number}: {result['val_acc']:.2f} % with {mega(event.cost['macs'])}M MACs"
-            f" at {self._size}, trained in {duration(result.get('seconds') or 0)}",
-            _best(event.counts.best),
+            f"{_of(event.counts)} trial {event.number}: {self._what}{result['val_acc']:.2f} %{loss} with "
+            f"{mega(event.cost['macs'])}M MACs at {self._size}, trained in {duration(result.get('seconds') or 0)}",
+            self._best(event.counts.best),
             self._left(event.counts),
         ]
         return "; ".join(part for part in parts if part)
+
+    def _best(self, best: Mapping[str, float | None]) -> str:
+        """``best top-1 71.2 % within 0.5M, 78.0 % within 1M``."""
+        known = [f"{value:.1f} % within {label}" for label, value in best.items() if value is not None]
+        return f"best {self._what}{', '.join(known)}" if known else ""
 
     def _say(self, line: str) -> None:
         if self._bar is not None:
@@ -109,7 +122,7 @@ class Progress:
         bar.total = counts.trials
         bar.n = min(counts.trials, counts.over + sum(self._under_way.values()) / self._epochs)
         failed = f"{counts.failed} failed" if counts.failed else ""
-        parts = [f"{counts.over}/{counts.trials} trials", _best(counts.best), failed, self._left(counts)]
+        parts = [f"{counts.over}/{counts.trials} trials", self._best(counts.best), failed, self._left(counts)]
         bar.set_description_str("; ".join(part for part in parts if part), refresh=False)
         bar.refresh()
 
@@ -130,12 +143,6 @@ def mega(number: float) -> str:
 def _of(counts: Counts) -> str:
     width = len(str(counts.trials))
     return f"[{counts.over:>{width}}/{counts.trials}]"
-
-
-def _best(best: Mapping[str, float | None]) -> str:
-    """``best 71.2 % within 0.5M, 78.0 % within 1M``."""
-    known = [f"{value:.1f} % within {label}" for label, value in best.items() if value is not None]
-    return f"best {', '.join(known)}" if known else ""
 
 
 def _has_width(stream: TextIO) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
+from .loading import load_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,12 +94,15 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """How it stands and who has won: plain data for JSON."""
+        from .tasks import metric_of
+
         record = self._record()
         states = [row["state"] for row in record.rows]
         return {
             "folder": str(self.folder),
             "report": str(self.folder / "report.html"),
             "input_size": list(self.config.input_size),
+            "metric": metric_of(self.config.data["spec"]).name,
             "trials": {"asked": self.config.trials, "started": len(states), **_tally(states)},
             "rejected": record.rejected,
             "ended": record.ended,
@@ -107,6 +111,8 @@ class Run:
         }
 
     def __str__(self) -> str:
+        from .tasks import metric_of
+
         record = self._record()
         states = _tally(row["state"] for row in record.rows)
         told = ", ".join(f"{count} {state}" for state, count in states.items()) or "none started"
@@ -114,13 +120,15 @@ class Run:
         if record.ended:
             lines.append(f"  {record.ended}")
         size = "x".join(map(str, self.config.input_size))
+        metric = metric_of(self.config.data["spec"])
         for label, winner in self._winners(record).items():
             if winner is None:
                 lines.append(f"  within {label}: nothing yet")
                 continue
             row = winner.row
             lines.append(
-                f"  within {label}: {row['val_acc']:.2f} %, {row['macs']:,} MACs at {size}, {row['params']:,} params"
+                f"  within {label}: {metric.text(row['val_acc'])}, {row['macs']:,} MACs at {size}, "
+                f"{row['params']:,} params"
             )
             lines.append(f"    {winner.line}")
         if (self.folder / "report.html").exists():
@@ -192,8 +200,8 @@ class Winner:
             self.config.input_size[0],
             pretrained_cfg_overlay=self._data_config(),
         )
-        if pretrained:
-            _load_weights(net, self.weights)
+        if pretrained and self.weights is not None:
+            load_weights(net, self.weights)
         return net.eval()
 
     def to_dict(self) -> dict[str, Any]:
@@ -222,17 +230,6 @@ def _limit(kind: str, value: str | float) -> Budget:
     from .space import parse_budget
 
     return parse_budget(f"{kind}={value if isinstance(value, str) else repr(float(value))}")
-
-
-def _load_weights(net: nn.Module, path: Path | None) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    assert path is not None
-    try:
-        net.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path} cannot be loaded: {' '.join(str(error).split())[:300]}.") from None
 
 
 def _table(rows: list[Row]) -> pd.DataFrame:

@@ -153,10 +153,12 @@ def _execute(folder: Path, config: RunConfig, space: SearchSpace, show: bool) ->
     from .engine.controller import Controller
     from .engine.executors import executor
     from .progress import Progress
+    from .tasks import metric_of
     from .train import Setup, get_recipe
 
     execute = executor(config.executor)
-    watching = Progress(config.epochs, config.input_size) if show else None
+    metric = metric_of(config.data["spec"])
+    watching = Progress(config.epochs, config.input_size, metric=metric) if show else None
     with Controller(folder, config, watching, space=space) as controller:
         setup = Setup(
             model=config.model,

@@ -12,7 +12,7 @@ FLOORS = [
     {"cost"},
     {"train", "space"},
     {"engine"},
-    {"report", "run", "results", "progress", "profiling", "conversion", "tables", "experiments", "testing"},
+    {"report", "run", "results", "progress", "profiling", "conversion", "loading", "tables", "experiments", "testing"},
     {"cli"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}

@@ -1,13 +1,12 @@
 """winners/<budget>/: networks that ``timm.create_model("local-dir:...", pretrained=True)`` gives back with weights.
 
-timm's own writer makes them. A model's cfg knows its family's preprocessing, not that of the data it was trained on:
-the data's mean, std, size and crop are written into ``pretrained_cfg``, or the weights would load and the accuracy be
-silently wrong.
+timm's own writer makes them; what is no timm name is written for ``mgic_nas.load_winner("...")``. A model's cfg
+knows its family's preprocessing, not that of the data it was trained on: the data's mean, std, size and crop are
+written into ``pretrained_cfg``, or the weights would load and the accuracy be silently wrong.
 """
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .._files import read_json, write_json
+from ..cost import create_model_line, in_timm, literal
+from ..loading import load_weights, save_network
 from .data import Summary, Trial, Winner
 from .facts import shown
 
@@ -52,65 +53,54 @@ def export_winners(summary: Summary) -> dict[str, str]:
 def local_dir(summary: Summary, winner: Winner) -> str:
     """The line that gives a winner back with its trained weights."""
     path = f"{shown(summary.folder)}/{FOLDER}/{winner.budget.label}"
-    return f"timm.create_model({_text(f'local-dir:{path}')}, pretrained=True)"
+    if in_timm(summary.facts.model):
+        return f"timm.create_model({literal(f'local-dir:{path}')}, pretrained=True)"
+    return f"mgic_nas.load_winner({literal(path)})"
 
 
 def create_model(summary: Summary, trial: Trial) -> str:
     """The line that builds a trial's network, untrained."""
     facts = summary.facts
-    arguments = {**trial.config, "num_classes": facts.num_classes, "in_chans": facts.input_size[0]}
-    return (
-        ", ".join(
-            [
-                f"timm.create_model({_text(facts.model)}",
-                *(f"{name}={_literal(value)}" for name, value in arguments.items()),
-            ]
-        )
-        + ")"
-    )
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_literal(item) for item in value)}]"
-    return repr(value)
-
-
-def _text(value: str) -> str:
-    """A Python string literal in double quotes, as people write it."""
-    return json.dumps(value, ensure_ascii=False)
+    return create_model_line(facts.model, trial.config, facts.num_classes, facts.input_size[0])
 
 
 def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None:
     origin = {**_data_config(summary), "arch_id": trial.arch_id, "weights": _digest(weights)}
     if _is_export_of(target, origin):
         return
-    import timm
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-    from timm.models import save_for_hf
 
-    import mgic_nas  # noqa: F401 - registers the names
+    from ..cost import family
 
     facts = summary.facts
-    arguments = {**trial.config, "num_classes": facts.num_classes, "in_chans": facts.input_size[0]}
+    size = facts.num_classes, facts.input_size[0]
     with torch.random.fork_rng(devices=[]):  # a report leaves the caller's random numbers alone
-        net = timm.create_model(facts.model, **arguments)
-    try:
-        net.load_state_dict(load_file(weights))
-    except SafetensorError as error:
-        raise ValueError(f"its weights cannot be read: {error}") from None
+        net = family(facts.model).build(trial.config, *size)
+    load_weights(net, weights)
     target.parent.mkdir(exist_ok=True)
     # Beside the target and renamed when whole: nobody loads half a winner.
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+    labels = list(facts.classes) if len(facts.classes) == facts.num_classes else []
     try:
-        labels = {"label_names": list(facts.classes)} if len(facts.classes) == facts.num_classes else {}
-        save_for_hf(
-            net, str(temporary), model_config=labels, safe_serialization=True, data_config=_data_config(summary)
-        )
+        if in_timm(facts.model):
+            from timm.models import save_for_hf
+
+            own = {"label_names": labels} if labels else {}
+            save_for_hf(
+                net, str(temporary), model_config=own, safe_serialization=True, data_config=_data_config(summary)
+            )
+        else:
+            classes, channels = size
+            save_network(
+                temporary,
+                net,
+                facts.model,
+                trial.config,
+                num_classes=classes,
+                in_chans=channels,
+                data_config=_data_config(summary),
+                label_names=labels,
+            )
         write_json(temporary / _ORIGIN, origin)
         os.chmod(temporary, 0o755)
         for file in temporary.iterdir():  # temporary files are their owner's alone; a winner is for everybody

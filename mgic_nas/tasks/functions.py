@@ -26,6 +26,7 @@ import torch.nn.functional as F
 
 from mgic_nas.errors import UserError, did_you_mean
 from mgic_nas.tasks._base import Augment, Data, DataInfo, Split, mix
+from mgic_nas.tasks._metrics import EXPLAINED
 
 #: Variable -> (lowest, highest), in the order of the network's input channels.
 RANGES: dict[str, tuple[float, float]] = {

@@ -32,6 +32,7 @@ import torch.nn.functional as F
 from mgic_nas.errors import UserError
 from mgic_nas.tasks._base import Data, DataInfo, Split
 from mgic_nas.tasks._build import INTERPOLATION, Builder, Chosen
+from mgic_nas.tasks._metrics import TOP1
 from mgic_nas.tasks._parts import Part, Source
 from mgic_nas.tasks._sources import checked_spec, find_source
 from mgic_nas.tasks._split import amount, choose, cut

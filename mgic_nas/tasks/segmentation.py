@@ -34,6 +34,7 @@ from mgic_nas.tasks import _shapes
 from mgic_nas.tasks._base import Data, DataInfo, Split
 from mgic_nas.tasks._build import CHECKED_FILES
 from mgic_nas.tasks._masks import Items, MaskSplit
+from mgic_nas.tasks._metrics import MIOU
 from mgic_nas.tasks._pairs import Pairs, find_pairs, first_size
 from mgic_nas.tasks._shapes import IGNORE, Shapes
 from mgic_nas.tasks._spec import OPTIONS, Spec, parse_spec

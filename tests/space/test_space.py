@@ -40,7 +40,7 @@ def test_a_config_is_what_create_model_takes(space_of):
     config["depth"].append(3)  # a caller's own copy
     assert space.config(setting)["depth"] == [1, 2]
     assert space.create_model_line(setting, 10, 1) == (
-        "timm.create_model(\"fake\", depth=[1, 2], group=2, width=[0.5, 0.5], mode='a', num_classes=10, in_chans=1)"
+        'timm.create_model("fake", depth=[1, 2], group=2, width=[0.5, 0.5], mode="a", num_classes=10, in_chans=1)'
     )
 
 

@@ -1,0 +1,136 @@
+"""Networks by the name that a search knows them by, and winners from their folders, with weights.
+
+timm builds and loads what it knows. The networks for segmentation, point clouds and functions are no timm names, so
+their folders are written and read here: ``config.json`` and ``model.safetensors``, as timm's own. Needs torch, timm
+and safetensors alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._files import read_json, write_json
+from .errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_LIBRARY = "mgic_nas"
+
+
+def create_model(name: str, *, num_classes: int | None = None, in_chans: int | None = None, **kwargs: Any) -> nn.Module:
+    """A network, untrained: of any model that a search space may name.
+
+    Args:
+        name: a timm name, ``mgicify:NAME``, or a network for segmentation, point clouds or functions, such as
+            ``"mgic_lraspp_mobilenetv3_small"``, ``"mgic_diffgcn"`` or ``"implicit_mgic_mobilenetv3"``.
+        num_classes: its outputs; by default the model's own number.
+        in_chans: channels of its input; by default the model's own.
+        **kwargs: its further arguments.
+
+    Raises:
+        UserError: an unknown name or argument, or an impossible value.
+    """
+    from .cost import family
+
+    known = family(name)
+    outputs = known.num_classes if num_classes is None else num_classes
+    return known.build(kwargs, outputs, known.input_size[0] if in_chans is None else in_chans)
+
+
+def load_winner(folder: str | Path) -> nn.Module:
+    """The trained network of a ``winners/<budget>/`` folder, in eval mode; whatever task it is for.
+
+    Its ``pretrained_cfg`` says how inputs were prepared. For timm's names it is the same as
+    ``timm.create_model("local-dir:FOLDER", pretrained=True).eval()``.
+
+    Raises:
+        UserError: no winner in the folder, or one that cannot be read.
+    """
+    folder = Path(folder)
+    try:
+        config = read_json(folder / CONFIG)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / CONFIG} cannot be read: {' '.join(str(error).split())[:200]}.") from None
+    if not isinstance(config, dict) or "architecture" not in config:
+        raise UserError(f"{folder} is no winner: it has no {CONFIG} of a network.")
+    if config.get("library") != _LIBRARY:
+        return _load_from_timm(folder)
+    from .cost import family
+
+    net = family(config["architecture"]).build(
+        config.get("model_args") or {},
+        config["num_classes"],
+        config["in_chans"],
+        pretrained_cfg_overlay=_tuples(config.get("pretrained_cfg") or {}),
+    )
+    load_weights(net, folder / WEIGHTS)
+    return net.eval()
+
+
+def _load_from_timm(folder: Path) -> nn.Module:
+    import timm
+    from safetensors import SafetensorError
+
+    try:
+        net: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{folder} cannot be loaded: {' '.join(str(error).split())[:300]}.") from None
+    return net.eval()
+
+
+def save_network(
+    folder: Path,
+    net: nn.Module,
+    name: str,
+    config: Mapping[str, Any],
+    *,
+    num_classes: int,
+    in_chans: int,
+    data_config: Mapping[str, Any],
+    label_names: Sequence[str] = (),
+) -> None:
+    """Writes a trained network that is no timm name so that :func:`load_winner` gives it back.
+
+    Args:
+        folder: an existing one.
+        net: the network.
+        name, config, num_classes, in_chans: what it was built from.
+        data_config: how its inputs were prepared, as timm's data config names it.
+        label_names: of the classes, where known.
+    """
+    import safetensors.torch
+
+    from ._files import write_atomic
+
+    content = {
+        "library": _LIBRARY,
+        "architecture": name,
+        "num_classes": num_classes,
+        "in_chans": in_chans,
+        "model_args": dict(config),
+        "pretrained_cfg": dict(data_config),
+    }
+    if label_names:
+        content["label_names"] = list(label_names)
+    tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    write_atomic(folder / WEIGHTS, safetensors.torch.save(tensors, metadata={"format": "pt"}))
+    write_json(folder / CONFIG, content)
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Loads trained weights into the network that they are of. UserError where they do not fit or cannot be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        net.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path} cannot be loaded: {' '.join(str(error).split())[:300]}.") from None
+
+
+def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
