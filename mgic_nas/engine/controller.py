@@ -26,6 +26,7 @@ from .events import Counts, Observer
 from .filters import Task
 from .folder import claim_folder, lock_folder
 from .ledger import Ledger
+from .pool import CandidatePool
 from .proposals import Proposal, Proposer
 from .record import COMPLETE, COSTS, FAILED, PAUSED, RUNNING, STOPPED, Entry, write_trials_csv
 from .rungs import NoRungs, Rungs
@@ -240,8 +241,10 @@ class Controller:
 
     def _make_proposer(self, trials: int) -> Proposer:
         config = self.config
+        task = Task(self._space, config.input_size, config.num_classes)
         # A sampler that began again with the same seed would propose the same again.
-        self._store.set_sampler(make_sampler(config.sampler, (config.seed * 1_000_003 + trials) % 2**32))
+        seed = (config.seed * 1_000_003 + trials) % 2**32
+        self._store.set_sampler(make_sampler(config.sampler, seed, lambda: CandidatePool(task, config.limits(), seed)))
 
         def rejected(reason: str) -> None:
             self._books.rejected(reason)
@@ -249,7 +252,7 @@ class Controller:
 
         return Proposer(
             self._store,
-            Task(self._space, config.input_size, config.num_classes),
+            task,
             config.limits(),
             self._books.tried,
             config.seed,

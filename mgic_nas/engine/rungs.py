@@ -1,14 +1,16 @@
-"""Where early stopping plugs in: who is stopped after an epoch, and who is trained further.
+"""Early stopping for two objectives: who is trained further, and who waits.
 
-The Controller asks; it hands out, pauses, continues from checkpoints and records. Nothing here is asked twice about the
-same epoch, and all that is needed to decide again after a restart comes back through ``remember``.
+The Controller asks; it hands out, pauses, continues from checkpoints and records. All that is needed to decide again
+after a restart comes back through ``remember``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ..errors import UserError, did_you_mean
 from .record import Entry
 
 
@@ -49,3 +51,77 @@ class NoRungs:
 
     def remember(self, entry: Entry) -> None:
         return None
+
+
+class Halving:
+    """Asynchronous successive halving (Li et al. 2020) on the distance to the front.
+
+    Rungs are at E, E / eta, E / eta^2, ... epochs. A trial pauses at each; one goes on as soon as it is among the best
+    1 / eta of all that have reached its rung. Accuracy alone would promote the dear ones: a trial is compared with
+    what others of no more MACs had at the same epoch, and its score is by how much it is above (or below) that front.
+
+    Args:
+        epochs: of a whole training.
+        eta: every rung keeps one of so many.
+        first: epochs of the lowest rung; by default as low as eta allows, three halvings at most.
+    """
+
+    def __init__(self, epochs: int, eta: float = 2.0, first: int | None = None) -> None:
+        levels = [epochs]
+        while len(levels) < 4 and levels[0] / eta >= (first or 1):
+            levels.insert(0, max(1, math.floor(levels[0] / eta)))
+        self.levels = tuple(levels)
+        self._eta = eta
+        self._reached: dict[int, dict[int, tuple[float, float]]] = {level: {} for level in levels}
+
+    def first(self, entry: Entry) -> int:
+        return self.levels[0]
+
+    def decide(self, entry: Entry, result: dict[str, Any]) -> bool:
+        self._note(entry, result)
+        return True
+
+    def _note(self, entry: Entry, result: dict[str, Any]) -> None:
+        level = self._reached.get(int(result["epoch"]))
+        if level is not None and result.get("val_acc") is not None:
+            level[entry.number] = (float(entry.cost("macs")), float(result["val_acc"]))
+
+    def remember(self, entry: Entry) -> None:
+        for row in entry.curve:
+            self._note(entry, row)
+
+    def promote(self, paused: Sequence[Entry]) -> tuple[int, int] | None:
+        waiting = {entry.number: int(entry.job["last_epoch"]) for entry in paused}
+        for level, following in reversed([*zip(self.levels, self.levels[1:], strict=False)]):
+            here = self._reached[level]
+            numbers = [number for number, last in waiting.items() if last == level and number in here]
+            if not numbers:
+                continue
+            ranking = sorted(here, key=lambda number: -self._score(here, number))
+            chosen = ranking[: int(len(here) / self._eta)]
+            for number in chosen:
+                if number in numbers:
+                    return number, following
+        for number, last in waiting.items():  # paused by rungs of another shape
+            if last not in self._reached:
+                return number, next(level for level in self.levels if level > last)
+        return None
+
+    @staticmethod
+    def _score(here: dict[int, tuple[float, float]], number: int) -> float:
+        """By how much a trial is above the best of no more MACs; of the cheapest, above the worst."""
+        macs, acc = here[number]
+        below = [a for other, (m, a) in here.items() if other != number and m <= macs]
+        return acc - max(below, default=min(a for _, a in here.values()))
+
+
+RUNGS = ("none", "halving")
+
+
+def make_rungs(name: str, epochs: int) -> Rungs:
+    """Early stopping by name; UserError for an unknown one."""
+    if name not in RUNGS:
+        raise UserError(f"Unknown rungs {name!r}.{did_you_mean(str(name), RUNGS)}")
+    return Halving(epochs) if name == "halving" else NoRungs(epochs)
+
+

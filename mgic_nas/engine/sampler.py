@@ -1,6 +1,7 @@
 """Samplers by name, and the search space in Optuna's words.
 
-A sampler knows nothing of budgets, conditions or duplicates: :mod:`.filters` stands around it.
+Optuna's samplers know nothing of budgets, conditions or duplicates: :mod:`.filters` stands around them. Ours choose
+from a :class:`.pool.CandidatePool`, which holds only what passes.
 """
 
 from __future__ import annotations
@@ -16,28 +17,43 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from ..space import SearchSpace
+    from .pool import CandidatePool
 
 Scalar = str | int | float | bool | None
 Setting = dict[str, Scalar]
+
+PoolMaker = Callable[[], "CandidatePool | None"]
 
 DEFAULT_SAMPLER = "tpe"
 # NSGA-II's first generation is random; Optuna's 50 would be all of a search that trains 24 networks.
 POPULATION = 16
 
 
-def _random(seed: int) -> BaseSampler:
+def _cost(seed: int, pool: PoolMaker) -> BaseSampler:
+    from .cost_sampler import CostAwareSampler
+
+    return CostAwareSampler(pool(), seed=seed)
+
+
+def _stratified(seed: int, pool: PoolMaker) -> BaseSampler:
+    from .stratified import StratifiedSampler
+
+    return StratifiedSampler(pool(), seed=seed)
+
+
+def _random(seed: int, pool: PoolMaker) -> BaseSampler:
     from optuna.samplers import RandomSampler
 
     return RandomSampler(seed=seed)
 
 
-def _nsga2(seed: int) -> BaseSampler:
+def _nsga2(seed: int, pool: PoolMaker) -> BaseSampler:
     from optuna.samplers import NSGAIISampler
 
     return NSGAIISampler(population_size=POPULATION, seed=seed)
 
 
-def _tpe(seed: int) -> BaseSampler:
+def _tpe(seed: int, pool: PoolMaker) -> BaseSampler:
     from optuna.samplers import TPESampler
 
     # Univariate TPE proposes the same few settings by the hundred in a discrete space. The constant liar keeps
@@ -45,7 +61,20 @@ def _tpe(seed: int) -> BaseSampler:
     return TPESampler(multivariate=True, constant_liar=True, seed=seed)
 
 
-_SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {"random": _random, "nsga2": _nsga2, "tpe": _tpe}
+def _tpe_univariate(seed: int, pool: PoolMaker) -> BaseSampler:
+    from optuna.samplers import TPESampler
+
+    return TPESampler(constant_liar=True, seed=seed)
+
+
+_SAMPLERS: dict[str, Callable[[int, PoolMaker], BaseSampler]] = {
+    "cost": _cost,
+    "stratified": _stratified,
+    "random": _random,
+    "nsga2": _nsga2,
+    "tpe": _tpe,
+    "tpe-univariate": _tpe_univariate,
+}
 SAMPLERS = tuple(_SAMPLERS)
 
 
@@ -57,13 +86,13 @@ def check_sampler(name: str) -> str:
     return name
 
 
-def make_sampler(name: str, seed: int) -> BaseSampler:
-    """An Optuna sampler: ``random``, ``nsga2`` or ``tpe``. UserError for another name."""
+def make_sampler(name: str, seed: int, pool: PoolMaker = lambda: None) -> BaseSampler:
+    """An Optuna sampler by name; ``pool`` makes what ours choose from. UserError for another name."""
     import optuna
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        return _SAMPLERS[check_sampler(name)](seed)
+        return _SAMPLERS[check_sampler(name)](seed, pool)
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:

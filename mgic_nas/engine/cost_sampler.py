@@ -1,0 +1,192 @@
+"""The cost-aware sampler: what an architecture costs is known, so only its accuracy is modelled.
+
+Candidates are the feasible architectures that are not tried yet. A Gaussian process over their costs and parameters,
+fitted to the accuracies so far (unfinished learning curves included), says what each would reach; the one with the
+largest expected gain of hypervolume is next. An :class:`optuna.samplers.BaseSampler`: it works in any study.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from ..pareto import non_dominated
+from .learning import Curves
+from .study import JOB, REJECTED, RESULT
+from .surrogate import Observations, Surrogate, expected_gain
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+    from .pool import CandidatePool
+    from .sampler import Setting
+
+STARTUP = 8  # candidates before the model is asked
+LOOKED_AT = 4_096  # candidates a proposal chooses from
+
+
+@dataclass
+class _Seen:
+    """What one trial of the study says. ``acc`` is None while nothing is known of it."""
+
+    arch_id: str
+    macs: float
+    features: NDArray[np.float64]
+    curve: tuple[float, ...] = ()
+    acc: float | None = None  # of a whole training
+    running: bool = False
+
+
+class CostAwareSampler(BaseSampler):
+    """Expected hypervolume improvement over accuracy and log MACs, where MACs are known beforehand.
+
+    Objective 0 of the study is the accuracy; what others there are does not matter. Parameters whose distribution is
+    not the pool's are drawn at random, and so is everything where there is no pool.
+
+    Args:
+        pool: the architectures to choose from.
+        seed: of everything random.
+        startup: so many first trials are spread over the MACs instead, the cheapest first.
+    """
+
+    def __init__(self, pool: CandidatePool | None = None, seed: int | None = None, startup: int = STARTUP) -> None:
+        self._pool = pool
+        self._random = RandomSampler(seed=seed)
+        self._rng = random.Random(seed)
+        self._startup = startup
+        self._chosen: dict[int, Setting] = {}  # trial number -> what it is to be
+        self._known: dict[int, _Seen] = {}  # finished trials, which do not change
+        self._lock = threading.Lock()
+
+    def reseed_rng(self) -> None:
+        self._random.reseed_rng()
+        self._rng = random.Random()
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        # Nothing is promised before it is seen that the study's parameters are the pool's.
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {name: self.sample_independent(study, trial, name, d) for name, d in search_space.items()}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        if self._pool is not None and self._pool.distributions.get(param_name) == param_distribution:
+            with self._lock:
+                if trial.number not in self._chosen:
+                    self._chosen[trial.number] = self.propose(study)
+                setting = self._chosen[trial.number]
+            if setting:
+                return setting[param_name]
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        self._chosen.pop(trial.number, None)
+
+    def propose(self, study: Study) -> Setting:
+        """The next setting; an empty one where the pool has nothing untried."""
+        pool = self._pool
+        assert pool is not None
+        seen = self._read(study)
+        positions = pool.untried({s.arch_id for s in seen})
+        if not len(positions):
+            return {}
+        if len(seen) < self._startup:
+            return pool.settings[self._stratum(positions, len(seen))]
+        if len(positions) > LOOKED_AT:
+            positions = np.array(sorted(self._rng.sample(list(positions), LOOKED_AT)))
+        gains = self._gains(seen, positions)
+        return pool.settings[int(positions[int(np.argmax(gains))])]
+
+    def _stratum(self, positions: NDArray[np.int_], number: int) -> int:
+        """The untried candidate whose MACs are nearest to those of this start, which are evenly spread."""
+        pool = self._pool
+        assert pool is not None
+        logs = np.log(pool.macs)
+        target = logs.min() + (number + 0.5) / self._startup * np.ptp(logs)
+        near = positions[np.argsort(np.abs(logs[positions] - target))]
+        return int(self._rng.choice(list(near[: max(1, len(near) // (2 * self._startup))])))
+
+    def _gains(self, seen: Sequence[_Seen], positions: NDArray[np.int_]) -> NDArray[np.float64]:
+        pool = self._pool
+        assert pool is not None
+        curves = Curves([s.curve for s in seen if s.curve], [s.acc for s in seen if s.curve])
+        told = [s for s in seen if s.acc is not None or s.curve]
+        if not told:
+            return np.array([self._rng.random() for _ in positions])
+        expected = [(s.acc, 0.0) if s.acc is not None else curves.expect(s.curve) for s in told]
+        model = Surrogate(
+            Observations(
+                np.array([s.features for s in told]),
+                np.array([value for value, _ in expected], dtype=float),
+                np.array([extra for _, extra in expected], dtype=float),
+            )
+        )
+        # What is being trained counts as if it had come out as expected: side by side, trials keep apart.
+        open_ones = [s for s in seen if s.acc is None]
+        macs = [s.macs for s in seen if s.acc is not None]
+        accs = [s.acc for s in seen if s.acc is not None]
+        if open_ones:
+            mean, _ = model.predict(np.array([s.features for s in open_ones]))
+            macs += [s.macs for s in open_ones]
+            accs += list(mean)
+        on_front = np.flatnonzero(non_dominated(accs, macs))
+        on_front = on_front[np.argsort(np.array(macs)[on_front])]
+        front = np.array(macs)[on_front], np.array(accs, dtype=float)[on_front]
+        known = np.array([value for value, _ in expected], dtype=float)
+        reference = (float(np.percentile(known, 10)), float(pool.macs.max()) * 1.001)
+        reference = (min(reference[0], float(front[1].min())) - 1e-6, reference[1])
+        mean, deviation = model.predict(pool.features[positions])
+        return expected_gain(pool.macs[positions], mean, deviation, front, reference)
+
+    def _read(self, study: Study) -> list[_Seen]:
+        """What the study knows: every trial with the pool's parameters that was not rejected."""
+        sign = 1.0 if study.directions[0] == StudyDirection.MAXIMIZE else -1.0
+        found = []
+        for trial in study._storage.get_all_trials(study._study_id, deepcopy=False):
+            seen = self._known.get(trial.number)
+            if seen is None:
+                seen = self._see(trial, sign)
+                if seen is not None and trial.state.is_finished():
+                    self._known[trial.number] = seen
+            if seen is not None:
+                found.append(seen)
+        return found
+
+    def _see(self, trial: FrozenTrial, sign: float) -> _Seen | None:
+        pool = self._pool
+        assert pool is not None
+        if REJECTED in trial.user_attrs or trial.distributions.keys() != pool.distributions.keys():
+            return None
+        if any(trial.distributions[name] != d for name, d in pool.distributions.items()):
+            return None
+        setting = pool.setting(trial.params)
+        macs, features = pool.describe(setting)
+        seen = _Seen(pool.arch_id(setting), macs, features, running=not trial.state.is_finished())
+        job, result = trial.user_attrs.get(JOB) or {}, trial.user_attrs.get(RESULT) or {}
+        seen.curve = _accuracies(result.get("curve") or job.get("curve") or ())
+        if trial.state == TrialState.COMPLETE and trial.values and math.isfinite(trial.values[0]):
+            seen.acc = sign * trial.values[0]
+        return seen
+
+
+def _accuracies(curve: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    values = [row.get("val_acc") for row in curve]
+    return tuple(float(v) for v in values if v is not None)

@@ -1,0 +1,119 @@
+"""What a search believes of accuracies: a Gaussian process over features, told how sure each observation is.
+
+Only the accuracy is modelled. What a network costs is known.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+MOST_POINTS = 400  # the factorisation is cubic
+LENGTHS = (1.0, 2.0, 4.0)  # times the square root of the number of features / 4
+NOISES = (0.02, 0.1, 0.4)  # of a whole training, as a part of the variance of the accuracies
+JITTER = 1e-8
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What has been seen.
+
+    Attributes:
+        features: (n, d).
+        values: (n,) accuracies at the end of the training, or what is expected of an unfinished one.
+        extra: (n,) the variance that is due to the training's not being finished; 0 for whole ones.
+    """
+
+    features: Array
+    values: Array
+    extra: Array
+
+
+class Surrogate:
+    """A Gaussian process with a linear and a smooth part; scale, length and noise by marginal likelihood.
+
+    Args:
+        seen: at least one observation. Of more than 400 the latest are used.
+    """
+
+    def __init__(self, seen: Observations) -> None:
+        x, y, extra = (a[-MOST_POINTS:] for a in (seen.features, seen.values, seen.extra))
+        self._x = x
+        self._mean = float(np.average(y, weights=1 / (1 + extra)))
+        variance = float(np.average((y - self._mean) ** 2, weights=1 / (1 + extra)))
+        self._scale = math.sqrt(max(variance, 0.25))  # percent; a few alike must not make it certain
+        z = (y - self._mean) / self._scale
+        squares, linear = _squares(x, x), x @ x.T / x.shape[1]
+        best = -math.inf
+        for length in LENGTHS:
+            smooth = np.exp(-squares / (2 * length**2 * x.shape[1] / 4))
+            for noise in NOISES:
+                kernel = linear + smooth
+                kernel[np.diag_indices_from(kernel)] += noise + extra / self._scale**2 + JITTER
+                chol = np.linalg.cholesky(kernel)
+                half = np.linalg.solve(chol, z)
+                # The scale of prior and noise together has its optimum in closed form.
+                factor = max(float(half @ half) / len(z), 1e-6)
+                likelihood = -0.5 * len(z) * math.log(factor) - float(np.log(np.diag(chol)).sum())
+                if likelihood > best:
+                    best = likelihood
+                    self._chol, self._half, self._length, self._factor = chol, half, length, factor
+                    self.noise = noise * factor * self._scale**2
+
+    def predict(self, features: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation, in percent, of what whole trainings of some architectures would truly give."""
+        d = features.shape[1]
+        cross = features @ self._x.T / d + np.exp(-_squares(features, self._x) / (2 * self._length**2 * d / 4))
+        half = np.linalg.solve(self._chol, cross.T)
+        prior = (features**2).sum(1) / d + 1
+        variance = np.maximum(prior - (half**2).sum(0), 1e-9) * self._factor
+        return self._mean + self._scale * (half.T @ self._half), self._scale * np.sqrt(variance)
+
+
+def _squares(a: Array, b: Array) -> Array:
+    """Squared distances (n, m)."""
+    return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T, 0)
+
+
+def expected_gain(
+    macs: Array, mean: Array, deviation: Array, front: tuple[Array, Array], reference: tuple[float, float]
+) -> Array:
+    """Expected improvement of the hypervolume over accuracy and log MACs, of each candidate alone.
+
+    A candidate's MACs are known, so it lifts the front's steps from its MACs on: the sum over steps of their width
+    times the expected improvement over their height.
+
+    Args:
+        macs, mean, deviation: (n,) of the candidates; accuracies are normal.
+        front: MACs and accuracies of the points to improve on, the cheapest first, both rising.
+        reference: (accuracy, MACs) of the worst that counts.
+
+    Returns:
+        (n,) in percent times decades of MACs.
+    """
+    worst_acc, worst_macs = reference
+    heights = np.concatenate([[worst_acc], front[1]])
+    edges = np.log10(np.concatenate([front[0], [worst_macs]]))
+    starts = np.concatenate([[-np.inf], edges[:-1]])
+    widths = np.maximum(edges[None] - np.maximum(starts[None], np.log10(macs)[:, None]), 0)
+    lift = mean[:, None] - heights[None]
+    z = lift / deviation[:, None]
+    density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
+    improvement = lift * _normal(z) + deviation[:, None] * density
+    return np.asarray((widths * np.maximum(improvement, 0)).sum(1))
+
+
+def _normal(z: Array) -> Array:
+    """The normal distribution function, to 1e-7 (Abramowitz and Stegun 26.2.17), which numpy has not."""
+    t = 1 / (1 + 0.2316419 * np.abs(z))
+    tail = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
+    tail *= t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
+    return np.where(z >= 0, 1 - tail, tail)
