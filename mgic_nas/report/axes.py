@@ -16,7 +16,7 @@ def axis_title(summary: Summary, kind: str) -> str:
     """``MACs per image at 1×14×14 (log scale)``; parameters depend on no input size."""
     if kind == "params":
         return "Parameters (log scale)"
-    return f"{TITLES[kind]} per image {summary.at} (log scale)"
+    return f"{TITLES[kind]} per {summary.facts.metric.item} {summary.at} (log scale)"
 
 
 def accuracy_range(summary: Summary, highest: Iterable[float] = ()) -> tuple[float, float]:

@@ -43,6 +43,7 @@ class Trial:
     activations: float | None = None
     latency: float | None = None
     val_acc: float | None = None
+    val_loss: float | None = None
     epochs: int | None = None
     seconds: float | None = None
     peak_memory_mb: float | None = None
@@ -146,14 +147,22 @@ class Summary:
         return under_way == 0 and (self.ended >= self.facts.trials or bool(self.facts.ended))
 
     def error(self, acc: float | None) -> float | None:
-        """The binomial standard error of an accuracy on this run's validation images, in percent."""
-        return words.standard_error(acc, self.facts.val_images)
+        """The binomial standard error of an accuracy on this run's validation images, in percent.
+
+        None where the score is no share of right answers.
+        """
+        return words.standard_error(acc, self.facts.val_images) if self.facts.metric.of_items else None
 
     @cached_property
     def decimals(self) -> int:
         """How many decimals of a percent mean anything: one, or two where the standard error is below 0.1."""
         error = self.error(self.best.val_acc) if self.best else None
         return 2 if error is not None and error < 0.1 else 1
+
+    def loss(self, trial: Trial | None) -> str:
+        """A trial's loss for a reader, where people quote it: ``0.0123``; else nothing."""
+        value = trial.val_loss if trial and self.facts.metric.loss else None
+        return "" if value is None else f"{value:.3g}"
 
     def acc(self, trial: Trial | None, *, error: bool = True) -> str:
         """A trial's accuracy for a reader: ``81.3 ± 1.0 %``."""
@@ -189,8 +198,8 @@ class Summary:
 
     @property
     def guessing(self) -> float:
-        """The accuracy of one who guesses, in percent."""
-        return 100 / max(self.facts.num_classes, 1)
+        """The accuracy of one who guesses, in percent; see :meth:`Metric.floor`."""
+        return self.facts.metric.floor(self.facts.num_classes)
 
     @cached_property
     def hypervolume_history(self) -> tuple[tuple[int, float], ...]:
@@ -221,6 +230,7 @@ def summarise(
     *,
     configs: Mapping[int, Config] | None = None,
     curves: Mapping[int, Sequence[tuple[int, float]]] | None = None,
+    losses: Mapping[int, float] | None = None,
     weights: Mapping[int, Path] | None = None,
     reference: Sequence[ReferencePoint] = (),
     reference_file: str = "",
@@ -234,10 +244,12 @@ def summarise(
         configs: trial number -> model keyword arguments; by default the fixed ones of the space plus the setting,
             with ``name.0``, ``name.1``, ... gathered to a list.
         curves: trial number -> (epoch, val_acc) pairs.
+        losses: trial number -> val_loss.
         weights: trial number -> file with its trained weights.
         reference: points to lay over the front, read from ``reference_file``.
     """
-    trials = sorted((_trial(row, facts, configs or {}, curves or {}) for row in rows), key=lambda t: t.number)
+    given = (configs or {}, curves or {}, losses or {})
+    trials = sorted((_trial(row, facts, *given) for row in rows), key=lambda t: t.number)
     known = weights or {}
     complete = [t for t in trials if _counts(t)]
     winners = []
@@ -275,6 +287,7 @@ def _trial(
     facts: Facts,
     configs: Mapping[int, Config],
     curves: Mapping[int, Sequence[tuple[int, float]]],
+    losses: Mapping[int, float],
 ) -> Trial:
     number = _int(row["number"])
     if number is None:
@@ -297,6 +310,7 @@ def _trial(
         state=str(row.get("state") or ""),
         setting=setting,
         config=dict(configs[number]) if number in configs else gathered({**facts.model_kwargs, **setting}),
+        val_loss=_float(losses.get(number)),
         epochs=_int(row.get("epochs")),
         seed=_int(row.get("seed")),
         error=str(_plain(row.get("error")) or ""),

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..tasks._metrics import TOP1, Metric
+from ..tasks._registry import metric_of
+from . import words
+
 if TYPE_CHECKING:
     from ..engine.config import RunConfig
     from ..space import Budget
@@ -25,6 +29,7 @@ class Facts:
         num_classes, input_size, mean, std, interpolation, crop_pct: of the data; they go into the winners' config.
         classes: the names of the classes, where known.
         sizes: images per split, ``train``, ``val`` and ``test``.
+        metric: what ``val_acc`` is.
         budgets: every budget, MACs first, smallest first.
         trials: how many architectures were asked for; epochs: of training each.
         model_kwargs: the arguments that the space fixes for every network.
@@ -72,14 +77,24 @@ class Facts:
     devices: tuple[str, ...] = ()
     wall_seconds: float | None = None
     created: str = ""
+    metric: Metric = TOP1
     recipe: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     other: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def val_images(self) -> int | None:
-        """How many images an accuracy was measured on."""
+        """How many inputs (images, point clouds, samples) an accuracy was measured on."""
         return self.sizes.get("val") or None
+
+    @property
+    def data_text(self) -> str:
+        """``fashion: 10 classes, images of 1×14×14``, without the name."""
+        shape = words.size(self.input_size)
+        if not self.metric.of_classes:
+            return f"{words.plural(self.input_size[0], 'input')}, {words.plural(self.num_classes, 'output')}"
+        of = f"{self.input_size[1]:,} points each" if self.metric.item == "point cloud" else f"of {shape}"
+        return f"{self.num_classes:,} classes, {self.metric.items} {of}"
 
 
 def facts_of(
@@ -136,6 +151,7 @@ def facts_of(
         uniform=uniform,
         devices=tuple(sorted(set(devices))),
         wall_seconds=wall_seconds,
+        metric=metric_of(str(data.get("spec", ""))),
         created=config.created,
         recipe=dict(config.recipe),
         versions=dict(config.versions),

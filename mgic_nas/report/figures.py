@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import words
+from . import story, words
 from .axes import NAMED, TITLES, accuracy_range, axis_title, log_ticks, lowest_shown
 from .data import Summary, Trial, value_key
 
@@ -117,7 +117,7 @@ def front(summary: Summary, kind: str = "macs") -> Figure:
             **_log_axis([x for trace in data for x in trace["x"]] + [b.limit for b in budgets]),
             "title": {"text": axis_title(summary, kind), "standoff": 14},
         },
-        yaxis={**_accuracy_axis(summary, data), "title": {"text": "Validation accuracy (%)", "standoff": 10}},
+        yaxis={**_accuracy_axis(summary, data), "title": {"text": f"{story.title(summary)} (%)", "standoff": 10}},
         height=470,
         margin={"l": 62, "r": 18, "t": 40, "b": 58},
         showlegend=True,
@@ -283,7 +283,7 @@ def curves(summary: Summary) -> Figure:
     last = max(epoch for t in with_curve for epoch, _ in t.curve)
     layout = _layout(
         xaxis={"title": {"text": "Epoch", "standoff": 12}, **_whole(1, last)},
-        yaxis={"title": {"text": "Validation accuracy (%)", "standoff": 10}},
+        yaxis={"title": {"text": f"{story.title(summary)} (%)", "standoff": 10}},
         height=360,
         margin={"l": 62, "r": 18, "t": 12, "b": 56},
         showlegend=True,

@@ -55,6 +55,7 @@ def gather(folder: str | Path, reference: str | Path | None = None) -> tuple[Sum
         folder,
         configs=configs,
         curves=_curves(record),
+        losses={e.number: e.result["val_loss"] for e in record.entries if "val_loss" in e.result},
         weights=record.weights,
         reference=points,
         reference_file=file,

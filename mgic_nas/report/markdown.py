@@ -23,7 +23,7 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
         f"**{_escape(story.headline(summary))}**",
         _escape(story.searched(summary)),
         f"{_escape(story.status(summary))} Trials: {story.outcome(summary)}.",
-        "![Accuracy against MACs: the networks, the Pareto front and the budgets](front.png)",
+        f"![{story.score(summary)} against MACs: the networks, the Pareto front and the budgets](front.png)",
     ]
     if facts.budgets:
         parts += ["## The winner within each budget", _winners(summary), *_lines(summary, problems)]
@@ -32,7 +32,7 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
         parts += ["## The front", _front(summary)]
     if summary.steps:
         unit = words.unit_name(story.gain_unit(summary))
-        parts += [f"## What the next {unit} MACs buys", story.gains_note(), _gains(summary)]
+        parts += [f"## What the next {unit} MACs buys", story.gains_note(summary), _gains(summary)]
     failed = [t for t in summary.trials if t.error]
     if failed:
         shown = failed[:_MANY_FAILURES]
@@ -53,9 +53,11 @@ def _winners(summary: Summary) -> str:
             rows.append((budget, "–", _escape(story.no_winner(summary, winner.budget)), "", "", ""))
             continue
         costs = [words.count(trial.cost(kind)) for kind in ("macs", "params", "activations")]
-        rows.append((budget, summary.acc(trial), *costs, f"{trial.number}: {_setting(trial)}"))
+        loss = summary.loss(trial)
+        acc = summary.acc(trial) + (f" ({summary.facts.metric.loss} {loss})" if loss else "")
+        rows.append((budget, acc, *costs, f"{trial.number}: {_setting(trial)}"))
     size = summary.at
-    heading = ("Budget", "Validation accuracy", f"MACs {size}", "Parameters", f"Activations {size}", "Trial")
+    heading = ("Budget", story.title(summary), f"MACs {size}", "Parameters", f"Activations {size}", "Trial")
     return _table(heading, "lrrrrl", rows)
 
 
@@ -79,7 +81,7 @@ def _front(summary: Summary) -> str:
         (words.count(t.macs), summary.acc(t), words.count(t.params), f"{t.number}: {_setting(t)}")
         for t in summary.front
     ]
-    return _table((f"MACs {summary.at}", "Validation accuracy", "Parameters", "Trial"), "rrrl", rows)
+    return _table((f"MACs {summary.at}", story.title(summary), "Parameters", "Trial"), "rrrl", rows)
 
 
 def _gains(summary: Summary) -> str:
@@ -94,7 +96,7 @@ def _gains(summary: Summary) -> str:
         )
         for step in summary.steps
     ]
-    heading = (f"MACs {summary.at}", "Accuracy", "Points gained", f"Points per {words.unit_name(unit)} MACs")
+    heading = (f"MACs {summary.at}", story.score(summary), "Points gained", f"Points per {words.unit_name(unit)} MACs")
     return _table(heading, "rrrr", rows)
 
 

@@ -64,7 +64,7 @@ def _kpis(summary: Summary) -> list[Block]:
     if best:
         blocks.append(
             {
-                "name": "Best accuracy",
+                "name": f"Best {story.metric(summary)}",
                 "value": summary.acc(best),
                 "note": f"trial {best.number}, {words.count(best.macs)} MACs {summary.at}",
             }
@@ -101,6 +101,7 @@ def _winner(summary: Summary, winner: Winner, problems: Mapping[str, str]) -> Bl
     return {
         **block,
         "acc": summary.acc(trial),
+        "loss": summary.loss(trial),
         "problem": problems.get(winner.budget.label),
         "local_dir": local_dir(summary, winner),
         "create_model": create_model(summary, trial),
@@ -129,12 +130,12 @@ def _row(summary: Summary, trial: Trial) -> Block:
 
 def _made(summary: Summary) -> list[tuple[str, str]]:
     facts = summary.facts
-    size = words.size(facts.input_size)
     splits = ", ".join(f"{n:,} {name}" for name, n in facts.sizes.items())
     pairs = [
         ("Model", facts.model),
-        ("Data", f"{facts.data_name or facts.data}, {facts.num_classes:,} classes, images of {size}"),
-        ("Images", splits),
+        ("Data", f"{facts.data_name or facts.data}, {facts.data_text}"),
+        (facts.metric.items.capitalize(), splits),
+        ("Scored by", facts.metric.name),
         ("Budgets", words.listed(story.budgets(summary))),
         ("Trials", f"{facts.trials:,} asked for, {words.plural(facts.epochs, 'epoch')} each"),
         ("Sampler", f"{facts.sampler}, seed {facts.seed}" if facts.sampler else f"seed {facts.seed}"),

@@ -7,6 +7,7 @@ from typing import Any
 from . import words
 from .axes import NAMED, accuracy_range, axis_title, log_ticks
 from .data import Summary
+from .story import title
 
 # The page's light palette (style.css).
 INK, MUTED, RULE, GRID = "#1d1c1a", "#5d594f", "#cfcabf", "#eae6dd"
@@ -35,12 +36,12 @@ def front_png(summary: Summary) -> bytes:
     subtitle = (
         f"{words.plural(len(summary.complete), 'network')} trained for {words.plural(facts.epochs, 'epoch')} each"
     )
-    if facts.val_images and summary.front:
-        subtitle += f"; bars: standard error of {facts.val_images:,} validation images"
+    if facts.val_images and summary.front and facts.metric.of_items:
+        subtitle += f"; bars: standard error of {facts.val_images:,} validation {facts.metric.items}"
     axes.text(0, 1.03, subtitle, transform=axes.transAxes, fontsize=8.5, color=MUTED)
     axes.set_xscale("log")
     axes.set_xlabel(axis_title(summary, "macs"), color=MUTED, fontsize=9.5)
-    axes.set_ylabel("Validation accuracy (%)", color=MUTED, fontsize=9.5)
+    axes.set_ylabel(f"{title(summary)} (%)", color=MUTED, fontsize=9.5)
     xs = [t.macs or 1 for t in summary.complete] + [p.macs for p in summary.reference] + [b.limit for b in budgets]
     low, high = (min(xs), max(xs)) if xs else (1e5, 1e7)
     pad = 10 ** max(0.06 * math.log10(high / low), 0.04)

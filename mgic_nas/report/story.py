@@ -20,6 +20,9 @@ def headline(summary: Summary) -> str:
     if _guesses(summary):
         chance, networks = words.percent(summary.guessing), len(summary.complete)
         who = f"none of the {networks:,} networks is" if networks > 1 else "the only network is not"
+        blind = summary.facts.metric.blind
+        if blind != "guessing":
+            return f"Nothing learned: {who} better than {blind}, which gives at most {chance} {metric(summary)}."
         return f"Nothing learned: {who} measurably better than guessing ({chance})."
     for kind in dict.fromkeys(b.kind for b in summary.facts.budgets):
         met = [w for w in summary.winners if w.budget.kind == kind and w.trial]
@@ -29,9 +32,30 @@ def headline(summary: Summary) -> str:
     assert best is not None
     return (
         f"The best of {words.plural(len(summary.complete), 'network')} reaches "
-        f"{words.percent(best.val_acc, decimals=summary.decimals)} "
-        f"with {words.count(best.macs)} MACs ({summary.at})."
+        f"{_reached(summary, best)} with {words.count(best.macs)} MACs ({summary.at})."
     )
+
+
+def metric(summary: Summary) -> str:
+    """What the score is, in the middle of a sentence: ``accuracy``, ``mIoU``."""
+    return summary.facts.metric.score
+
+
+def _reached(summary: Summary, trial: Trial) -> str:
+    """``81.3 %``; where that could be anything but top-1, ``81.3 % mIoU``."""
+    score = words.percent(trial.val_acc, decimals=summary.decimals)
+    return score if summary.facts.metric.of_items else f"{score} {metric(summary)}"
+
+
+def title(summary: Summary) -> str:
+    """What the score is, as a heading or an axis says it: ``Validation accuracy``, ``Validation mIoU``."""
+    return f"Validation {metric(summary)}"
+
+
+def score(summary: Summary) -> str:
+    """The same at the head of a column: ``Accuracy``, ``mIoU``."""
+    name = metric(summary)
+    return name if name != name.lower() else name.capitalize()
 
 
 def _nothing_yet(summary: Summary) -> str:
@@ -60,8 +84,7 @@ def _budget_sentence(summary: Summary, met: Sequence[Winner]) -> str:
     subject = f"the best of {networks:,} networks" if networks > 1 else "the only network"
     assert small.trial is not None
     assert last.trial is not None
-    accuracy = words.percent(small.trial.val_acc, decimals=summary.decimals)
-    sentence = f"Within {limit(summary, small.budget)} {subject} reaches {accuracy}"
+    sentence = f"Within {limit(summary, small.budget)} {subject} reaches {_reached(summary, small.trial)}"
     if before:
         ratio = last.budget.limit / small.budget.limit
         raising = "doubling the budget" if abs(ratio - 2) < 0.02 else f"raising it to {amount(last.budget)}"
@@ -77,7 +100,8 @@ def _buys(summary: Summary, small: Trial, large: Trial) -> str:
     points = f"{gain:.{summary.decimals}f}"
     unit = "point" if points in ("1.0", "1.00") else "points"
     if None not in errors and gain < 2 * sum(e * e for e in errors if e) ** 0.5:
-        return f"buys {points} {unit}, less than these validation images can tell apart"
+        items = summary.facts.metric.items
+        return f"buys {points} {unit}, less than these validation {items} can tell apart"
     return f"buys {points} {unit}"
 
 
@@ -106,11 +130,14 @@ def searched(summary: Summary) -> str:
     asked = f" of {facts.trials:,}" if summary.ended != facts.trials else ""
     text = (
         f"A search over {facts.model} networks{f' (space {facts.space})' if facts.space else ''} on "
-        f"{facts.data_name or facts.data}: {facts.num_classes:,} classes, images of "
-        f"{words.size(facts.input_size)}; {summary.ended:,}{asked} trials of {words.plural(facts.epochs, 'epoch')}"
+        f"{facts.data_name or facts.data}: {facts.data_text}; {summary.ended:,}{asked} trials of "
+        f"{words.plural(facts.epochs, 'epoch')}"
     )
+    measure = facts.metric
     if facts.val_images:
-        text += f", scored on {facts.val_images:,} validation images that none was trained on"
+        text += (
+            f", scored by {measure.name} on {facts.val_images:,} validation {measure.items} that none was trained on"
+        )
     if facts.budgets:
         text += f". Budgets: {words.listed(budgets(summary))}"
     return text + "."
@@ -184,12 +211,13 @@ def recipe(summary: Summary) -> str:
 
 def accuracy_note(summary: Summary) -> str:
     """What the ± means and how far to trust a winner."""
-    facts = summary.facts
-    spread = (
-        f"± is one binomial standard error of the {facts.val_images:,} validation images. " if facts.val_images else ""
-    )
+    facts, measure = summary.facts, summary.facts.metric
+    spread = ""
+    if facts.val_images and measure.of_items:
+        spread = f"± is one binomial standard error of the {facts.val_images:,} validation {measure.items}. "
+    what = "accuracies are" if measure.of_items else f"{measure.score} is"
     return (
-        f"{spread}Winners were chosen by these same images, so their accuracies are slightly optimistic: "
+        f"{spread}Winners were chosen by these same {measure.items}, so their {what} slightly optimistic: "
         "score a winner on the test split once, before quoting it."
     )
 
@@ -197,9 +225,10 @@ def accuracy_note(summary: Summary) -> str:
 def front_note(summary: Summary, below: int = 0) -> str:
     """What the figure of the front shows; ``below``: how many networks are too bad for its first view."""
     facts = summary.facts
-    parts = ["Every point is a trained network; the stepped line is the best accuracy to be had for each cost."]
-    if facts.val_images:
-        parts.append(f"Bars are one standard error of the {facts.val_images:,} validation images.")
+    what = metric(summary)
+    parts = [f"Every point is a trained network; the stepped line is the best {what} to be had for each cost."]
+    if facts.val_images and facts.metric.of_items:
+        parts.append(f"Bars are one standard error of the {facts.val_images:,} validation {facts.metric.items}.")
     if facts.budgets:
         parts.append("Dashed lines are the budgets, rings their winners.")
     parts.append("The search looks for the front in MACs; fronts in other costs are what it found on the way.")
@@ -217,15 +246,16 @@ def hypervolume_note(summary: Summary) -> str:
     """When the search had found most of what it found."""
     history = summary.hypervolume_history
     if not history or history[-1][1] <= 0:
-        return "No network is better than guessing yet, so there is nothing to measure."
+        return f"No network is better than {summary.facts.metric.blind} yet, so there is nothing to measure."
     final = history[-1][1]
     most = next(i for i, (_, v) in enumerate(history, 1) if v >= 0.95 * final)
     last = next(i for i, (_, v) in enumerate(history, 1) if v >= final)
     total = len(history)
     acc, cost = summary.hypervolume_reference
+    blind = summary.facts.metric.blind
     return (
         f"95{THIN}% of the final front was reached after {words.plural(most, 'network')}, and the last improvement "
-        f"came with number {last:,} of {total:,}. The hypervolume is the area under the front above guessing "
+        f"came with number {last:,} of {total:,}. The hypervolume is the area under the front above {blind} "
         f"({words.percent(acc)}) and below {words.count(cost, strip=True)} MACs ({summary.at}), in percent times "
         "decades of MACs."
     )
@@ -241,11 +271,12 @@ def parameters_note(summary: Summary) -> str:
     )
 
 
-def gains_note() -> str:
+def gains_note(summary: Summary) -> str:
     """Which steps the marginal gains are of."""
+    luck = " A gain of less than two standard errors may be luck." if summary.facts.metric.of_items else ""
     return (
-        "The steps along the front that pay best: from each network to the one that gains the most accuracy per "
-        "additional MAC. A gain of less than two standard errors may be luck."
+        f"The steps along the front that pay best: from each network to the one that gains the most "
+        f"{metric(summary)} per additional MAC.{luck}"
     )
 
 

@@ -17,6 +17,7 @@ BUDGET_COLUMNS = (
     "number",
     "arch_id",
     "val_acc",
+    "metric",
     "val_acc_standard_error",
     "input_size",
     "macs",
@@ -37,13 +38,14 @@ def front_csv(summary: Summary) -> str:
 
 
 def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
-    """One row a budget: its winner and the lines that make it.
+    """One row a budget: its winner and the lines that make it; where people quote it, its MSE too.
 
     Args:
         summary: the run.
         problems: budget label -> why its winner has no weights; ``note`` then says so and ``local_dir`` is empty.
     """
     rows = []
+    loss = summary.facts.metric.loss.lower()
     for winner in summary.winners:
         budget, trial = winner.budget, winner.trial
         row: dict[str, Any] = {"budget": budget.label, "kind": budget.kind, "limit": _whole(budget.limit)}
@@ -57,15 +59,21 @@ def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
                 "number": trial.number,
                 "arch_id": trial.arch_id,
                 "val_acc": trial.val_acc,
+                "metric": summary.facts.metric.name,
                 "val_acc_standard_error": None if error is None else round(error, 4),
                 "create_model": create_model(summary, trial),
                 "local_dir": "" if problem else local_dir(summary, winner),
                 "note": f"no weights: {problem}" if problem else "",
             }
+            if loss:
+                row[loss] = trial.val_loss
             for kind in ("macs", "macs_without_transfers", "params", "activations"):
                 row[kind] = _whole(trial.cost(kind))
         rows.append(row)
-    return _csv(BUDGET_COLUMNS, rows)
+    columns = list(BUDGET_COLUMNS)
+    if loss:
+        columns.insert(columns.index("metric") + 1, loss)
+    return _csv(columns, rows)
 
 
 def _whole(value: float | None) -> float | int | None:
