@@ -10,30 +10,59 @@ from typing import TYPE_CHECKING, Any
 from .errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from .cost import Cost, Family
+    from .models.convert import Conversion
     from .space import Budget, Survey
 
 
 @dataclass(frozen=True)
-class Inference:
-    """The inference form (every BatchNorm folded) beside the network as it is trained: milliseconds of one image."""
+class Timed:
+    """A form of a network, with the milliseconds that one image takes."""
 
+    name: str
     cost: Cost
     milliseconds: float
-    milliseconds_fused: float
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What a network takes on this machine as it is trained, and fused (:func:`mgic_nas.fuse`); the fused one last.
+
+    Attributes:
+        where: the device and its threads.
+        forms: measured in turns; of a converted network the original first.
+        batch_norms: of the network as it is trained.
+        left: of these, the ones that fusing could not fold into a conv.
+    """
+
     where: str
+    forms: tuple[Timed, ...]
+    batch_norms: int
+    left: int
 
     def __str__(self) -> str:
-        return (
-            f"  inference form       {self.cost.params:>15,} params, {self.cost.macs:,} MACs\n"
-            f"    one image          {self.milliseconds:>12.2f} ms   as trained ({self.where})\n"
-            f"                       {self.milliseconds_fused:>12.2f} ms   with every BatchNorm folded"
-        )
+        width = max(len(form.name) for form in self.forms)
+        lines = [f"  one image on the {self.where}", f"    {'':<{width}} {'params':>15} {'MACs':>18} {'ms':>10}"]
+        for form in self.forms:
+            numbers = f"{form.cost.params:>15,} {form.cost.macs:>18,} {form.milliseconds:>10.2f}"
+            lines.append(f"    {form.name:<{width}} {numbers}")
+        trained, fused = self.forms[-2:]
+        folded = self.batch_norms - self.left
+        share = f"the fused form takes {100 * fused.milliseconds / trained.milliseconds:.0f} % of the time"
+        how_many = f"{folded} of {self.batch_norms} BatchNorms are folded" if folded else "no BatchNorm can be folded"
+        lines.append(f"    {how_many}{f': {share}' if folded else ', so both are the same'}")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class NetworkProfile:
-    """The cost of one network at a stated input size, and whether it fits each budget."""
+    """The cost of one network at a stated input size, and whether it fits each budget.
+
+    ``conversion`` says of a converted one (``mgicify:NAME``) what was replaced, and what the original costs;
+    ``inference`` is there where it was timed.
+    """
 
     name: str
     config: dict[str, Any]
@@ -41,6 +70,7 @@ class NetworkProfile:
     num_classes: int
     cost: Cost
     budgets: tuple[Budget, ...] = field(default=())
+    conversion: Conversion | None = None
     inference: Inference | None = None
 
     def fits(self) -> dict[str, bool]:
@@ -51,6 +81,13 @@ class NetworkProfile:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
+        converted: dict[str, Any] = {}
+        if found := self.conversion:
+            converted = {
+                "before": asdict(found.before) if found.before else None,
+                "replaced": [block._asdict() for block in found.replaced],
+                "left": [block._asdict() for block in found.left],
+            }
         return {
             "model": self.name,
             "config": self.config,
@@ -58,20 +95,26 @@ class NetworkProfile:
             "num_classes": self.num_classes,
             **asdict(self.cost),
             "fits": self.fits(),
+            **converted,
             "inference": asdict(self.inference) if self.inference else None,
         }
 
     def __str__(self) -> str:
-        given = {**self.config, "num_classes": self.num_classes, "in_chans": self.input_size[0]}
-        arguments = ", ".join(f"{k}={v!r}" for k, v in given.items())
+        from .cost import create_model_line
+
         size = "x".join(map(str, self.input_size))
-        lines = [
-            f'timm.create_model("{self.name}", {arguments})',
-            f"  params               {self.cost.params:>15,}",
-            f"  MACs at {size:<12} {self.cost.macs:>15,}",
-            f"    without R and P    {self.cost.macs_without_transfers:>15,}   (what the paper's tables count)",
-            f"  activations          {self.cost.activations:>15,}",
-        ]
+        lines = [create_model_line(self.name, self.config, self.num_classes, self.input_size[0])]
+        if self.conversion:
+            lines += [str(self.conversion)]
+        else:
+            lines += [
+                f"  params               {self.cost.params:>15,}",
+                f"  MACs at {size:<12} {self.cost.macs:>15,}",
+            ]
+            if self.cost.macs_without_transfers != self.cost.macs:
+                paper = "   (what the paper's tables count)"
+                lines.append(f"    without R and P    {self.cost.macs_without_transfers:>15,}{paper}")
+            lines.append(f"  activations          {self.cost.activations:>15,}")
         lines += [f"  budget {label:<13} {'fits' if ok else 'does not fit':>15}" for label, ok in self.fits().items()]
         if self.inference:
             lines.append(str(self.inference))
@@ -84,11 +127,21 @@ def _measure(known: Family, config: dict[str, Any], size: tuple[int, int, int], 
     from .cost import count, latency
     from .models.fusing import fuse
 
+    def norms(net: nn.Module) -> int:
+        return sum(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in net.modules())
+
     net = known.build(config, classes, size[0]).eval()
-    fused = fuse(net)
-    seconds = latency({"plain": net, "fused": fused}, size)
+    forms = {"as trained": net, "fused": fuse(net)}
+    original = getattr(known, "original", None)
+    if original is not None:
+        forms = {"the original": original(config, classes, size[0]).eval(), **forms}
+    seconds = latency(forms, size)
+    threads = torch.get_num_threads()
     return Inference(
-        count(fused, size), seconds["plain"] * 1e3, seconds["fused"] * 1e3, f"CPU, {torch.get_num_threads()} threads"
+        f"CPU with {threads} thread{'s' if threads != 1 else ''}",
+        tuple(Timed(name, count(form, size), seconds[name] * 1e3) for name, form in forms.items()),
+        norms(net),
+        norms(forms["fused"]),
     )
 
 
@@ -107,7 +160,7 @@ def profile_target(
     the model's own defaults. ``timed`` measures a network on this machine, and its inference form.
     UserError for anything that is not understood.
     """
-    from .cost import family, model_names
+    from .cost import MgicifiedFamily, family, model_names, network_names
     from .space import SearchSpace, parse_budgets, shipped_spaces, survey
 
     if data and (input_size or num_classes is not None):
@@ -122,7 +175,7 @@ def profile_target(
     except UserError:
         if space:
             raise
-        ours = [*shipped_spaces(), *model_names()]
+        ours = [*shipped_spaces(), *model_names(), *network_names()]
         raise UserError(
             f"{target!r} is neither a timm model, nor a YAML file, nor a shipped space.{did_you_mean(target, ours)}"
         ) from None
@@ -137,8 +190,9 @@ def profile_target(
         return survey(space, size, classes, limits)
     config = _config(settings)
     cost = known.cost(config, size, classes)
+    conversion = known.conversion(config, size, classes) if isinstance(known, MgicifiedFamily) else None
     inference = _measure(known, config, size, classes) if timed else None
-    return NetworkProfile(target, config, size, classes, cost, tuple(limits), inference)
+    return NetworkProfile(target, config, size, classes, cost, tuple(limits), conversion, inference)
 
 
 def _size(text: str | None) -> tuple[int, int, int] | None:

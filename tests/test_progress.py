@@ -8,6 +8,8 @@ import pytest
 from mgic_nas.engine import events
 from mgic_nas.engine.events import Counts, Event
 from mgic_nas.progress import Progress, duration, mega
+from mgic_nas.tasks import Metric
+from mgic_nas.tasks._metrics import EXPLAINED, MIOU, TOP1
 
 
 def counts(**changes: Any) -> Counts:
@@ -50,6 +52,24 @@ def test_one_line_a_trial_where_there_is_no_terminal() -> None:
         "trial 1 failed: ValueError: no such layer",
         "no untried architecture is left within the budgets: the search ends after 0 of 12 trials",
     ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [
+        (TOP1, "trial 0: top-1 71.23 % with "),
+        (MIOU, "trial 0: mIoU 71.23 % with "),
+        (EXPLAINED, "trial 0: explained variance 71.23 % (MSE 0.0123) with "),
+    ],
+)
+def test_the_score_is_named(metric: Metric, text: str) -> None:
+    """43 % mIoU is good and 43 % top-1 is not: a percentage alone says nothing."""
+    stream = io.StringIO()
+    result = {"val_acc": 71.234, "val_loss": 0.01234, "seconds": 47.2}
+    progress = Progress(3, (1, 14, 14), stream, metric=metric)
+    progress(Event(events.FINISHED, counts(complete=1, best={"2M": 71.234}), 0, 1, {"macs": 1_281_584}, result))
+    assert text in stream.getvalue()
+    assert f"best {metric.short} 71.2 % within 2M" in stream.getvalue()
 
 
 def test_a_bar_on_a_terminal() -> None:

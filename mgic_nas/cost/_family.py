@@ -21,7 +21,7 @@ from torch import nn
 
 from ..errors import UserError, did_you_mean
 from ..models import family_modules
-from ..models.convert import Blueprint
+from ..models.convert import Blueprint, Conversion
 from ..models.rows import Rows
 from ._cost import Cost, rows_cost
 from ._count import count
@@ -209,6 +209,29 @@ class MgicifiedFamily:
             _blueprint(base).apply(net, dict(levels))
             self._costs[key] = count(net, input_size)
         return self._costs[key]
+
+    def original(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
+        """The network that a config converts, as it was."""
+        base, _, own = self._read(config)
+        return timm.create_model(base, num_classes=num_classes, in_chans=in_chans, **own, **kwargs)
+
+    def conversion(self, config: Mapping[str, Any], input_size: tuple[int, int, int], num_classes: int) -> Conversion:
+        """What a config replaces and what it leaves, with the cost before and after at an input size."""
+        base, _, _ = self._read(config)
+        choices = {k: config.get(k, default) for k, default in _MGIC_DEFAULTS.items()}
+        blueprint = _blueprint(base)
+        plan, left = blueprint.plan(**choices)
+        plain = self.original(config, num_classes, input_size[0], device=torch.device("meta"))
+        return Conversion(
+            base,
+            **choices,
+            init="random",
+            replaced=blueprint.replaced(plan),
+            left=left,
+            input_size=input_size,
+            before=count(plain, input_size),
+            after=self.cost(config, input_size, num_classes),
+        )
 
     def build(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
         self.canonical(config)  # a wrong one is named in one line

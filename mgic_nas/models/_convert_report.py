@@ -56,11 +56,17 @@ class Conversion:
         ]
         if self.before and self.after:
             size = "x".join(map(str, self.input_size))
+            before, after = self.before, self.after
             lines += [
-                _change("params", self.before.params, self.after.params),
-                _change(f"MACs at {size}", self.before.macs, self.after.macs),
+                _change("params", before.params, after.params),
+                _change(f"MACs at {size}", before.macs, after.macs),
+                f"    without R and P {after.macs_without_transfers:>37,}  (what the paper's tables count)",
+                _change("activations", before.activations, after.activations),
             ]
-        for title, rows in (("replaced", _replaced(self.replaced)), ("left as they are", _left(self.left))):
+        for title, rows in (
+            ("replaced, finest level first", _replaced(self.replaced)),
+            ("left as they are, and why", _left(self.left)),
+        ):
             width = max((len(names) for names, _ in rows), default=0)
             lines += [f"  {title}", *(f"    {names:<{width}}  {text}" for names, text in rows)] if rows else []
         return "\n".join(lines)

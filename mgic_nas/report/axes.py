@@ -24,7 +24,8 @@ def accuracy_range(summary: Summary, highest: Iterable[float] = ()) -> tuple[flo
     top = max([t.val_acc or 0 for t in summary.complete] + list(highest), default=100.0)
     low = min([max(t.val_acc or 0, lowest_shown(summary)) for t in summary.complete], default=0.0)
     pad = max(0.08 * (top - low), 1.0, *(summary.error(t.val_acc) or 0 for t in summary.front))
-    return max(low - pad, 0.0), min(top + 1.5 * pad, 102.0)
+    lowest = 0.0 if summary.facts.metric.of_classes else -math.inf  # a constant explains more than a bad network
+    return max(low - pad, lowest), min(top + 1.5 * pad, 102.0)
 
 
 def lowest_shown(summary: Summary) -> float:

@@ -3,15 +3,22 @@
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 
 import mgic_nas
 from mgic_nas.cost import count, family
-from mgic_nas.cost._networks import network_names
+from mgic_nas.cost._names import NETWORKS, create_model_line
+from mgic_nas.cost._networks import MODULES, network_names, networks
 from mgic_nas.errors import UserError
 from mgic_nas.space import SearchSpace
 
 LARGE, SMALL = "mgic_lraspp_mobilenetv3_large", "mgic_lraspp_mobilenetv3_small"
+
+
+def test_the_names_that_lines_are_printed_by() -> None:
+    """A network that is missing there would be printed as a timm name, which timm does not know."""
+    assert {module: tuple(networks(module)) for module in MODULES} == NETWORKS
 
 
 def test_names() -> None:
@@ -97,3 +104,23 @@ def test_a_segmentation_network_trains_as_a_candidate(tmp_path: Path) -> None:
     (row,) = work(job, setup)
     assert 0 < row["val_acc"] <= 100
     assert (tmp_path / "trials" / "0" / "attempt-0" / "result.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "outputs", "channels"),
+    [
+        (SMALL, {"s_g": 8, "depths": 1, "width_mult": [0.5, 0.5, 1.0, 1.0, 1.0]}, 4, 3),
+        ("dgcnn", {"k": 5}, 10, 3),
+        ("implicit_ghostnet", {"c_max": 64}, 1, 5),
+        ("mgicify:resnet10t", {"s_g": 16, "s_c": 64}, 7, 1),
+        ("mgic_resnet20", {"depths": 1, "block": "inverted_residual"}, 10, 1),
+        ("resnet10t", {}, 10, 1),
+    ],
+)
+def test_a_printed_line_works_when_it_is_pasted(name: str, config: dict, outputs: int, channels: int) -> None:
+    """After `import timm, mgic_nas` and nothing else."""
+    line = create_model_line(name, config, outputs, channels)
+    with torch.random.fork_rng(devices=[]):
+        net = eval(line, {"timm": timm, "mgic_nas": mgic_nas})
+        expected = family(name).build(config, outputs, channels)
+    assert {k: v.shape for k, v in net.state_dict().items()} == {k: v.shape for k, v in expected.state_dict().items()}
