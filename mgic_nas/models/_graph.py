@@ -66,21 +66,21 @@ def knn(x: torch.Tensor, k: int, *, loop: bool = False, chunk: int = CHUNK) -> t
 def point_graph(points: torch.Tensor, k: int, *, chunk: int = CHUNK) -> Graph:
     """The k-NN graph of positions (B, N, 3). The edge from point i to its neighbour j has the weight
 
-        w_ij = r / max(|p_j - p_i|, h / 4),     h = mean edge length, r = root mean square radius of the cloud
+        w_ij = h / max(|p_j - p_i|, h / 4),     h = mean edge length of the cloud
 
-    so that w_ij (x_j - x_i) is a derivative along the edge in units of the cloud's size: neither its scale nor the
-    number of its points changes the magnitude. Edges shorter than h / 4 count as that long: two samples of nearly
-    one spot say little about a slope.
+    so that w_ij (x_j - x_i) is a derivative along the edge in units of the mean edge: the change over one typical
+    step. Weights are about 1 whatever the cloud's scale and the number of its points; divided by lengths in units of
+    the cloud, differences would be many times the values, and a stack of such layers would turn features into noise.
+    Edges shorter than h / 4 count as that long: two samples of nearly one spot say little about a slope.
     """
     index = knn(points, k, chunk=chunk)
     with torch.no_grad():
         points = _at_least_float(points)
-        points = points - points.mean(1, keepdim=True)
+        points = points - points.mean(1, keepdim=True)  # far from zero lengths would lose their digits
         length = (neighbours(points, index) - points.unsqueeze(2)).norm(dim=-1)
         h = length.mean((1, 2), keepdim=True)
-        r = points.square().sum(2).mean(1).sqrt().view(-1, 1, 1)
-        tiny = torch.finfo(length.dtype).tiny  # where all points coincide, r and every weight are 0
-        return Graph(index, r / torch.maximum(length, (h / 4).clamp_min(tiny)))
+        tiny = torch.finfo(length.dtype).tiny  # where all points coincide, every weight is 0
+        return Graph(index, h / torch.maximum(length, (h / 4).clamp_min(tiny)))
 
 
 def unweighted(index: torch.Tensor, dtype: torch.dtype) -> Graph:
@@ -100,8 +100,8 @@ def differentiate(x: torch.Tensor, graph: Graph) -> tuple[torch.Tensor, torch.Te
         (lap x)_i  = 1/k sum_j w_ij (x_j - x_i)           the graph Laplacian
 
     With the weights of :func:`point_graph` both are 0 for a constant. For a linear x = a . p and edges of at least
-    h / 4 they are the largest and the mean over j of r a . u_ij, with the unit vectors u_ij = (p_j - p_i) / |p_j -
-    p_i|: the first tends to r |a| where neighbours fill all directions, the second vanishes where they lie
+    h / 4 they are the largest and the mean over j of h a . u_ij, with the unit vectors u_ij = (p_j - p_i) / |p_j -
+    p_i|: the first tends to h |a| where neighbours fill all directions, the second vanishes where they lie
     symmetrically.
 
     Memory grows with N c, not with N k c, in training too: edges are made a few clouds at a time, and again in the

@@ -119,8 +119,32 @@ def test_a_training_batch_holds_distinct_points_of_its_own_clouds() -> None:
         assert len(set(taken.tolist())) == 8
         assert ((taken >= 60 * label) & (taken < 60 * (label + 1))).all()
         assert torch.equal(cloud.T[:, 1], taken + 1)  # a point's coordinates stay together
-    first, _ = next(split.batches(6))
-    assert torch.equal(first[2].T, torch.from_numpy(clouds[2, :8]))
+
+
+def test_scored_clouds_are_sampled_as_trained_ones() -> None:
+    """A file may list points farthest-first. The first few would then be spread evenly, as no training cloud's are."""
+    cloud = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
+    order = [0]
+    distance = torch.full((400,), torch.inf)
+    while len(order) < 400:
+        distance = torch.minimum(distance, (cloud - cloud[order[-1]]).norm(dim=1))
+        distance[order[-1]] = -1
+        order.append(int(distance.argmax()))
+    split = PointSplit(cloud[order].expand(8, -1, -1).numpy(), np.arange(8), 40)
+
+    def nearest(x: torch.Tensor) -> float:
+        apart = torch.cdist(x.transpose(1, 2), x.transpose(1, 2)) + 9 * torch.eye(40)
+        return apart.amin(2).mean().item()
+
+    scored, labels = next(split.batches(8))
+    assert labels.tolist() == list(range(8))
+    assert torch.equal(scored, next(split.batches(8))[0])
+    assert torch.equal(scored[5], next(split.batches(1))[0][0])
+    trained = next(split.batches(8, augment=PointAugment(scale=(1, 1), shift=0)))[0]
+    assert nearest(scored) == pytest.approx(nearest(trained), rel=0.25)
+    assert nearest(scored) < 0.7 * nearest(split.clouds[:, :40].transpose(1, 2))
+    whole = PointSplit(split.clouds.numpy(), np.arange(8), 400)
+    assert torch.equal(next(whole.batches(8))[0].transpose(1, 2), whole.clouds)
 
 
 def test_augmentation_moves_whole_clouds() -> None:
