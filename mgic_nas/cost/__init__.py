@@ -14,13 +14,16 @@ _API = {
     "count": "._count",
     "create_model_line": "._names",
     "Family": "._family",
+    "MgicifiedFamily": "._family",
     "family": "._family",
     "model_names": "._family",
     "network_names": "._networks",
     "in_timm": "._names",
+    "image_latency": "._latency",
     "latency": "._latency",
     "literal": "._names",
     "profile": "._profile",
+    "timed_on": "._latency",
     "timm_call": "._names",
 }
 
