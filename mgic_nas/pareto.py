@@ -34,6 +34,30 @@ def non_dominated(acc: ArrayLike, cost: ArrayLike) -> Mask:
     return mask
 
 
+def non_dominated_in_all(acc: ArrayLike, costs: ArrayLike) -> Mask:
+    """Which points no other one beats: as :func:`non_dominated`, with several costs. O(n^2).
+
+    Whatever limits are put on the costs, the most accurate point within all of them is one of these (of equally
+    accurate ones, the one whose costs come first in lexicographic order).
+
+    Args:
+        acc: (n,).
+        costs: (n, k); a point with a NaN among them is on no front.
+    """
+    accs, table = np.asarray(acc, dtype=float), np.asarray(costs, dtype=float)
+    if accs.ndim != 1 or table.ndim != 2 or len(table) != len(accs):
+        raise ValueError(f"need accuracies (n,) and costs (n, k), not {accs.shape} and {table.shape}")
+    mask = ~(np.isnan(accs) | np.isnan(table).any(axis=1))
+    points = np.column_stack((-accs, table))
+    for i in np.flatnonzero(mask):
+        if not mask[i]:
+            continue
+        no_better = (points >= points[i]).all(axis=1)
+        # Of equal points the first counts.
+        mask &= ~no_better | ((points == points[i]).all(axis=1) & (np.arange(len(points)) <= i))
+    return mask
+
+
 def best_within(acc: ArrayLike, cost: ArrayLike, limit: float) -> int | None:
     """The index of the most accurate point that costs no more than ``limit``; None where there is none.
 

@@ -62,7 +62,7 @@ class Progress:
             self._say(f"trial {event.number} failed{again}: {event.text}")
         elif event.kind == events.STOPPED and self._bar is None:
             self._say(f"{_of(counts)} trial {event.number} stopped early")
-        elif event.kind == events.EXHAUSTED:
+        elif event.kind == events.EXHAUSTED and counts.started:  # of none at all the search itself tells
             self._say(f"{event.text}: the search ends after {counts.started} of {counts.trials} trials")
         if self._bar is not None and event.kind != events.REJECTED:
             self._draw(counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from .engine.config import RunConfig
     from .engine.record import Record, Row
     from .space import Budget, SearchSpace
+
+
+_KINDS = ("macs", "params", "activations", "latency")  # the order in which engine/weights.py compares them
 
 
 class Run:
@@ -47,18 +51,23 @@ class Run:
         macs: str | float | None = None,
         params: str | float | None = None,
         activations: str | float | None = None,
+        latency: str | float | None = None,
     ) -> Winner:
         """The most accurate network within all given limits; with none given the most accurate of all.
+
+        The weights of all of these are kept, whatever the limits. Only a kind of budget that the run was given later
+        may ask for a network whose weights are gone; ``keep="all"`` keeps every one's.
 
         Args:
             macs: multiply-accumulates of one image: ``1e6`` or ``"1M"``.
             params: trainable numbers.
             activations: outputs of all conv and linear layers.
+            latency: ``"5ms"``, or seconds; measured in runs that have a budget on it.
 
         Raises:
             UserError: no network that was trained to the end is within them.
         """
-        given = {"macs": macs, "params": params, "activations": activations}
+        given = {"macs": macs, "params": params, "activations": activations, "latency": latency}
         limits = [_limit(kind, value) for kind, value in given.items() if value is not None]
         return self._best(self._record(), limits)
 
@@ -68,20 +77,28 @@ class Run:
 
     def _best(self, record: Record, limits: Sequence[Budget]) -> Winner:
         complete = [row for row in record.rows if row["state"] == "complete"]
-        fitting = [row for row in complete if all(row[b.kind] <= b.limit for b in limits)]
+        fitting = [row for row in complete if all(_cost(row, b.kind) <= b.limit for b in limits)]
         if not fitting:
             wanted = ", ".join(b.label for b in limits)
-            kind = limits[0].kind if limits else "macs"
-            least = min((row[kind] for row in complete), default=None)
-            size = "x".join(map(str, self.config.input_size))
-            hint = " none was trained to its end yet."
-            if least is not None:
-                hint = f" the smallest has {least:,} {'MACs' if kind == 'macs' else kind} at {size}."
-            raise UserError(f"{self.folder}: no trained network is within {wanted or 'any budget'};{hint}")
-        # As the report chooses: of equally accurate ones the cheaper, then the first.
-        first = limits[0].kind if limits else "macs"
-        row = min(fitting, key=lambda r: (-r["val_acc"], r[first], r["number"]))
+            raise UserError(
+                f"{self.folder}: no trained network is within {wanted or 'any budget'}; {self._least(complete, limits)}"
+            )
+        # As the report chooses: of equally accurate ones the cheaper, then the first. With several limits as weights
+        # are kept: what is cheaper in some cost and as good in the others goes before.
+        kinds = _KINDS if len(limits) > 1 else [limits[0].kind if limits else "macs"]
+        row = min(fitting, key=lambda r: (-r["val_acc"], *(_cost(r, kind) for kind in kinds), r["number"]))
         return Winner(row, self.config, self.folder, record.weights.get(row["number"]))
+
+    def _least(self, complete: Sequence[Row], limits: Sequence[Budget]) -> str:
+        """The smallest that was trained: why nothing is within some limits."""
+        kind = limits[0].kind if limits else "macs"
+        least = min((_cost(row, kind) for row in complete), default=math.nan)
+        if not complete:
+            return "none was trained to its end yet."
+        if kind == "latency":
+            return f"the fastest takes {least * 1e3:.4g} ms." if least < math.inf else "none was measured in this run."
+        size = "x".join(map(str, self.config.input_size))
+        return f"the smallest has {least:,} {'MACs' if kind == 'macs' else kind} at {size}."
 
     def _winners(self, record: Record) -> dict[str, Winner | None]:
         found: dict[str, Winner | None] = {}
@@ -128,9 +145,11 @@ class Run:
             row = winner.row
             lines.append(
                 f"  within {label}: {metric.text(row['val_acc'])}, {row['macs']:,} MACs at {size}, "
-                f"{row['params']:,} params"
+                f"{row['params']:,} params{_milliseconds(row)}"
             )
             lines.append(f"    {winner.line}")
+        if record.timed:
+            lines.append(f"  latency: {record.timed}")
         if (self.folder / "report.html").exists():
             lines.append(f"  report: {self.folder / 'report.html'}")
         return "\n".join(lines)
@@ -144,8 +163,14 @@ class Run:
         return read_record(self.folder)
 
     def refuse_no_result(self) -> None:
-        """RuntimeError, with the first trial's error, where nothing could be trained to its end."""
-        rows = self._record().rows
+        """RuntimeError, with the first trial's error, where nothing could be trained to its end.
+
+        UserError where nothing was there to be trained: every candidate is slower than the budget on latency.
+        """
+        record = self._record()
+        rows = record.rows
+        if not rows and record.ended:
+            raise UserError(f"{self.folder}: nothing was trained: {record.ended}.")
         if any(row["state"] == "complete" for row in rows):
             return
         errors = [row["error"] for row in rows if row["error"]]
@@ -189,8 +214,8 @@ class Winner:
         """
         if pretrained and self.weights is None:
             raise UserError(
-                f"{self.folder}: the weights of trial {self.row['number']} were not kept (only those on a front of "
-                "accuracy against one cost are); search with keep='all' to keep every one's."
+                f"{self.folder}: the weights of trial {self.row['number']} were not kept (only those are that "
+                "some limits on the costs can choose); search with keep='all' to keep every one's."
             )
         from .cost import family
 
@@ -229,7 +254,20 @@ class Winner:
 def _limit(kind: str, value: str | float) -> Budget:
     from .space import parse_budget
 
-    return parse_budget(f"{kind}={value if isinstance(value, str) else repr(float(value))}")
+    unit = "s" if kind == "latency" else ""
+    return parse_budget(f"{kind}={value if isinstance(value, str) else repr(float(value)) + unit}")
+
+
+def _cost(row: Row, kind: str) -> Any:
+    """A row's cost of a budget's kind, latency in seconds; infinite where it was not measured."""
+    if kind != "latency":
+        return row[kind]
+    milliseconds = row.get("latency_ms")
+    return math.inf if milliseconds is None else milliseconds / 1e3
+
+
+def _milliseconds(row: Row) -> str:
+    return f", {row['latency_ms']:.4g} ms" if row.get("latency_ms") is not None else ""
 
 
 def _table(rows: list[Row]) -> pd.DataFrame:

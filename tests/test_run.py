@@ -135,7 +135,7 @@ def test_same_call_goes_on_and_more_trials_extend(finished: mgic_nas.Run, tmp_pa
         ({"budgets": []}, "name at least one budget"),
         ({"budgets": ["1k", "1M"]}, r"Budget 1k: cannot be met in .*; the nearest has .* at 1x14x14"),
         ({"budgets": ["1M", "params=10"]}, "Budget params=10: cannot be met"),
-        ({"budgets": ["latency=5ms"]}, "cannot keep to a latency yet"),
+        ({"budgets": ["latency=5"]}, "give the unit of a latency"),
         ({"budgets": ["much"]}, "'much' is not a budget"),
         ({"sampler": "cost"}, "Unknown sampler 'cost'"),
         ({"executor": "slurm"}, "Unknown executor 'slurm'"),

@@ -25,6 +25,7 @@ from .config import RunConfig
 from .events import Counts, Observer
 from .filters import Task
 from .folder import claim_folder, lock_folder
+from .latencies import of_run
 from .ledger import Ledger
 from .pool import CandidatePool
 from .proposals import Proposal, Proposer
@@ -91,7 +92,9 @@ class Controller:
             self.trials_folder = NOWHERE if self.folder is None else self.config.trials_folder(self.folder)
             self._rungs = rungs or NoRungs(self.config.epochs)
             self._weights = Weights(self.trials_folder, self.config.keep)
-            self._books = Ledger(self.folder, self.config.trials, self.config.parsed_budgets(), observer)
+            self._latencies = of_run(self.folder, self.config)
+            budgets = self.config.parsed_budgets()
+            self._books = Ledger(self.folder, self.config.trials, budgets, observer, self._latencies)
             self._store = StudyStore(self.folder, self.config.name)
             self._proposer = self._make_proposer(self._load())
             self._tell(events.OPENED)
@@ -241,7 +244,7 @@ class Controller:
 
     def _make_proposer(self, trials: int) -> Proposer:
         config = self.config
-        task = Task(self._space, config.input_size, config.num_classes)
+        task = Task(self._space, config.input_size, config.num_classes, self._latencies)
         # A sampler that began again with the same seed would propose the same again.
         seed = (config.seed * 1_000_003 + trials) % 2**32
         self._store.set_sampler(make_sampler(config.sampler, seed, lambda: CandidatePool(task, config.limits(), seed)))

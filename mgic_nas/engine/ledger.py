@@ -16,6 +16,7 @@ from .record import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Entry, write_tri
 
 if TYPE_CHECKING:
     from ..space import Budget
+    from .latencies import Latencies
 
 HOPELESS = 6  # so many trials that fail alike before one succeeds, and no further one is started
 CSV_EVERY = 5.0  # seconds between two trials.csv
@@ -29,9 +30,17 @@ class Ledger:
         trials: how many are to be started.
         budgets: the best is kept for each.
         observer: is told every event; one that raises is told no more.
+        latencies: measures, where a budget is on latency.
     """
 
-    def __init__(self, folder: Path | None, trials: int, budgets: Sequence[Budget], observer: Observer | None) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        trials: int,
+        budgets: Sequence[Budget],
+        observer: Observer | None,
+        latencies: Latencies | None = None,
+    ) -> None:
         self.entries: dict[int, Entry] = {}
         self.live: set[int] = set()  # handed out by this driver, and not heard the last of
         self.paused: dict[int, Entry] = {}  # at a rung
@@ -40,6 +49,7 @@ class Ledger:
         self._trials = trials
         self._budgets = budgets
         self._observer = observer
+        self._latencies = latencies
         self._states: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self._uniform = 0
@@ -52,6 +62,9 @@ class Ledger:
         """An architecture whose training was started, now or by an earlier driver."""
         self.entries[entry.number] = entry
         self.tried.add(entry.arch_id)
+        if self._latencies is not None and entry.state not in (STOPPED, FAILED):
+            # Known already, unless it was trained before there was a budget on latency, or on another machine.
+            entry.latency = self._latencies.seconds(entry.arch_id, entry.job["config"])
         self._uniform += entry.job["drawn"] == UNIFORM
         self._enter(entry)
 
@@ -106,7 +119,7 @@ class Ledger:
     def write_csv(self) -> None:
         """trials.csv, unless it was written a moment ago."""
         if self._folder is not None and time.monotonic() - self._csv_written >= CSV_EVERY:
-            write_trials_csv(self._folder, self.entries.values())
+            write_trials_csv(self._folder, self.entries.values(), timed=self._latencies is not None)
             self._csv_written = time.monotonic()
 
     def tell(

@@ -133,6 +133,7 @@ class CandidatePool:
 
     def untried(self, tried: Set[str]) -> NDArray[np.int_]:
         """Positions of the architectures held that are not in ``tried``; a part of a large space is renewed first."""
+        tried = tried | self._task.too_slow
         if not self.whole:
             self._top_up(REFRESHED, tried)
             while len(self.settings) > 2 * HELD:  # the oldest go

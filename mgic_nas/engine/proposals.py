@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from .filters import Budgets, Candidate, Chain, Filter, Task, Untried, Where
+from .filters import LATENCY, Budgets, Candidate, Chain, FastEnough, Filter, Task, Untried, Where
 from .sampler import Setting, distributions, to_setting
 from .study import VIOLATION
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 REJECTIONS_IN_A_ROW = 20
 ENUMERATED_AT_ONCE = 50_000  # settings: a few seconds, once
 DRAWS = 2_000  # random settings, before a larger space is enumerated
+MEASURED = 100  # candidates in a row that are too slow, before a draw gives up
 
 SAMPLER, UNIFORM = "sampler", "uniform"
 
@@ -38,7 +39,8 @@ class Pool:
 
     def __init__(self, task: Task, limits: Mapping[str, float], passes: Filter) -> None:
         self._task = task
-        self._where = (task.input_size, task.num_classes, dict(limits))
+        counted = {kind: limit for kind, limit in limits.items() if kind != LATENCY}
+        self._where = (task.input_size, task.num_classes, counted)
         self._passes = passes
         self._feasible: Candidates | None = None  # once they have been enumerated
         self.exact = task.space.enumerable  # whether "nothing is left" is a fact, not the outcome of sampling
@@ -69,6 +71,15 @@ class Pool:
             self.exact = False
             return None
         return None if found is None else Candidate(found.setting, self._task)
+
+    def smallest(self, out: Set[str]) -> Candidate | None:
+        """The one with the fewest activations that is not in ``out``; in a space that is not enumerated, any."""
+        feasible = self._feasible
+        if feasible is None:
+            return self.draw(out, random.Random(len(out)))
+        order = feasible.activations.argsort(kind="stable").tolist()
+        left = next((index for index in order if feasible.arch_id(index) not in out), None)
+        return None if left is None else Candidate(feasible[left].setting, self._task)
 
 
 class Proposer:
@@ -101,13 +112,15 @@ class Proposer:
         self._rejected = rejected
         self._doubtful = doubtful
         self._budgets = Budgets(limits)
-        self._filter = Chain((Where(), self._budgets, Untried(tried)))
-        self._pool = Pool(task, limits, self._filter)
+        counted = Chain((Where(), self._budgets, Untried(tried)))
+        self._fast = FastEnough()
+        self._filter = Chain((counted, self._fast))
+        self._pool = Pool(task, limits, counted)
         self._distributions = distributions(task.space)
 
     def propose(self) -> Proposal | None:
         """The next candidate to train; None where no untried feasible architecture is left (or found)."""
-        if self._pool.known_empty(self._tried) or (self._doubtful and self._draw() is None):
+        if self._pool.known_empty(self._out) or (self._doubtful and self._draw() is None):
             return None
         self._doubtful = False
         for _ in range(REJECTIONS_IN_A_ROW):
@@ -119,12 +132,26 @@ class Proposer:
     @property
     def exhausted(self) -> str:
         """Why :meth:`propose` has given None, for a person."""
-        if self._pool.exact:
-            return "no untried architecture is left within the budgets"
-        return f"no untried architecture within the budgets was found in {DRAWS:,} draws"
+        text = "no untried architecture is left within the budgets"
+        if not self._pool.exact:
+            text = f"no untried architecture within the budgets was found in {DRAWS:,} draws"
+        task = self._task
+        return text + (task.latencies.slow_ones(task.space.model, task.num_classes) if task.latencies else "")
+
+    @property
+    def _out(self) -> Set[str]:
+        """The arch_ids that are not to be drawn: tried, or measured and too slow."""
+        return self._tried | self._task.too_slow
 
     def _draw(self) -> Candidate | None:
-        return self._pool.draw(self._tried, random.Random(f"{self._seed}/{len(self._tried)}"))
+        rng = random.Random(f"{self._seed}/{len(self._tried)}")
+        for turn in range(MEASURED):
+            # Where chance finds only slow ones, the smallest that are left are likelier to be fast.
+            candidate = self._pool.smallest(self._out) if turn % 2 else self._pool.draw(self._out, rng)
+            if candidate is None or self._fast(candidate) is None:
+                return candidate
+        self._pool.exact = False
+        return None
 
     def _ask(self, fixed: Setting | None) -> Proposal | None:
         if fixed is None:

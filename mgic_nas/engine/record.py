@@ -36,6 +36,7 @@ class Entry:
         state: a word of trials.csv.
         result: what came of it: attempt, val_acc, val_loss, epochs, seconds, peak_memory_mb, curve, device, error.
         curve: the epochs that the driver heard of.
+        latency: seconds of one image, where it was measured.
         started, ended: seconds since 1970.
     """
 
@@ -44,6 +45,7 @@ class Entry:
     state: str = RUNNING
     result: dict[str, Any] = field(default_factory=dict)
     curve: list[dict[str, Any]] = field(default_factory=list)
+    latency: float | None = None
     started: float | None = None
     ended: float | None = None
 
@@ -61,8 +63,10 @@ class Entry:
         value = self.result.get("val_acc")
         return None if value is None else float(value)
 
-    def cost(self, kind: str) -> int:
-        """One of macs, macs_without_transfers, params, activations."""
+    def cost(self, kind: str) -> float:
+        """One of macs, macs_without_transfers, params, activations, or latency (seconds; NaN where not measured)."""
+        if kind == "latency":
+            return math.nan if self.latency is None else self.latency
         return int(self.job["cost"][kind])
 
     def attempts_folder(self, trials_folder: Path) -> Path:
@@ -105,6 +109,7 @@ class Record:
         uniform: how many architectures were drawn uniformly, because the sampler found none.
         ended: why no further architecture is proposed ("no untried architecture is left ..."); empty if there may be.
         trials_folder: where their weights are.
+        timed: where a budget is on latency, how it was measured, in words; None where there is none.
     """
 
     entries: tuple[Entry, ...]
@@ -112,10 +117,11 @@ class Record:
     uniform: int
     ended: str
     trials_folder: Path
+    timed: str | None = None
 
     @property
     def rows(self) -> list[Row]:
-        return rows(self.entries)
+        return rows(self.entries, self.timed is not None)
 
     @property
     def weights(self) -> dict[int, Path]:
@@ -142,17 +148,26 @@ def read_record(folder: str | Path) -> Record:
     Nothing is written. UserError where there is no run or no study.
     """
     from .config import RunConfig
+    from .latencies import read_latencies
 
     folder = Path(folder)
-    trials_folder = RunConfig.load(folder).trials_folder(folder)
+    config = RunConfig.load(folder)
+    trials_folder = config.trials_folder(folder)
     trials, attributes = read_study(folder)
     entries = [entry for trial in trials if (entry := Entry.from_trial(trial))]
+    timed = None
+    if "latency" in config.limits():
+        seconds, place = read_latencies(folder)
+        timed = str(place or "")
+        for entry in entries:
+            entry.latency = seconds.get(entry.arch_id)
     return Record(
         tuple(sorted(entries, key=lambda e: e.number)),
         dict(Counter(t.user_attrs[REJECTED] for t in trials if REJECTED in t.user_attrs and t.state.name == "PRUNED")),
         sum(e.job.get("drawn") == "uniform" for e in entries),
         str(attributes.get(ENDED, "")),
         trials_folder,
+        timed,
     )
 
 
@@ -161,9 +176,9 @@ def read_trials(folder: str | Path) -> list[Row]:
     return read_record(folder).rows
 
 
-def write_trials_csv(folder: str | Path, entries: Iterable[Entry] | None = None) -> None:
-    """Writes trials.csv, whole or not at all; without ``entries`` from the study."""
-    table = read_trials(folder) if entries is None else rows(entries)
+def write_trials_csv(folder: str | Path, entries: Iterable[Entry] | None = None, timed: bool = False) -> None:
+    """Writes trials.csv, whole or not at all; without ``entries`` from the study. ``timed``: as in :func:`rows`."""
+    table = read_trials(folder) if entries is None else rows(entries, timed)
     text = io.StringIO()
     writer = csv.DictWriter(text, columns(table), lineterminator="\n")
     writer.writeheader()
@@ -176,17 +191,17 @@ def columns(table: Sequence[Row]) -> list[str]:
     return list(table[0]) if table else list(_row(_NOTHING, [], False))
 
 
-def rows(entries: Iterable[Entry]) -> list[Row]:
-    """One row an entry, in the order of their numbers; all with the same columns."""
+def rows(entries: Iterable[Entry], timed: bool = False) -> list[Row]:
+    """One row an entry, in the order of their numbers; all with the same columns. ``timed``: with latency_ms."""
     entries = sorted(entries, key=lambda e: e.number)
     names = list(dict.fromkeys(name for e in entries for name in e.job["setting"]))
     complete = [e for e in entries if e.state == COMPLETE and e.val_acc is not None]
     mask = non_dominated([e.val_acc or 0.0 for e in complete], [e.cost("macs") for e in complete])
     front = {e.number for e, on_front in zip(complete, mask, strict=True) if on_front}
-    return [_row(e, names, e.number in front) for e in entries]
+    return [_row(e, names, e.number in front, timed) for e in entries]
 
 
-def _row(entry: Entry, names: Sequence[str], on_front: bool) -> Row:
+def _row(entry: Entry, names: Sequence[str], on_front: bool, timed: bool = False) -> Row:
     job, result = entry.job, entry.result
     over = entry.state in (COMPLETE, STOPPED, FAILED)
     return {
@@ -195,6 +210,7 @@ def _row(entry: Entry, names: Sequence[str], on_front: bool) -> Row:
         "state": entry.state,
         **{f"p.{name}": job["setting"].get(name) for name in names},
         **{kind: job["cost"][kind] for kind in COSTS},
+        **({"latency_ms": None if entry.latency is None else round(entry.latency * 1e3, 6)} if timed else {}),
         "val_acc": _finite(result.get("val_acc")) if over else None,
         "epochs": result.get("epochs"),
         "seconds": _finite(result.get("seconds")),

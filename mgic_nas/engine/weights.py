@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..pareto import non_dominated
+import numpy as np
+
+from ..pareto import non_dominated, non_dominated_in_all
 from .record import COMPLETE, FAILED, STOPPED, Entry
 
 # A budget may be on any of these, so each has its own front: the winner within any limit on one of them is on its
-# front, and so keeps its weights.
-KINDS = ("macs", "params", "activations")
+# front, and so keeps its weights. The winner within limits on several of them is on the front of all together.
+KINDS = ("macs", "params", "activations", "latency")
 
 
 class Weights:
@@ -19,7 +21,7 @@ class Weights:
 
     Args:
         trials_folder: where the workers write.
-        keep: ``front`` (weights of trials on the front of val_acc against one of :data:`KINDS`) or ``all``.
+        keep: ``front`` (weights of what is the most accurate within some limits on :data:`KINDS`) or ``all``.
     """
 
     def __init__(self, trials_folder: Path, keep: str) -> None:
@@ -51,7 +53,11 @@ class Weights:
             return []
         entries = sorted(self._kept.values(), key=lambda e: e.number)
         accs = [e.val_acc or 0.0 for e in entries]
-        masks = [non_dominated(accs, [e.cost(kind) for e in entries]) for kind in KINDS]
+        costs = np.array([[e.cost(kind) for e in entries] for kind in KINDS])
+        # A latency is there where a budget is on it; unknown, it must not decide.
+        costs = costs[~np.isnan(costs).any(axis=1)]
+        masks = [non_dominated(accs, column) for column in costs]
+        masks.append(non_dominated_in_all(accs, costs.T))
         return [e for e, *on_fronts in zip(entries, *masks, strict=True) if not any(on_fronts)]
 
     def _tidy(self, entry: Entry) -> None:

@@ -299,7 +299,6 @@ def _trial(
         "macs_without_transfers",
         "params",
         "activations",
-        "latency",
         "val_acc",
         "seconds",
         "peak_memory_mb",
@@ -316,6 +315,7 @@ def _trial(
         error=str(_plain(row.get("error")) or ""),
         curve=tuple((int(epoch), float(acc)) for epoch, acc in curves.get(number, ())),
         row=dict(row),
+        latency=None if (milliseconds := _float(row.get("latency_ms"))) is None else milliseconds / 1e3,
         **{name: _float(row.get(name)) for name in floats},
     )
 

@@ -41,6 +41,7 @@ class Facts:
         rejected: proposals that were never trained, by reason.
         uniform: how many networks were drawn uniformly, because the sampler found none that is new and fits.
         devices: what the trials were trained on.
+        timed: where a budget is on latency, how it was measured, in words.
         wall_seconds: from the first trial's start to the last one's end, pauses included; None if unknown.
         created: when the run was made, ISO 8601.
         recipe, versions: how a network is trained, and with what.
@@ -75,6 +76,7 @@ class Facts:
     rejected: Mapping[str, int] = field(default_factory=dict)
     uniform: int = 0
     devices: tuple[str, ...] = ()
+    timed: str = ""
     wall_seconds: float | None = None
     created: str = ""
     metric: Metric = TOP1
@@ -93,8 +95,8 @@ class Facts:
         shape = words.size(self.input_size)
         if not self.metric.of_classes:
             return f"{words.plural(self.input_size[0], 'input')}, {words.plural(self.num_classes, 'output')}"
-        of = f"{self.input_size[1]:,} points each" if self.metric.item == "point cloud" else f"of {shape}"
-        return f"{self.num_classes:,} classes, {self.metric.items} {of}"
+        of = f"{self.input_size[1]:,} points" if self.metric.item == "point cloud" else shape
+        return f"{self.num_classes:,} classes, {self.metric.items} of {of}"
 
 
 def facts_of(
@@ -106,6 +108,7 @@ def facts_of(
     ended: str = "",
     wall_seconds: float | None = None,
     devices: Iterable[str] = (),
+    timed: str = "",
 ) -> Facts:
     """The facts of the run that ``config`` describes, in ``folder``.
 
@@ -117,6 +120,7 @@ def facts_of(
         ended: why the search proposes nothing more; empty while it may.
         wall_seconds: from the first trial's start to the last one's end.
         devices: what the trials were trained on.
+        timed: how latencies were measured, in words.
     """
     data, space = config.data, config.space
     kept = {"params", "where", "model", "kwargs"}
@@ -150,6 +154,7 @@ def facts_of(
         rejected=dict(rejected or {}),
         uniform=uniform,
         devices=tuple(sorted(set(devices))),
+        timed=timed,
         wall_seconds=wall_seconds,
         metric=metric_of(str(data.get("spec", ""))),
         created=config.created,

@@ -47,6 +47,7 @@ def gather(folder: str | Path, reference: str | Path | None = None) -> tuple[Sum
         ended=record.ended,
         wall_seconds=record.wall_seconds,
         devices=[str(e.result["device"]) for e in record.entries if e.result.get("device")],
+        timed=record.timed or "",
     )
     configs: dict[int, Config] = {e.number: dict(e.job["config"]) for e in record.entries}
     summary = summarise(

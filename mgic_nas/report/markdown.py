@@ -46,19 +46,22 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
 
 def _winners(summary: Summary) -> str:
     rows: list[Sequence[str]] = []
+    timed = any(b.kind == "latency" for b in summary.facts.budgets)
     for winner in summary.winners:
         trial = winner.trial
         budget = _escape(story.limit(summary, winner.budget))
         if trial is None:
-            rows.append((budget, "–", _escape(story.no_winner(summary, winner.budget)), "", "", ""))
+            rows.append((budget, "–", _escape(story.no_winner(summary, winner.budget)), "", "", "", *[""] * timed))
             continue
         costs = [words.count(trial.cost(kind)) for kind in ("macs", "params", "activations")]
         loss = summary.loss(trial)
         acc = summary.acc(trial) + (f" ({summary.facts.metric.loss} {loss})" if loss else "")
+        if timed:
+            costs.append("–" if trial.latency is None else f"{trial.latency * 1e3:.4g}{words.THIN}ms")
         rows.append((budget, acc, *costs, f"{trial.number}: {_setting(trial)}"))
     size = summary.at
-    heading = ("Budget", story.title(summary), f"MACs {size}", "Parameters", f"Activations {size}", "Trial")
-    return _table(heading, "lrrrrl", rows)
+    costs = [f"MACs {size}", "Parameters", f"Activations {size}", *["Latency"] * timed]
+    return _table(("Budget", story.title(summary), *costs, "Trial"), f"l{'r' * (1 + len(costs))}l", rows)
 
 
 def _lines(summary: Summary, problems: Mapping[str, str]) -> list[str]:
@@ -111,6 +114,7 @@ def _made(summary: Summary) -> list[str]:
         ("Data", f"{facts.data_name or facts.data} ({splits})" if splits else facts.data_name or facts.data),
         ("Sampler, seed", f"{facts.sampler or '–'}, {facts.seed}"),
         ("Trained by", facts.executor + (f", on {words.listed(facts.devices)}" if facts.devices else "")),
+        *([("Latency measured", facts.timed)] if facts.timed else []),
         ("Proposals rejected untrained", story.rejections(summary)),
         ("Training time", words.duration(sum(t.seconds or 0 for t in summary.trials))),
         ("From first start to last end", words.duration(facts.wall_seconds)),

@@ -69,8 +69,12 @@ def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
                 row[loss] = trial.val_loss
             for kind in ("macs", "macs_without_transfers", "params", "activations"):
                 row[kind] = _whole(trial.cost(kind))
+            if trial.latency is not None:
+                row["latency_ms"] = round(trial.latency * 1e3, 6)
         rows.append(row)
     columns = list(BUDGET_COLUMNS)
+    if any(b.kind == "latency" for b in summary.facts.budgets):
+        columns.insert(columns.index("activations") + 1, "latency_ms")
     if loss:
         columns.insert(columns.index("metric") + 1, loss)
     return _csv(columns, rows)

@@ -54,6 +54,15 @@ class Feasible(list):
     def untried(self, tried: Set[str]) -> list[int]:
         return [i for i, c in enumerate(self) if c.arch_id not in tried]
 
+    def arch_id(self, index: int) -> str:
+        return self[index].arch_id
+
+    @property
+    def activations(self) -> Any:
+        import numpy as np
+
+        return np.array([c.setting["b"] for c in self])
+
 
 class FakeSpace:
     """``a`` in 1..8 (a range), ``b`` in 4 choices, ``alias`` in 2 that make no difference: 32 architectures.
