@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("search", help="train candidates within budgets, and report the Pareto front")
     p.add_argument("space", metavar="SPACE", help="a YAML file or the name of a shipped space")
-    p.add_argument("--data", required=True, metavar="D", help="fashion, a folder (images, parquet), or a timm data set")
+    p.add_argument("--data", required=True, metavar="D", help="fashion, a folder, a timm data set; segmentation:..., points:..., functions:waves")
     p.add_argument("--budget", action="append", required=True, metavar="B", help="5M (MACs), params=1M; repeatable")
     p.add_argument("--trials", type=int, required=True, metavar="N", help="architectures to train, in all")
     p.add_argument("--epochs", type=int, default=3, metavar="E", help="epochs of each (default: 3)")
@@ -127,16 +127,17 @@ def _json(value: Any) -> None:
 def _models(args: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    from .cost import family, model_names, profile
+    from .cost import family, in_timm, model_names, network_names, profile
 
     rows = []
-    for name in model_names():
-        rows.append({"name": name, "input_size": list(family(name).input_size), **asdict(profile(name))})
+    for name in [*model_names(), *network_names()]:
+        size = list(family(name).input_size)
+        rows.append({"name": name, "input_size": size, "timm": in_timm(name), **asdict(profile(name))})
     if args.json:
         return _json(rows)
     print(f"{'name':<30} {'params':>12} {'MACs':>15} {'without R, P':>15}  input size")
     for r in rows:
-        size = "x".join(map(str, r["input_size"]))
+        size = "x".join(map(str, r["input_size"])) + ("" if r["timm"] else "  mgic_nas.create_model")
         print(f"{r['name']:<30} {r['params']:>12,} {r['macs']:>15,} {r['macs_without_transfers']:>15,}  {size}")
     return None
 

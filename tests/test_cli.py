@@ -196,6 +196,7 @@ def test_profile_and_models_answer_programs(capsys) -> None:
     assert main(["models", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {"name", "params", "macs", "input_size"} <= rows[0].keys()
+    assert {"mgic_resnet20": True, "mgic_diffgcn": False}.items() <= {r["name"]: r["timm"] for r in rows}.items()
     assert main(["profile", "mgic_resnet56", "--set", "s_g=8", "--budget", "60M", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["macs"] == 66_466_432
