@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("search", help="train candidates within budgets, and report the Pareto front")
     p.add_argument("space", metavar="SPACE", help="a YAML file or the name of a shipped space")
-    p.add_argument("--data", required=True, metavar="D", help="fashion, a folder, a timm data set; segmentation:..., points:..., functions:waves")
+    p.add_argument("--data", required=True, metavar="D", help="fashion, a folder, segmentation:..., points:..., ...")
     p.add_argument("--budget", action="append", required=True, metavar="B", help="5M (MACs), params=1M; repeatable")
     p.add_argument("--trials", type=int, required=True, metavar="N", help="architectures to train, in all")
     p.add_argument("--epochs", type=int, default=3, metavar="E", help="epochs of each (default: 3)")
@@ -131,8 +131,8 @@ def _models(args: argparse.Namespace) -> None:
 
     rows = []
     for name in [*model_names(), *network_names()]:
-        size = list(family(name).input_size)
-        rows.append({"name": name, "input_size": size, "timm": in_timm(name), **asdict(profile(name))})
+        known = {"input_size": list(family(name).input_size), "timm": in_timm(name)}
+        rows.append({"name": name, **known, **asdict(profile(name))})
     if args.json:
         return _json(rows)
     print(f"{'name':<30} {'params':>12} {'MACs':>15} {'without R, P':>15}  input size")
