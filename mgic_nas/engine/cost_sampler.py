@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from .sampler import Setting
 
 STARTUP = 8  # candidates before the model is asked
-LOOKED_AT = 4_096  # candidates a proposal chooses from
+LOOKED_AT = 2_048  # candidates a proposal chooses from
 
 
 @dataclass
 class _Seen:
-    """What one trial of the study says. ``acc`` is None while nothing is known of it."""
+    """What one trial of the study says. ``acc`` is None while it is unfinished."""
 
     arch_id: str
     macs: float
     features: NDArray[np.float64]
-    curve: tuple[float, ...] = ()
+    curve: tuple[dict[str, Any], ...] = ()
     acc: float | None = None  # of a whole training
-    running: bool = False
+    running: bool = True
 
 
 class CostAwareSampler(BaseSampler):
@@ -58,16 +58,21 @@ class CostAwareSampler(BaseSampler):
     Args:
         pool: the architectures to choose from.
         seed: of everything random.
+        epochs: of a whole training, as long as none has ended.
         startup: so many first trials are spread over the MACs instead, the cheapest first.
     """
 
-    def __init__(self, pool: CandidatePool | None = None, seed: int | None = None, startup: int = STARTUP) -> None:
+    def __init__(
+        self, pool: CandidatePool | None = None, seed: int | None = None, startup: int = STARTUP, epochs: int = 1
+    ) -> None:
         self._pool = pool
+        self._epochs = epochs
         self._random = RandomSampler(seed=seed)
         self._rng = random.Random(seed)
         self._startup = startup
         self._chosen: dict[int, Setting] = {}  # trial number -> what it is to be
-        self._known: dict[int, _Seen] = {}  # finished trials, which do not change
+        self._known: dict[int, _Seen] = {}  # by trial number
+        self._settled: tuple[int, tuple[float, float] | None] = (0, None)  # up to how many trials, which
         self._lock = threading.Lock()
 
     def reseed_rng(self) -> None:
@@ -127,18 +132,19 @@ class CostAwareSampler(BaseSampler):
     def _gains(self, seen: Sequence[_Seen], positions: NDArray[np.int_]) -> NDArray[np.float64]:
         pool = self._pool
         assert pool is not None
-        curves = Curves([s.curve for s in seen if s.curve], [s.acc for s in seen if s.curve])
+        epochs = max((len(s.curve) for s in seen if s.acc is not None), default=self._epochs)
+        curves = Curves([s.curve for s in seen if s.curve], epochs)
         told = [s for s in seen if s.acc is not None or s.curve]
         if not told:
             return np.array([self._rng.random() for _ in positions])
-        expected = [(s.acc, 0.0) if s.acc is not None else curves.expect(s.curve) for s in told]
-        model = Surrogate(
-            Observations(
-                np.array([s.features for s in told]),
-                np.array([value for value, _ in expected], dtype=float),
-                np.array([extra for _, extra in expected], dtype=float),
-            )
-        )
+        known, extra = np.array([math.nan if s.acc is None else s.acc for s in told]), np.zeros(len(told))
+        unfinished = np.flatnonzero(np.isnan(known))
+        known[unfinished], extra[unfinished] = curves.expect([told[i].curve for i in unfinished])
+        # How smooth and how noisy accuracies are does not change from one trial to the next.
+        if len(told) > self._settled[0]:
+            self._settled = int(1.15 * len(told)), None
+        model = Surrogate(Observations(np.array([s.features for s in told]), known, extra), self._settled[1])
+        self._settled = self._settled[0], model.settled
         # What is being trained counts as if it had come out as expected: side by side, trials keep apart.
         open_ones = [s for s in seen if s.acc is None]
         macs = [s.macs for s in seen if s.acc is not None]
@@ -150,7 +156,6 @@ class CostAwareSampler(BaseSampler):
         on_front = np.flatnonzero(non_dominated(accs, macs))
         on_front = on_front[np.argsort(np.array(macs)[on_front])]
         front = np.array(macs)[on_front], np.array(accs, dtype=float)[on_front]
-        known = np.array([value for value, _ in expected], dtype=float)
         reference = (float(np.percentile(known, 10)), float(pool.macs.max()) * 1.001)
         reference = (min(reference[0], float(front[1].min())) - 1e-6, reference[1])
         mean, deviation = model.predict(pool.features[positions])
@@ -163,14 +168,19 @@ class CostAwareSampler(BaseSampler):
         for trial in study._storage.get_all_trials(study._study_id, deepcopy=False):
             seen = self._known.get(trial.number)
             if seen is None:
-                seen = self._see(trial, sign)
-                if seen is not None and trial.state.is_finished():
-                    self._known[trial.number] = seen
-            if seen is not None:
-                found.append(seen)
+                seen = self._see(trial)
+                if seen is None:
+                    continue
+            if seen.running:  # else it does not change any more
+                seen.running = not trial.state.is_finished()
+                job, result = trial.user_attrs.get(JOB) or {}, trial.user_attrs.get(RESULT) or {}
+                seen.curve = tuple(result.get("curve") or job.get("curve") or ())
+                if trial.state == TrialState.COMPLETE and trial.values and math.isfinite(trial.values[0]):
+                    seen.acc = sign * trial.values[0]
+            found.append(seen)
         return found
 
-    def _see(self, trial: FrozenTrial, sign: float) -> _Seen | None:
+    def _see(self, trial: FrozenTrial) -> _Seen | None:
         pool = self._pool
         assert pool is not None
         if REJECTED in trial.user_attrs or trial.distributions.keys() != pool.distributions.keys():
@@ -178,15 +188,5 @@ class CostAwareSampler(BaseSampler):
         if any(trial.distributions[name] != d for name, d in pool.distributions.items()):
             return None
         setting = pool.setting(trial.params)
-        macs, features = pool.describe(setting)
-        seen = _Seen(pool.arch_id(setting), macs, features, running=not trial.state.is_finished())
-        job, result = trial.user_attrs.get(JOB) or {}, trial.user_attrs.get(RESULT) or {}
-        seen.curve = _accuracies(result.get("curve") or job.get("curve") or ())
-        if trial.state == TrialState.COMPLETE and trial.values and math.isfinite(trial.values[0]):
-            seen.acc = sign * trial.values[0]
+        seen = self._known[trial.number] = _Seen(pool.arch_id(setting), *pool.describe(setting), running=True)
         return seen
-
-
-def _accuracies(curve: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
-    values = [row.get("val_acc") for row in curve]
-    return tuple(float(v) for v in values if v is not None)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .config import RunConfig
 
 #: Of the table's front: a replay ends once it has found so much of its hypervolume.
-ENOUGH = 0.995
+ENOUGH = 0.99
 
 
 class Truth:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..errors import UserError, did_you_mean
+from .learning import Curves
 from .record import Entry
 
 
@@ -57,8 +58,9 @@ class Halving:
     """Asynchronous successive halving (Li et al. 2020) on the distance to the front.
 
     Rungs are at E, E / eta, E / eta^2, ... epochs. A trial pauses at each; one goes on as soon as it is among the best
-    1 / eta of all that have reached its rung. Accuracy alone would promote the dear ones: a trial is compared with
-    what others of no more MACs had at the same epoch, and its score is by how much it is above (or below) that front.
+    1 / eta of all that have reached its rung. Accuracy alone would promote the dear ones: what a trial promises (see
+    :mod:`.learning`) is compared with what those of no more MACs promise, and its score is by how much it is above,
+    or below, their front.
 
     Args:
         epochs: of a whole training.
@@ -71,48 +73,53 @@ class Halving:
         while len(levels) < 4 and levels[0] / eta >= (first or 1):
             levels.insert(0, max(1, math.floor(levels[0] / eta)))
         self.levels = tuple(levels)
+        self._epochs = epochs
         self._eta = eta
-        self._reached: dict[int, dict[int, tuple[float, float]]] = {level: {} for level in levels}
+        self._curves: dict[int, list[dict[str, Any]]] = {}
+        self._macs: dict[int, float] = {}
+        self._rankings: dict[int, list[int]] = {}  # by level; until something new is known
 
     def first(self, entry: Entry) -> int:
         return self.levels[0]
 
     def decide(self, entry: Entry, result: dict[str, Any]) -> bool:
-        self._note(entry, result)
+        self.remember(entry)
         return True
 
-    def _note(self, entry: Entry, result: dict[str, Any]) -> None:
-        level = self._reached.get(int(result["epoch"]))
-        if level is not None and result.get("val_acc") is not None:
-            level[entry.number] = (float(entry.cost("macs")), float(result["val_acc"]))
-
     def remember(self, entry: Entry) -> None:
-        for row in entry.curve:
-            self._note(entry, row)
+        if entry.curve:
+            self._curves[entry.number] = list(entry.curve)
+            self._macs[entry.number] = float(entry.cost("macs"))
+            self._rankings.clear()
 
     def promote(self, paused: Sequence[Entry]) -> tuple[int, int] | None:
         waiting = {entry.number: int(entry.job["last_epoch"]) for entry in paused}
         for level, following in reversed([*zip(self.levels, self.levels[1:], strict=False)]):
-            here = self._reached[level]
-            numbers = [number for number, last in waiting.items() if last == level and number in here]
-            if not numbers:
+            if level not in waiting.values():
                 continue
-            ranking = sorted(here, key=lambda number: -self._score(here, number))
-            chosen = ranking[: int(len(here) / self._eta)]
-            for number in chosen:
-                if number in numbers:
+            if level not in self._rankings:
+                scores = self._scores(level)
+                self._rankings[level] = sorted(scores, key=lambda number: (-scores[number], number))
+            ranking = self._rankings[level]
+            for number in ranking[: int(len(ranking) / self._eta)]:
+                if waiting.get(number) == level:
                     return number, following
         for number, last in waiting.items():  # paused by rungs of another shape
-            if last not in self._reached:
+            if last not in self.levels:
                 return number, next(level for level in self.levels if level > last)
         return None
 
-    @staticmethod
-    def _score(here: dict[int, tuple[float, float]], number: int) -> float:
-        """By how much a trial is above the best of no more MACs; of the cheapest, above the worst."""
-        macs, acc = here[number]
-        below = [a for other, (m, a) in here.items() if other != number and m <= macs]
-        return acc - max(below, default=min(a for _, a in here.values()))
+    def _scores(self, level: int) -> dict[int, float]:
+        """Number -> distance to the front, of all that have reached a rung."""
+        here = {number: curve[:level] for number, curve in self._curves.items() if len(curve) >= level}
+        curves = Curves(list(self._curves.values()), self._epochs)
+        promised = dict(zip(here, curves.expect(list(here.values()))[0].tolist(), strict=True))
+        scores: dict[int, float] = {}
+        best = min(promised.values())
+        for number in sorted(promised, key=lambda n: (self._macs[n], -promised[n])):  # the cheapest first
+            scores[number] = promised[number] - best
+            best = max(best, promised[number])
+        return scores
 
 
 RUNGS = ("none", "halving")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-MOST_POINTS = 400  # the factorisation is cubic
+MOST_POINTS = 256  # the factorisation is cubic
 LENGTHS = (1.0, 2.0, 4.0)  # times the square root of the number of features / 4
 NOISES = (0.02, 0.1, 0.4)  # of a whole training, as a part of the variance of the accuracies
 JITTER = 1e-8
@@ -41,38 +41,42 @@ class Surrogate:
     """A Gaussian process with a linear and a smooth part; scale, length and noise by marginal likelihood.
 
     Args:
-        seen: at least one observation. Of more than 400 the latest are used.
+        seen: at least one observation. Of more than 256 an even selection is used.
+        settled: (length, noise) of an earlier one, which then are not looked for again.
+
+    Attributes:
+        settled: what was found.
     """
 
-    def __init__(self, seen: Observations) -> None:
-        x, y, extra = (a[-MOST_POINTS:] for a in (seen.features, seen.values, seen.extra))
+    def __init__(self, seen: Observations, settled: tuple[float, float] | None = None) -> None:
+        count = len(seen.values)
+        used = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int))
+        x, y, extra = seen.features[used], seen.values[used], seen.extra[used]
         self._x = x
         self._mean = float(np.average(y, weights=1 / (1 + extra)))
         variance = float(np.average((y - self._mean) ** 2, weights=1 / (1 + extra)))
         self._scale = math.sqrt(max(variance, 0.25))  # percent; a few alike must not make it certain
         z = (y - self._mean) / self._scale
         squares, linear = _squares(x, x), x @ x.T / x.shape[1]
+        grid = [settled] if settled else [(length, noise) for length in LENGTHS for noise in NOISES]
         best = -math.inf
-        for length in LENGTHS:
-            smooth = np.exp(-squares / (2 * length**2 * x.shape[1] / 4))
-            for noise in NOISES:
-                kernel = linear + smooth
-                kernel[np.diag_indices_from(kernel)] += noise + extra / self._scale**2 + JITTER
-                chol = np.linalg.cholesky(kernel)
-                half = np.linalg.solve(chol, z)
-                # The scale of prior and noise together has its optimum in closed form.
-                factor = max(float(half @ half) / len(z), 1e-6)
-                likelihood = -0.5 * len(z) * math.log(factor) - float(np.log(np.diag(chol)).sum())
-                if likelihood > best:
-                    best = likelihood
-                    self._chol, self._half, self._length, self._factor = chol, half, length, factor
-                    self.noise = noise * factor * self._scale**2
+        for length, noise in grid:
+            kernel = linear + np.exp(-squares / (2 * length**2 * x.shape[1] / 4))
+            kernel[np.diag_indices_from(kernel)] += noise + extra / self._scale**2 + JITTER
+            chol = np.linalg.cholesky(kernel)
+            half = np.linalg.solve(chol, z)
+            # The scale of prior and noise together has its optimum in closed form.
+            factor = max(float(half @ half) / len(z), 1e-6)
+            likelihood = -0.5 * len(z) * math.log(factor) - float(np.log(np.diag(chol)).sum())
+            if likelihood > best:
+                best, self.settled = likelihood, (length, noise)
+                self._chol, self._half, self._length, self._factor = chol, half, length, factor
 
     def predict(self, features: Array) -> tuple[Array, Array]:
         """Mean and standard deviation, in percent, of what whole trainings of some architectures would truly give."""
         d = features.shape[1]
         cross = features @ self._x.T / d + np.exp(-_squares(features, self._x) / (2 * self._length**2 * d / 4))
-        half = np.linalg.solve(self._chol, cross.T)
+        half = np.linalg.inv(self._chol) @ cross.T
         prior = (features**2).sum(1) / d + 1
         variance = np.maximum(prior - (half**2).sum(0), 1e-9) * self._factor
         return self._mean + self._scale * (half.T @ self._half), self._scale * np.sqrt(variance)

@@ -3,15 +3,21 @@
     python -m mgic_nas.experiments.coarse --data /data/cifar10 --out runs/coarse
 
 Trains a small CNN on the images, takes the maps of its first layer (3x3 conv, BN, ReLU), and trains R and P of
-c = 64, s_c = 8 to reconstruct them. The same command goes on where it was stopped; the folder then holds
-first_layer.safetensors and network.json, results.csv (one row a training), README.md, mse.png and maps.png.
+c = 64, s_c = 8 to reconstruct them.
+
+R and P are linear maps of each pixel, so the error over any set of maps depends on these through their 64x64 matrix
+of second moments alone. That is measured once, and every step of the training then sees all pixels of all training
+images, at no more than the cost of a few small matrix products.
+
+The same command goes on where it was stopped; the folder then holds first_layer.safetensors and network.json,
+transfers-*.safetensors (R and P of seed 0), results.csv (one row a training), README.md, mse.png and maps.png.
 """
 
 import argparse
 import functools
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +27,24 @@ from torch import nn
 
 from mgic_nas._files import read_json, write_atomic, write_json
 from mgic_nas.errors import UserError
-from mgic_nas.experiments._coarse_view import CHANNELS, COARSEST, PAPER, draw_errors, draw_maps, write
+from mgic_nas.experiments._coarse_view import (
+    ADAM_LR,
+    ADAM_STEPS,
+    CHANNELS,
+    COARSEST,
+    PAPER,
+    draw_errors,
+    draw_maps,
+    write,
+)
 from mgic_nas.experiments._record import Table, command, machine, say
 from mgic_nas.models.coarse import CoarseRepresentation
-from mgic_nas.tasks import Augment, Data, Split, load_data
+from mgic_nas.tasks import Data, Split, load_data
 from mgic_nas.tasks._base import mix
 from mgic_nas.tasks._random import seeded
 
 NAME = "coarse"
-COLUMNS = ("s_g", "seed", "params", "mse", "relative", "initial_mse", "seconds")
-PLAIN = Augment(flip=False, pad=0)  # shuffled, and otherwise as they are
+COLUMNS = ("s_g", "seed", "params", "mse", "relative", "train_mse", "initial_mse", "adam_mse", "steps_taken", "seconds")
 
 
 # --- the network whose first layer is looked at -------------------------------------------------------------
@@ -112,14 +126,13 @@ def first_layer(data: Data, epochs: int, seed: int, folder: Path) -> tuple[nn.Mo
 
 
 @torch.no_grad()
-def maps_of(layer: nn.Module, split: Split, count: int) -> torch.Tensor:
-    """The maps (count, 64, H, W) of the first images of a split."""
-    found: list[torch.Tensor] = []
-    for x, _ in split.batches(min(count, 256)):
-        found.append(layer(x))
-        if sum(map(len, found)) >= count:
-            break
-    return torch.cat(found)[:count]
+def maps_of(layer: nn.Module, split: Split, count: int) -> Iterator[torch.Tensor]:
+    """The maps (B, 64, H, W) of the first ``count`` images of a split, a batch at a time."""
+    for x, _ in split.batches(250):
+        yield layer(x[:count])
+        count -= len(x)
+        if count <= 0:
+            return
 
 
 @torch.no_grad()
@@ -129,27 +142,64 @@ def error(net: nn.Module, maps: torch.Tensor) -> float:
     return float(total) / maps.numel()
 
 
-def fit(net: nn.Module, batches: Iterator[torch.Tensor], steps: int, lr: float) -> None:
-    """Trains ``net`` to return what it is given, by Adam with a cosine to 0."""
-    optimizer = torch.optim.Adam(net.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _, x in zip(range(steps), batches):
-        loss = F.mse_loss(net(x), x)
+def moments(maps: Iterable[torch.Tensor]) -> torch.Tensor:
+    """The mean of x x^T over all pixels x of maps (N, channels, H, W), float64 (channels, channels)."""
+    total, pixels = torch.zeros((), dtype=torch.float64), 0
+    for part in maps:
+        x = part.transpose(0, 1).flatten(1)
+        total = total + (x @ x.T).double()
+        pixels += x.shape[1]
+    return total / pixels
+
+
+def loss_of(net: nn.Module, second: torch.Tensor) -> torch.Tensor:
+    """The mean squared error of a linear ``net`` on maps of these second moments: tr (I - M) S (I - M)^T / c."""
+    identity = torch.eye(len(second), dtype=second.dtype)
+    rest = (identity - net(identity[:, :, None, None]).flatten(1)).T  # a column of the batch is a column of M
+    return ((rest @ second) * rest).sum() / len(second)
+
+
+def fit(net: nn.Module, second: torch.Tensor, steps: int) -> tuple[float, int]:
+    """Trains ``net`` to return what it is given, by L-BFGS in float64 until it stands still or ``steps`` are done.
+
+    Returns:
+        The final MSE on the training maps, and the steps taken.
+    """
+    net.double()
+    optimizer = torch.optim.LBFGS(
+        net.parameters(), max_iter=steps, max_eval=2 * steps, history_size=50, tolerance_grad=1e-9,
+        tolerance_change=1e-12, line_search_fn="strong_wolfe",
+    )  # fmt: skip
+
+    def closure() -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = loss_of(net, second)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)
+    taken = int(optimizer.state[next(net.parameters())]["n_iter"])
+    reached = float(loss_of(net, second).detach())
+    net.float()
+    return reached, taken
+
+
+def fit_adam(net: nn.Module, second: torch.Tensor) -> None:
+    """The same from the same start, by :data:`ADAM_STEPS` steps of Adam with a cosine to 0: for comparison.
+
+    R and P start as averages, all nearly alike, so their product starts near rank 1, and first-order methods stay for
+    long on the plateaus of a rank that is still too low; the wider the groups, the longer.
+    """
+    net.double()
+    optimizer = torch.optim.Adam(net.parameters(), lr=ADAM_LR)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, ADAM_STEPS)
+    for _ in range(ADAM_STEPS):
+        loss = loss_of(net, second)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-
-
-def stream(layer: nn.Module, data: Data, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
-    """Maps of shuffled training images, without end."""
-    epoch = 0
-    while True:
-        for x, _ in data.train.batches(batch_size, seed=seed, epoch=epoch, augment=PLAIN):
-            with torch.no_grad():
-                maps = layer(x)
-            yield maps  # outside: no_grad would hold for whoever drives the generator
-        epoch += 1
+    net.float()
 
 
 def best_linear(maps: torch.Tensor, rank: int) -> float:
@@ -157,20 +207,25 @@ def best_linear(maps: torch.Tensor, rank: int) -> float:
 
     R and P alone are such a map, so no choice of s_g can be below it.
     """
-    moments = torch.einsum("nchw,ndhw->cd", maps.double(), maps.double())
-    return float(torch.linalg.eigvalsh(moments)[:-rank].sum()) / maps.numel()
+    return float(torch.linalg.eigvalsh(moments(maps.split(64)))[:-rank].sum()) / maps.shape[1]
 
 
 def measure(table: Table, layer: nn.Module, data: Data, maps: torch.Tensor, args: argparse.Namespace) -> None:
     """Trains what the table still lacks and adds a row for each."""
     todo = [(s_g, seed) for s_g in args.s_g for seed in range(args.seeds) if table.find(s_g=s_g, seed=seed) is None]
+    if not todo:
+        return
+    second = moments(maps_of(layer, data.train, args.train_images))
     power = float(maps.double().square().mean())
     for number, (s_g, seed) in enumerate(todo, start=1):
         begin = time.process_time()
         net = build(s_g, seed)
         initial = error(net, maps)
-        fit(net, stream(layer, data, args.batch_size, seed), args.steps, args.lr)
-        mse, seconds = error(net, maps), time.process_time() - begin
+        train_mse, taken = fit(net, second, args.steps)
+        seconds = time.process_time() - begin
+        mse = error(net, maps)
+        other = build(s_g, seed)
+        fit_adam(other, second)
         if seed == 0:  # the one that is drawn; before its row, so that a row means that it is there
             write_weights(net, args.out, s_g)
         table.append(
@@ -180,7 +235,10 @@ def measure(table: Table, layer: nn.Module, data: Data, maps: torch.Tensor, args
                 "params": sum(p.numel() for p in net.parameters()),
                 "mse": f"{mse:.5g}",
                 "relative": f"{mse / power:.5g}",
+                "train_mse": f"{train_mse:.5g}",
                 "initial_mse": f"{initial:.5g}",
+                "adam_mse": f"{error(other, maps):.5g}",
+                "steps_taken": taken,
                 "seconds": f"{seconds:.1f}",
             }
         )
@@ -207,9 +265,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=4, help="of the CNN (default: %(default)s)")
     parser.add_argument("--s-g", type=int, nargs="+", default=list(PAPER), help="group sizes (default: 32 16 8 4)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each s_g (default: 3)")
-    parser.add_argument("--steps", type=int, default=1000, help="updates of a training (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=8, help="images of an update (default: %(default)s)")
-    parser.add_argument("--lr", type=float, default=0.01, help="highest learning rate (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=2000, help="of L-BFGS at most (default: %(default)s)")
+    parser.add_argument("--train-images", type=int, default=10_000, help="images to train on (default: %(default)s)")
     parser.add_argument("--images", type=int, default=1000, help="validation images (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the CNN (default: %(default)s)")
     return parser
@@ -222,9 +279,9 @@ def run(args: argparse.Namespace) -> None:
     if data.test is None:
         raise UserError(f"{args.data} has no test images: name a data set with a test part")
     layer, network = first_layer(data, args.epochs, args.seed, args.out)
-    maps = maps_of(layer, data.val, args.images)
-    fixed = {"data": data.info.name, "images": len(maps)}
-    fixed |= {name: getattr(args, name) for name in ("steps", "batch_size", "lr")}
+    maps = torch.cat(list(maps_of(layer, data.val, args.images)))
+    used = min(args.train_images, len(data.train))
+    fixed = {"data": data.info.name, "train_images": used, "images": len(maps), "steps": args.steps}
     table = Table(args.out / "results.csv", COLUMNS, ("s_g", "seed"), fixed)
     measure(table, layer, data, maps, args)
     bound = best_linear(maps, COARSEST)

@@ -3,10 +3,11 @@
     python -m mgic_nas.experiments.points --data shared/data/modelnet10 --out runs/points
 
 Every network gets the same clouds, points, recipe and seeds. The same command goes on where it was stopped, at the
-last finished epoch; the folder then holds results.csv (one row a training) and README.md.
+last finished epoch; the folder then holds results.csv (one row a training), README.md and accuracy.png.
 """
 
 import argparse
+import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ import torch
 from mgic_nas._files import write_atomic
 from mgic_nas.cost import count
 from mgic_nas.errors import UserError, did_you_mean
+from mgic_nas.experiments._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
 from mgic_nas.experiments._record import Table, command, describe, say
 from mgic_nas.models.points import NETWORKS, PointNetwork
 from mgic_nas.tasks import Data
@@ -34,6 +36,7 @@ PAPER = {"dgcnn": (0.16, 125.0, 91.6), "diffgcn": (0.57, 64.0, 92.5), "mgic_diff
 COLUMNS = (
     "network", "seed", "params", "macs_1024", "macs", "train_loss", "val_acc", "test_acc", "cpu_seconds", "seconds"
 )  # fmt: skip
+COLORS = {"dgcnn": PURPLE, "diffgcn": ORANGE, "mgic_diffgcn": TEAL}
 SMOOTHING = 0.2
 WEIGHT_DECAY = 0.05
 
@@ -186,8 +189,52 @@ def page(table: Table, args: argparse.Namespace) -> str:
         "",
         f"    python -m mgic_nas.experiments.points --data DATA --out {out} {option}",
         "",
+        "![Test accuracy against MACs](accuracy.png)",
+        "",
     ]
     return "\n".join(lines)
+
+
+def draw(table: Table, path: Path) -> None:
+    """accuracy.png: test accuracy against MACs at the paper's number of points; hollow: the paper's own."""
+    made = figure(7.2, 4.4)
+    axes = made.add_subplot()
+    first = table.rows[0]
+    for name, label in LABELS.items():
+        color = COLORS[name]
+        rows = [row for row in table.rows if row["network"] == name]
+        _, paper_macs, paper = PAPER[name]
+        axes.scatter(
+            paper_macs, paper, s=70, marker="D", facecolors="white", edgecolors=color, linewidths=1.5, zorder=3
+        )
+        if not rows:
+            continue
+        macs, scores = int(rows[0]["macs_1024"]) / 1e6, [float(row["test_acc"]) for row in rows]
+        mean = statistics.fmean(scores)
+        axes.plot([macs, paper_macs], [mean, paper], color=color, linewidth=1, linestyle=(0, (1, 2)), zorder=2)
+        axes.scatter([macs] * len(scores), scores, s=16, color=color, alpha=0.5, linewidths=0, zorder=4)
+        axes.scatter(macs, mean, s=95, color=color, edgecolors="white", linewidths=1, zorder=5)
+        axes.annotate(
+            f"{label}\n{mean:.1f} %, {int(rows[0]['params']):,} params", (macs, mean), xytext=(0, -12),
+            textcoords="offset points", ha="center", va="top", fontsize=8.5, color=color, linespacing=1.35,
+        )  # fmt: skip
+    for marker, face, text in (("o", MUTED, "here"), ("D", "white", f"paper, {PAPER_POINTS:,} points")):
+        axes.scatter([], [], s=55, marker=marker, facecolors=face, edgecolors=MUTED, label=text)
+    axes.set_xscale("log")
+    axes.set_xlim(7, 220)
+    axes.set_xticks([10, 20, 50, 100, 200], ["10 M", "20 M", "50 M", "100 M", "200 M"])
+    axes.minorticks_off()
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 0.22 * (high - low), high + 0.05 * (high - low))
+    dress(
+        axes,
+        "Point clouds: accuracy against cost",
+        f"{first['data']}; here {first['points']} points a cloud and {first['epochs']} epochs",
+        f"MACs of a cloud of {PAPER_POINTS:,} points",
+        "Test accuracy, %",
+    )
+    made.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, labelcolor=MUTED)
+    save(made, path)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -206,6 +253,7 @@ def run(args: argparse.Namespace) -> None:
                 row = table.append(training.run(), args.device)
                 training.checkpoint.unlink(missing_ok=True)
                 say(f"{LABELS[name]}, seed {seed}: test {row['test_acc']} %, val {row['val_acc']} %")
+            draw(table, Path(args.out) / "accuracy.png")
             write_atomic(Path(args.out) / "README.md", page(table, args))
     say(f"{table.path} and README.md beside it hold {len(table.rows)} trainings.")
 

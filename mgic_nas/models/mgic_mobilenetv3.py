@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers import make_divisible
@@ -51,9 +51,41 @@ def _halved(stage: Sequence[Line]) -> tuple[Line, ...]:
     return tuple((exp if i == 0 else exp // 2, c // 2, se, act, 1) for i, (exp, c, se, act, _) in enumerate(stage))
 
 
+class Layout(NamedTuple):
+    """What a layout's name stands for.
+
+    Attributes:
+        lines: of every stage.
+        depths: how many they are.
+        last, hidden: widths of the last conv and of the head.
+        taps: a resolution ends before the next stride (0 is the stem); the last one ends with the 1x1 conv, as in timm.
+    """
+
+    lines: tuple[tuple[Line, ...], ...]
+    depths: tuple[int, ...]
+    last: int
+    hidden: int
+    taps: tuple[int, ...]
+
+
+@cache
+def _layout(name: str, dilated_tail: bool) -> Layout:
+    if name not in LAYOUTS:
+        raise UserError(f"Unknown layout {name!r}.{did_you_mean(str(name), LAYOUTS)}")
+    lines, last, hidden = LAYOUTS[name]
+    if dilated_tail:
+        lines, last = (*lines[:-1], _halved(lines[-1])), last // 2
+    strides = [max(line[4] for line in stage) for stage in lines]
+    taps = (*(i for i, stride in enumerate(strides) if stride == 2), len(lines) + 1)
+    return Layout(lines, tuple(map(len, lines)), last, hidden, taps)
+
+
+# By name and number, not by its lines: to hash those takes longer than everything else.
 @cache
 def _stage(
-    lines: tuple[Line, ...],
+    layout: str,
+    dilated_tail: bool,
+    number: int,
     c: int,
     count: int,
     mult: float,
@@ -62,9 +94,10 @@ def _stage(
     block: str,
     s_g: int,
     s_c: int,
-    dilation: int,
 ) -> Stage:
     """A stage of Table 6 for inputs of ``c`` channels: ``count`` lines, the last one repeated where there are fewer."""
+    lines = _layout(layout, dilated_tail).lines[number]
+    dilation = 2 if dilated_tail and number == len(LAYOUTS[layout][0]) - 1 else 1
     cnn = block_class(block)
     rows: list[Row] = []
     for i in range(count):
@@ -83,9 +116,9 @@ def _stage(
 
 
 @cache
-def _conv(row: Row) -> Stage:
-    """A stage of one plain conv."""
-    return Stage((row,))
+def _conv(c_in: int, c_out: int, kernel: int, stride: int, act: Any, pooled: bool = False) -> Stage:
+    """A stage of one plain conv; a pooled one has a bias and no norm."""
+    return Stage((Row("conv", c_in, c_out, kernel, stride, act=act, bias=pooled, norm=not pooled, pooled=pooled),))
 
 
 def mobilenetv3_rows(
@@ -101,32 +134,28 @@ def mobilenetv3_rows(
     dilated_tail: bool = False,
 ) -> Rows:
     """The rows of an MGIC-MobileNetV3; the arguments are those of :class:`MGICMobileNetV3`."""
-    if layout not in LAYOUTS:
-        raise UserError(f"Unknown layout {layout!r}.{did_you_mean(str(layout), LAYOUTS)}")
-    lines, last, hidden = LAYOUTS[layout]
-    if dilated_tail:
-        lines, last = (*lines[:-1], _halved(lines[-1])), last // 2
-    n = len(lines)
+    dilated_tail = bool(dilated_tail)
+    known = _layout(layout, dilated_tail)
+    n = len(known.lines)
     positive_int("s_g", s_g), positive_int("s_c", s_c)
     block_class(block)
-    counts = per_stage("depths", depths or [len(stage) for stage in lines], n, int)
+    counts = per_stage("depths", depths, n, int) if depths else known.depths
     mults = per_stage("width_mult", width_mult, n)
     (exp_mult,) = per_stage("exp_mult", exp_mult, 1)
     act_layer = check_act(act_layer or "hard_swish")
     c = make_divisible(16 * mults[0], 4)
-    stem = _conv(Row("conv", in_chans, c, 3, 2, act=act_layer))
+    stem = _conv(in_chans, c, 3, 2, act_layer)
     stages = []
-    for stage, count, mult in zip(lines, counts, mults):
-        dilation = 2 if dilated_tail and stage is lines[-1] else 1
-        stages.append(_stage(stage, c, count, mult, exp_mult, act_layer, block, s_g, s_c, dilation))
-        c = stages[-1][-1].c_out
-    features = make_divisible(last * mults[-1] * exp_mult, 4)
-    stages.append(_conv(Row("conv", c, features, 1, act=act_layer)))
-    head = _conv(Row("conv", features, hidden, 1, act=act_layer, bias=True, norm=False, pooled=True))
-    strides = [max(line[4] for line in stage) for stage in lines]
-    # A resolution ends before the next stride (0 is the stem); the last one ends with the 1x1 conv, as in timm.
-    taps = (*(i for i in range(n) if strides[i] == 2), n + 1)
-    return Rows(stem, tuple(stages), head, taps)
+    for number in range(n):
+        stage = _stage(
+            layout, dilated_tail, number, c, counts[number], mults[number], exp_mult, act_layer, block, s_g, s_c
+        )
+        stages.append(stage)
+        c = stage[-1].c_out
+    features = make_divisible(known.last * mults[-1] * exp_mult, 4)
+    stages.append(_conv(c, features, 1, 1, act_layer))
+    head = _conv(features, known.hidden, 1, 1, act_layer, True)
+    return Rows(stem, tuple(stages), head, known.taps)
 
 
 class MGICMobileNetV3(RowNet):

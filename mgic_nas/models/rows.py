@@ -7,7 +7,7 @@ settings with equal rows are the same network. Nothing here needs torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -81,9 +81,16 @@ class Row:
 
 
 class Stage(tuple[Row, ...]):
-    """A tuple of rows that computes its hash once: costs are looked up by stage, many thousand times a second."""
+    """A tuple of rows of which equal ones are one object, with a hash that is computed once.
+
+    Costs are looked up by stage, many thousand times a second: what is the same object need not be compared.
+    """
 
     _hash: int
+
+    def __new__(cls, rows: Iterable[Row] = ()) -> Stage:
+        new = super().__new__(cls, rows)
+        return _STAGES.setdefault(new, new)
 
     def __hash__(self) -> int:
         try:
@@ -92,13 +99,22 @@ class Stage(tuple[Row, ...]):
             self._hash = super().__hash__()
             return self._hash
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stage, (tuple(self),)  # without the hash, which another process computes differently
+
+
+_STAGES: dict[Stage, Stage] = {}
+
+
+NO_ROWS = Stage()
+
 
 class Rows(NamedTuple):
     """A whole network but for its classifier."""
 
     stem: Stage
     stages: tuple[Stage, ...]
-    head: Stage = Stage()  # after the global pool
+    head: Stage = NO_ROWS  # after the global pool
     taps: tuple[int, ...] = ()  # what ends a resolution, timm's feature levels: 0 is the stem, i is stages[i - 1]
 
     @property
@@ -189,6 +205,8 @@ def per_stage(name: str, value: Any, stages: int, kind: type = float) -> tuple[A
     for v in values:
         if kind is int:
             positive_int(name, v)
+        elif type(v) is float and 0 < v < math.inf:
+            continue
         elif isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 < v < math.inf:
             raise UserError(f"{name} must be a positive number, not {v!r}.")
     return values
