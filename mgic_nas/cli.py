@@ -18,7 +18,6 @@ from .errors import UserError
 LATER = {
     "retrain": "the winner on the full recipe, scored once on the test split",
     "export": "the winner as hf, onnx or pt2",
-    "replay": "a simulated search on recorded trainings",
 }
 
 # What the extra "search" brings: models and winners do without.
@@ -67,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--epochs", type=int, default=3, metavar="E", help="epochs of each (default: 3)")
     p.add_argument("--out", metavar="DIR", help="the run's folder; the same command again resumes it")
     p.add_argument("--executor", choices=("ray", "local"), help="default: ray where it is installed, else local")
-    p.add_argument("--sampler", metavar="S", help="nsga2, tpe or random")
+    p.add_argument("--sampler", metavar="S", help="cost, tpe, nsga2, random or stratified")
+    p.add_argument("--rungs", metavar="R", help="early stopping: none, or halving (pays from 4 epochs on)")
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
     p.add_argument("--recipe", metavar="R", help="training recipe, by name")
@@ -104,6 +104,17 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
     p.set_defaults(run=_record)
+
+    p = commands.add_parser("replay", help="simulated searches on recorded trainings: samplers compared in seconds")
+    p.add_argument("table", metavar="TABLE", help="a folder that `record` made")
+    p.add_argument("--sampler", action="append", default=[], metavar="S[+R]", help="cost+halving, tpe, ...; repeatable")
+    p.add_argument("--seeds", type=int, default=20, metavar="K", help="simulated searches of each (default: 20)")
+    p.add_argument("--concurrent", type=int, default=1, metavar="N", help="simulated trainings at a time (default: 1)")
+    p.add_argument("--budget", action="append", default=[], metavar="B", help="on MACs, for regrets; repeatable")
+    p.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default: 1)")
+    p.add_argument("--out", metavar="DIR", help="write a page with a picture and all numbers there")
+    p.add_argument("--json", action="store_true", help="print JSON")
+    p.set_defaults(run=_replay)
 
     for name, what in LATER.items():
         p = commands.add_parser(name, help=f"{what} (not yet)")
@@ -163,6 +174,7 @@ def _search(args: argparse.Namespace) -> None:
         out=args.out,
         executor=args.executor,
         sampler=args.sampler,
+        rungs=args.rungs,
         concurrent=args.concurrent,
         gpus_per_trial=args.gpus_per_trial,
         recipe=args.recipe,
@@ -190,6 +202,28 @@ def _record(args: argparse.Namespace) -> None:
         concurrent=args.concurrent,
         gpus_per_trial=args.gpus_per_trial,
     )
+
+
+def _replay(args: argparse.Namespace) -> None:
+    from .engine.config import at_least_one
+    from .replays import compare, text, to_dict, write
+
+    for name in ("seeds", "concurrent", "jobs"):
+        at_least_one(name, getattr(args, name))
+    samplers = {"contestants": args.sampler} if args.sampler else {}
+    found = compare(
+        args.table,
+        seeds=args.seeds,
+        concurrent=args.concurrent,
+        budgets=args.budget,
+        jobs=args.jobs,
+        say=_say,
+        **samplers,
+    )
+    if args.out:
+        asked = "".join(f" --sampler {name}" for name in args.sampler)
+        write(found, args.out, f"mgic-nas replay {args.table}{asked} --seeds {args.seeds} --out {args.out}")
+    _json(to_dict(found)) if args.json else print(text(found))
 
 
 def _report(args: argparse.Namespace) -> None:

@@ -61,7 +61,8 @@ class NetworkProfile:
     """The cost of one network at a stated input size, and whether it fits each budget.
 
     ``conversion`` says of a converted one (``mgicify:NAME``) what was replaced, and what the original costs;
-    ``inference`` is there where it was timed.
+    ``inference`` is there where it was timed; ``latency`` (seconds of one image, and how they were measured) where a
+    budget is on it.
     """
 
     name: str
@@ -72,12 +73,12 @@ class NetworkProfile:
     budgets: tuple[Budget, ...] = field(default=())
     conversion: Conversion | None = None
     inference: Inference | None = None
+    latency: tuple[float, str] | None = None
 
     def fits(self) -> dict[str, bool]:
         """Budget label -> whether the network is within it."""
-        from .space import within
-
-        return {b.label: within(self.cost, {b.kind: b.limit}) for b in self.budgets}
+        latency = self.latency[0] if self.latency else 0.0
+        return {b.label: latency <= b.limit if b.kind == "latency" else b.fits(self.cost) for b in self.budgets}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -96,6 +97,7 @@ class NetworkProfile:
             **asdict(self.cost),
             "fits": self.fits(),
             **converted,
+            "latency_ms": self.latency[0] * 1e3 if self.latency else None,
             "inference": asdict(self.inference) if self.inference else None,
         }
 
@@ -115,6 +117,8 @@ class NetworkProfile:
                 paper = "   (what the paper's tables count)"
                 lines.append(f"    without R and P    {self.cost.macs_without_transfers:>15,}{paper}")
             lines.append(f"  activations          {self.cost.activations:>15,}")
+        if self.latency:
+            lines.append(f"  latency              {self.latency[0] * 1e3:>12.4g} ms   ({self.latency[1]})")
         lines += [f"  budget {label:<13} {'fits' if ok else 'does not fit':>15}" for label, ok in self.fits().items()]
         if self.inference:
             lines.append(str(self.inference))
@@ -143,6 +147,15 @@ def _measure(known: Family, config: dict[str, Any], size: tuple[int, int, int], 
         norms(net),
         norms(forms["fused"]),
     )
+
+
+def _latency(known: Family, config: dict[str, Any], size: tuple[int, int, int], classes: int) -> tuple[float, str]:
+    """As a search measures it: (seconds of one image, how)."""
+    from .cost import image_latency
+    from .engine.latencies import THREADS, here
+
+    place, device = here(size)
+    return image_latency(known.build(config, classes, size[0]).to(device), size, threads=THREADS), str(place)
 
 
 def profile_target(
@@ -192,7 +205,8 @@ def profile_target(
     cost = known.cost(config, size, classes)
     conversion = known.conversion(config, size, classes) if isinstance(known, MgicifiedFamily) else None
     inference = _measure(known, config, size, classes) if timed else None
-    return NetworkProfile(target, config, size, classes, cost, tuple(limits), conversion, inference)
+    latency = _latency(known, config, size, classes) if any(b.kind == "latency" for b in limits) else None
+    return NetworkProfile(target, config, size, classes, cost, tuple(limits), conversion, inference, latency)
 
 
 def _size(text: str | None) -> tuple[int, int, int] | None:

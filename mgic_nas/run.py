@@ -33,6 +33,7 @@ def search(
     out: str | Path | None = None,
     executor: str | None = None,
     sampler: str | None = None,
+    rungs: str | None = None,
     concurrent: int | None = None,
     gpus_per_trial: str | float = "auto",
     seed: int = 0,
@@ -57,8 +58,12 @@ def search(
         epochs: of training each.
         out: the run's folder; by default ``runs/<space>-<data>``.
         executor: ``"ray"`` or ``"local"``; by default ray where it is installed.
-        sampler: ``"tpe"``, ``"nsga2"`` or ``"random"``.
-        concurrent: how many are trained at a time; by default as many as there are GPUs, or cores (up to 8).
+        sampler: ``"cost"`` (models the accuracy, knows the costs), ``"tpe"``, ``"nsga2"``, ``"random"`` or
+            ``"stratified"`` (random, spread evenly over the MACs).
+        rungs: early stopping: ``"halving"`` pauses every training at a half, a quarter, ... of its epochs and goes on
+            with the most promising half for their MACs; ``"none"`` trains all to the end.
+        concurrent: how many are trained at a time; by default a probe of a few seconds finds out how many train the
+            most images a second within the memory (on GPUs: on each).
         gpus_per_trial: a share of a GPU, 0 for none, or ``"auto"``.
         seed: of proposals and trainings.
         keep: whose weights are kept: ``"front"``, so that every budget has its winner, or ``"all"``.
@@ -75,6 +80,7 @@ def search(
     from .engine.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
     from .engine.executors import check_address, choose
     from .engine.executors.slots import parse_gpus_per_trial
+    from .engine.rungs import DEFAULT_RUNGS, check_rungs
     from .engine.sampler import DEFAULT_SAMPLER, check_sampler
 
     # Cheap checks first: a typing error should not wait for torch.
@@ -83,6 +89,7 @@ def search(
     if concurrent is not None:
         at_least_one("concurrent", concurrent)
     check_sampler(sampler or DEFAULT_SAMPLER)
+    check_rungs(rungs or DEFAULT_RUNGS)
     share = parse_gpus_per_trial(gpus_per_trial)
     if address is not None and executor == "local":
         raise UserError("an address is of a Ray cluster: use it with --executor ray.")
@@ -104,6 +111,8 @@ def search(
         recipe = old.recipe if old is not None else "quick"
     if sampler is None:
         sampler = old.sampler if old is not None else DEFAULT_SAMPLER
+    if rungs is None:
+        rungs = old.rungs if old is not None else DEFAULT_RUNGS
     config = RunConfig(
         name=folder.absolute().name,
         space=space.to_dict(),
@@ -114,6 +123,7 @@ def search(
         epochs=epochs,
         recipe=get_recipe(recipe).to_dict(),
         sampler=sampler,
+        rungs=rungs,
         seed=seed,
         keep=keep,
         executor=name,
@@ -153,6 +163,7 @@ def _execute(folder: Path, config: RunConfig, space: SearchSpace, show: bool) ->
     """The search itself; whatever ends it, the run is closed well."""
     from .engine.controller import Controller
     from .engine.executors import executor
+    from .engine.executors.probe import packing
     from .engine.latencies import place_of
     from .progress import Progress
     from .tasks import metric_of
@@ -174,7 +185,8 @@ def _execute(folder: Path, config: RunConfig, space: SearchSpace, show: bool) ->
         )
         where = {"address": config.address} if config.executor == "ray" else {}
         try:
-            execute(controller, setup, config.concurrent, config.gpus_per_trial, **where)
+            concurrent = packing(folder, config, space, setup, controller.wanted, _say) or config.concurrent
+            execute(controller, setup, concurrent, config.gpus_per_trial, **where)
         finally:
             if watching is not None:
                 watching.close()

@@ -12,7 +12,19 @@ FLOORS = [
     {"cost"},
     {"train", "space"},
     {"engine"},
-    {"report", "run", "results", "progress", "profiling", "conversion", "loading", "tables", "experiments", "testing"},
+    {
+        "report",
+        "run",
+        "results",
+        "progress",
+        "profiling",
+        "conversion",
+        "loading",
+        "tables",
+        "replays",
+        "experiments",
+        "testing",
+    },
     {"cli"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}

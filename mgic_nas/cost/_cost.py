@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from itertools import groupby
 
 from ..models.mgic import row_convs
 from ..models.rows import Rows, Stage
@@ -26,20 +26,27 @@ class Cost:
     activations: int
 
 
-@cache
-def _stage_cost(stage: Stage, height: int, width: int) -> tuple[int, int, int, int, int, int]:
+StageCost = tuple[int, int, int, int, int, int]
+# By the stage's id: equal stages are one object for as long as the process lives, and an id needs no hash of ours.
+_KNOWN: dict[tuple[int, int, int], StageCost] = {}
+
+
+def _stage_cost(stage: Stage, height: int, width: int) -> StageCost:
     """(MACs, of these R and P, params, activations, height, width after the stage)."""
+    key = id(stage), height, width
     macs = transfers = params = activations = 0
-    for row in stage:
-        # A conv with padding kernel // 2 and a pooling round up.
-        height, width = -(-height // row.stride), -(-width // row.stride)
-        for conv in row_convs(row):
-            n = conv.macs(height, width)
-            macs += n
-            transfers += n if conv.transfer else 0
-            params += conv.params
-            activations += conv.activations(height, width)
-    return macs, transfers, params, activations, height, width
+    for row, repeated in groupby(stage):
+        for convs in [row_convs(row)] * sum(1 for _ in repeated):
+            # A conv with padding kernel // 2 and a pooling round up.
+            height, width = -(-height // row.stride), -(-width // row.stride)
+            for conv in convs:
+                n = conv.macs(height, width)
+                macs += n
+                transfers += n if conv.transfer else 0
+                params += conv.params
+                activations += conv.activations(height, width)
+    found = _KNOWN[key] = macs, transfers, params, activations, height, width
+    return found
 
 
 def rows_cost(rows: Rows, input_size: tuple[int, int, int], num_classes: int) -> Cost:
@@ -53,7 +60,8 @@ def rows_cost(rows: Rows, input_size: tuple[int, int, int], num_classes: int) ->
     macs, transfers = features * num_classes, 0
     params, activations = (features + 1) * num_classes, num_classes
     for stage in rows.parts:
-        m, t, p, a, height, width = _stage_cost(stage, height, width)
+        known = _KNOWN.get((id(stage), height, width))
+        m, t, p, a, height, width = known or _stage_cost(stage, height, width)
         macs += m
         transfers += t
         params += p

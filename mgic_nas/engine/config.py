@@ -42,6 +42,7 @@ class RunConfig:
         epochs: of training, each.
         recipe: how one is trained.
         sampler, seed: who proposes.
+        rungs: early stopping, ``none`` or ``halving``.
         keep: whose weights are kept, ``front`` or ``all``.
         executor, concurrent, gpus_per_trial, address: where it is trained, as far as the user said.
         storage: the shared folder that holds ``<name>/trials``; None: the run folder does.
@@ -58,6 +59,7 @@ class RunConfig:
     recipe: dict[str, Any]
     sampler: str
     seed: int = 0
+    rungs: str = "none"
     keep: str = "front"
     executor: str = "local"
     concurrent: int | None = None

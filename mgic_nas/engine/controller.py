@@ -30,7 +30,7 @@ from .ledger import Ledger
 from .pool import CandidatePool
 from .proposals import Proposal, Proposer
 from .record import COMPLETE, COSTS, FAILED, PAUSED, RUNNING, STOPPED, Entry, write_trials_csv
-from .rungs import NoRungs, Rungs
+from .rungs import Rungs, make_rungs
 from .sampler import make_sampler
 from .study import JOB, REJECTED, RESULT, StudyStore
 from .values import finite, plain, trial_seed
@@ -58,7 +58,7 @@ class Controller:
         config: of the run. UserError where the folder holds another one, or another driver is at work in it.
         observer: is told every :class:`Event`.
         space: in place of the one that ``config.space`` describes.
-        rungs: early stopping; by default nothing is stopped.
+        rungs: early stopping, in place of what ``config.rungs`` names.
         read_result: ``(trials folder, number, attempt) -> result or None``; by default the worker's result.json.
     """
 
@@ -90,7 +90,7 @@ class Controller:
         try:
             self.config = config if self.folder is None else claim_folder(self.folder, config)
             self.trials_folder = NOWHERE if self.folder is None else self.config.trials_folder(self.folder)
-            self._rungs = rungs or NoRungs(self.config.epochs)
+            self._rungs = rungs or make_rungs(self.config.rungs, self.config.epochs)
             self._weights = Weights(self.trials_folder, self.config.keep)
             self._latencies = of_run(self.folder, self.config)
             budgets = self.config.parsed_budgets()
@@ -247,7 +247,9 @@ class Controller:
         task = Task(self._space, config.input_size, config.num_classes, self._latencies)
         # A sampler that began again with the same seed would propose the same again.
         seed = (config.seed * 1_000_003 + trials) % 2**32
-        self._store.set_sampler(make_sampler(config.sampler, seed, lambda: CandidatePool(task, config.limits(), seed)))
+        self._store.set_sampler(
+            make_sampler(config.sampler, seed, lambda: CandidatePool(task, config.limits(), seed), config.epochs)
+        )
 
         def rejected(reason: str) -> None:
             self._books.rejected(reason)
@@ -361,6 +363,7 @@ class Controller:
 
     def _accept(self, entry: Entry, result: dict[str, Any]) -> None:
         entry.curve = list(result.get("curve") or entry.curve)
+        self._rungs.remember(entry)  # an orphan's epochs were not reported to this driver
         if not finite(result.get("val_acc")):
             self._settle(entry, FAILED, {**result, "val_acc": None, "error": f"val_acc is {result.get('val_acc')}"})
         elif result["epochs"] >= self.config.epochs:

@@ -100,9 +100,7 @@ class CostAwareSampler(BaseSampler):
                 return setting[param_name]
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         self._chosen.pop(trial.number, None)
 
     def propose(self, study: Study) -> Setting:

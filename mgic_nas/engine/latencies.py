@@ -121,7 +121,7 @@ def of_run(folder: Path | None, config: RunConfig) -> Latencies | None:
     limit = config.limits().get("latency")
     if folder is None or limit is None:
         return None
-    device = _device(config.gpus_per_trial)
+    place, device = here(config.input_size, config.gpus_per_trial)
 
     def measure(arguments: Mapping[str, Any]) -> float:
         from ..cost import family, image_latency
@@ -129,15 +129,22 @@ def of_run(folder: Path | None, config: RunConfig) -> Latencies | None:
         net = family(config.model).build(dict(arguments), config.num_classes, config.input_size[0])
         return image_latency(net.to(device), config.input_size, threads=THREADS)
 
-    return Latencies(folder, place_of(config), measure, limit)
+    return Latencies(folder, place, measure, limit)
 
 
 def place_of(config: RunConfig) -> Place:
     """Where and how this machine would measure for a run."""
+    return here(config.input_size, config.gpus_per_trial)[0]
+
+
+def here(input_size: tuple[int, int, int], gpus_per_trial: str | float = "auto") -> tuple[Place, str]:
+    """Where and how this machine measures, and torch's name of that device: a GPU unless none is there or wanted."""
+    import torch
+
     from ..cost import timed_on
 
-    device = _device(config.gpus_per_trial)
-    return Place(config.input_size, timed_on(device), THREADS if device == "cpu" else 0)
+    device = "cuda" if gpus_per_trial != 0 and torch.cuda.is_available() else "cpu"
+    return Place(input_size, timed_on(device), THREADS if device == "cpu" else 0), device
 
 
 def read_latencies(folder: str | Path) -> tuple[dict[str, float], Place | None]:
@@ -180,13 +187,6 @@ def _text(rows: list[Row], heading: bool) -> str:
         writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _device(gpus_per_trial: str | float) -> str:
-    """Where the trials are trained, networks are timed: a GPU unless there is none, or none is to be used."""
-    import torch
-
-    return "cuda" if gpus_per_trial != 0 and torch.cuda.is_available() else "cpu"
 
 
 def _size(input_size: tuple[int, int, int]) -> str:

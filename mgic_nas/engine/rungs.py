@@ -31,7 +31,7 @@ class Rungs(Protocol):
         """
 
     def remember(self, entry: Entry) -> None:
-        """After a restart: a trial of earlier, with its curve."""
+        """A trial's curve as it is now known: after a restart, or from a worker that an earlier driver started."""
 
 
 class NoRungs:
@@ -122,13 +122,18 @@ class Halving:
         return scores
 
 
+DEFAULT_RUNGS = "none"
 RUNGS = ("none", "halving")
+
+
+def check_rungs(name: str) -> str:
+    """``name`` where there are such rungs, else a UserError that names those there are."""
+    if name not in RUNGS:
+        hint = did_you_mean(str(name), RUNGS) or f" Known: {', '.join(RUNGS)}."
+        raise UserError(f"Unknown rungs {name!r}.{hint}")
+    return name
 
 
 def make_rungs(name: str, epochs: int) -> Rungs:
     """Early stopping by name; UserError for an unknown one."""
-    if name not in RUNGS:
-        raise UserError(f"Unknown rungs {name!r}.{did_you_mean(str(name), RUNGS)}")
-    return Halving(epochs) if name == "halving" else NoRungs(epochs)
-
-
+    return Halving(epochs) if check_rungs(name) == "halving" else NoRungs(epochs)

@@ -29,31 +29,31 @@ DEFAULT_SAMPLER = "tpe"
 POPULATION = 16
 
 
-def _cost(seed: int, pool: PoolMaker) -> BaseSampler:
+def _cost(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
     from .cost_sampler import CostAwareSampler
 
-    return CostAwareSampler(pool(), seed=seed)
+    return CostAwareSampler(pool(), seed=seed, epochs=epochs)
 
 
-def _stratified(seed: int, pool: PoolMaker) -> BaseSampler:
+def _stratified(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
     from .stratified import StratifiedSampler
 
     return StratifiedSampler(pool(), seed=seed)
 
 
-def _random(seed: int, pool: PoolMaker) -> BaseSampler:
+def _random(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
     from optuna.samplers import RandomSampler
 
     return RandomSampler(seed=seed)
 
 
-def _nsga2(seed: int, pool: PoolMaker) -> BaseSampler:
+def _nsga2(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
     from optuna.samplers import NSGAIISampler
 
     return NSGAIISampler(population_size=POPULATION, seed=seed)
 
 
-def _tpe(seed: int, pool: PoolMaker) -> BaseSampler:
+def _tpe(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
     from optuna.samplers import TPESampler
 
     # Univariate TPE proposes the same few settings by the hundred in a discrete space. The constant liar keeps
@@ -61,13 +61,13 @@ def _tpe(seed: int, pool: PoolMaker) -> BaseSampler:
     return TPESampler(multivariate=True, constant_liar=True, seed=seed)
 
 
-def _tpe_univariate(seed: int, pool: PoolMaker) -> BaseSampler:
+def _tpe_univariate(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
     from optuna.samplers import TPESampler
 
     return TPESampler(constant_liar=True, seed=seed)
 
 
-_SAMPLERS: dict[str, Callable[[int, PoolMaker], BaseSampler]] = {
+_SAMPLERS: dict[str, Callable[[int, PoolMaker, int], BaseSampler]] = {
     "cost": _cost,
     "stratified": _stratified,
     "random": _random,
@@ -86,13 +86,20 @@ def check_sampler(name: str) -> str:
     return name
 
 
-def make_sampler(name: str, seed: int, pool: PoolMaker = lambda: None) -> BaseSampler:
-    """An Optuna sampler by name; ``pool`` makes what ours choose from. UserError for another name."""
+def make_sampler(name: str, seed: int, pool: PoolMaker = lambda: None, epochs: int = 1) -> BaseSampler:
+    """An Optuna sampler by name; UserError for an unknown one.
+
+    Args:
+        name: one of :data:`SAMPLERS`.
+        seed: of everything random.
+        pool: makes what ours choose from; called only for those that need it.
+        epochs: of a whole training.
+    """
     import optuna
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        return _SAMPLERS[check_sampler(name)](seed, pool)
+        return _SAMPLERS[check_sampler(name)](seed, pool, epochs)
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:

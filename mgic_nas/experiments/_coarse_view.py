@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mgic_nas._files import write_atomic
-from mgic_nas.experiments._figure import INK, MUTED, ORANGE, TEAL, dress, figure, save
+from mgic_nas.experiments._figure import GREY, INK, MUTED, ORANGE, TEAL, dress, figure, save
 from mgic_nas.experiments._record import Table, describe
 from mgic_nas.models.coarse import CoarseRepresentation
 from mgic_nas.tasks import Data
@@ -53,13 +53,19 @@ def draw_errors(table: Table, bound: float, path: Path) -> None:
     means = [statistics.fmean(errors) for errors in ours.values()]
     axes.plot(
         list(ours), means, color=TEAL, marker="o", markersize=7, linewidth=1.6, markeredgecolor="white",
-        markeredgewidth=0.9, label="here, mean over seeds", zorder=4,
+        markeredgewidth=0.9, label="here, L-BFGS to the end; mean over seeds", zorder=4,
+    )  # fmt: skip
+    adam = [statistics.fmean(float(row["adam_mse"]) for row in rows) for rows in gather(table).values()]
+    axes.plot(
+        list(ours), adam, color=GREY, marker="o", markersize=5, linewidth=1.2, markeredgecolor="white",
+        label=f"here, {ADAM_STEPS:,} steps of Adam", zorder=3,
     )  # fmt: skip
     for (s_g, errors), mean in zip(ours.items(), means):
         axes.scatter([s_g] * len(errors), errors, s=14, color=TEAL, alpha=0.5, linewidths=0, zorder=5)
+        last = s_g == ticks[-1]  # beside the line, which falls to the right
         axes.annotate(
-            f"{mean:.4f}", (s_g, max(errors)), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8.5,
-            color=TEAL,
+            f"{mean:.4f}", (s_g, max(errors)), xytext=(0 if last else 6, 6), textcoords="offset points",
+            ha="right" if last else "left", fontsize=8.5, color=TEAL,
         )  # fmt: skip
     axes.axhline(
         bound, color=MUTED, linewidth=1.1, linestyle=(0, (1, 2)), zorder=2,
@@ -68,7 +74,9 @@ def draw_errors(table: Table, bound: float, path: Path) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
-    axes.set_ylim(0, 1.15 * max([*(max(errors) for errors in ours.values()), *(mse for _, mse in PAPER.values())]))
+    axes.set_ylim(
+        0, 1.15 * max([*adam, *(max(errors) for errors in ours.values()), *(mse for _, mse in PAPER.values())])
+    )
     dress(
         axes,
         "Feature maps from a coarse representation",
@@ -160,5 +168,17 @@ def write(table: Table, network: dict[str, Any], maps: torch.Tensor, bound: floa
             f"{max(errors):.4f}) | {100 * relative:.1f} % | {mse} | {adam:.4f} | {start:.3f} | {steps:,.0f} "
             f"| {len(rows)} | {seconds:.0f} |"
         )
+    reached = [
+        str(s_g)
+        for s_g, rows in gather(table).items()
+        if statistics.fmean(float(row["mse"]) for row in rows) < 1.005 * bound
+    ]
+    if reached:
+        lines += [
+            "",
+            f"s_g = {' and '.join(reached)}: the best linear map there is, to half a percent. In groups this wide R and P",
+            "lose nothing, and more channels a group could gain nothing; the paper's numbers still fall there, as those of",
+            "trainings that have not quite ended may.",
+        ]
     lines += ["", "![MSE against s_g](mse.png)", "", "![Maps and reconstructions](maps.png)", ""]
     write_atomic(path, "\n".join(lines))

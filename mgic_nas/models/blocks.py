@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -44,11 +45,16 @@ def block_class(name: str) -> type[WrappedBlock]:
 def check_act(act: Any) -> Any:
     """``act``, an activation as timm knows it by name or as a class. UserError for an unknown name."""
     if isinstance(act, str):
-        try:
-            get_act_layer(act)
-        except KeyError:
-            raise UserError(f"Unknown activation {act!r}. timm knows relu, gelu, silu, hard_swish, ...") from None
+        _check_name(act)
     return act
+
+
+@cache
+def _check_name(act: str) -> None:
+    try:
+        get_act_layer(act)
+    except KeyError:
+        raise UserError(f"Unknown activation {act!r}. timm knows relu, gelu, silu, hard_swish, ...") from None
 
 
 class WrappedBlock(nn.Module):

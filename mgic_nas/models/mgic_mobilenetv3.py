@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from timm.layers import make_divisible
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models._efficientnet_builder import efficientnet_init_weights
 from torch import nn
@@ -19,7 +18,7 @@ from torch import nn
 from ..errors import UserError, did_you_mean
 from ._net import RowNet
 from .blocks import block_class, check_act
-from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int
+from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int, rounded
 
 __all__ = ["MGICMobileNetV3", "mobilenetv3_rows"]
 
@@ -102,8 +101,8 @@ def _stage(
     rows: list[Row] = []
     for i in range(count):
         exp, out, se, act, stride = lines[min(i, len(lines) - 1)]
-        exp, out = make_divisible(exp * mult * exp_mult, 4), make_divisible(out * mult, 4)
-        hidden = make_divisible(exp // 4, 8) if se and cnn.inverted else 0
+        exp, out = rounded(exp * mult * exp_mult, 4), rounded(out * mult, 4)
+        hidden = rounded(exp // 4, 8) if se and cnn.inverted else 0
 
         def shape(j: int, w: int, exp: int = exp) -> tuple[int, int]:
             return w, exp >> j if cnn.inverted else cnn.mid(w)
@@ -143,7 +142,7 @@ def mobilenetv3_rows(
     mults = per_stage("width_mult", width_mult, n)
     (exp_mult,) = per_stage("exp_mult", exp_mult, 1)
     act_layer = check_act(act_layer or "hard_swish")
-    c = make_divisible(16 * mults[0], 4)
+    c = rounded(16 * mults[0], 4)
     stem = _conv(in_chans, c, 3, 2, act_layer)
     stages = []
     for number in range(n):
@@ -152,7 +151,7 @@ def mobilenetv3_rows(
         )
         stages.append(stage)
         c = stage[-1].c_out
-    features = make_divisible(known.last * mults[-1] * exp_mult, 4)
+    features = rounded(known.last * mults[-1] * exp_mult, 4)
     stages.append(_conv(c, features, 1, 1, act_layer))
     head = _conv(features, known.hidden, 1, 1, act_layer, True)
     return Rows(stem, tuple(stages), head, known.taps)

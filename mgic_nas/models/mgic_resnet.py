@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from timm.layers import make_divisible
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
@@ -18,7 +17,7 @@ from ..errors import UserError
 from ._net import RowNet
 from .blocks import WrappedBlock, block_class, check_act
 from .mgic import ChannelTransfer
-from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int
+from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int, rounded
 
 __all__ = ["MGICResNet", "resnet_rows"]
 
@@ -28,7 +27,7 @@ STEMS = {"3x3": (3, 1), "7x7": (7, 2)}  # kernel, stride
 @cache
 def _stage(
     c_in: int, width: int, depth: int, stride: int, expansion: int, block: str, min_groups: int, s_g: int, s_c: int,
-    act: Any, *, pool: bool = False,
+    act: Any, pool: bool = False,
 ) -> Stage:  # fmt: skip
     """The rows of a stage whose levels run on ``width`` and whose tensors are ``expansion`` times as wide."""
     cnn = block_class(block)
@@ -71,16 +70,14 @@ def resnet_rows(
     block_class(block)
     depths = per_stage("depths", depths, n, int)
     mults = per_stage("width_mult", width_mult, n)
-    scaled = [make_divisible(w * m, 8) for w, m in zip(widths, mults)]
+    scaled = [rounded(w * m, 8) for w, m in zip(widths, mults)]
     act = check_act(act_layer or "relu")
-    first = _stem(stem, in_chans, scaled[0] if stem == "3x3" else make_divisible(64 * mults[0], 8), act)
+    first = _stem(stem, in_chans, scaled[0] if stem == "3x3" else rounded(64 * mults[0], 8), act)
     stages = []
     c = first[-1].c_out
     for i, (width, depth) in enumerate(zip(scaled, depths)):
         pool = stem == "7x7" and i == 0
-        stages.append(
-            _stage(c, width, depth, 1 if i == 0 else 2, expansion, block, min_groups, s_g, s_c, act, pool=pool)
-        )
+        stages.append(_stage(c, width, depth, 1 if i == 0 else 2, expansion, block, min_groups, s_g, s_c, act, pool))
         c = stages[-1][-1].c_out
     return Rows(first, tuple(stages), taps=tuple(range(0 if stem == "7x7" else 1, n + 1)))
 

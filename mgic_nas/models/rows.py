@@ -203,13 +203,21 @@ def per_stage(name: str, value: Any, stages: int, kind: type = float) -> tuple[A
     if len(values) != stages:
         raise UserError(f"{name} takes one number or {stages}, one per stage, not {len(values)}: {value!r}.")
     for v in values:
+        if type(v) is kind and 0 < v < math.inf:
+            continue
         if kind is int:
             positive_int(name, v)
-        elif type(v) is float and 0 < v < math.inf:
-            continue
         elif isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 < v < math.inf:
             raise UserError(f"{name} must be a positive number, not {v!r}.")
     return values
+
+
+@cache
+def rounded(width: float, divisor: int) -> int:
+    """timm's ``make_divisible``: the multiple of ``divisor`` nearest to a width, and at most a tenth below it."""
+    from timm.layers import make_divisible
+
+    return int(make_divisible(width, divisor))
 
 
 def change_of_width(c_in: int, c_out: int, stride: int, act: str) -> tuple[Row, ...]:

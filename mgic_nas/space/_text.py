@@ -25,7 +25,17 @@ def render(found: Survey) -> str:
         lines += _table([["budget", of_all, "share"], *(_row(found, fit) for fit in fits)])
         for fit in fits:
             lines += _remarks(found, fit)
+        if any(fit.verdict == "measured" for fit in fits):
+            lines += ["", *_MEASURED]
     return "\n".join(line.rstrip() for line in lines)
+
+
+# Nothing is measured here: a million candidates would take a day.
+_MEASURED = (
+    "  a latency is decided in the search: what fits every other budget is measured there, once, before it is trained",
+    "    (median of one image at a time, on one CPU thread or on the GPU). Of one network: mgic-nas profile NAME",
+    "    --set k=v --budget latency=5ms",
+)
 
 
 def _sizes(found: Survey) -> str:

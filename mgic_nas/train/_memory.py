@@ -34,12 +34,17 @@ class PeakMemory:
     def _now(self) -> float:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) / 2**20
-        try:
-            with open("/proc/self/status") as file:
-                line = next(line for line in file if line.startswith("VmHWM:"))
-            return int(line.split()[1]) / 1024
-        except (OSError, StopIteration):
-            return _rusage()
+        return process_peak()
+
+
+def process_peak() -> float:
+    """The resident memory of this process at most, in MiB, since it began or since the latest :class:`PeakMemory`."""
+    try:
+        with open("/proc/self/status") as file:
+            line = next(line for line in file if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+    except (OSError, StopIteration):
+        return _rusage()
 
 
 def _rusage() -> float:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,7 @@ def execute(
         crew.dismiss()
 
 
-class _Worker:
+class Worker:
     """A worker process and the driver's end of its socket."""
 
     def __init__(self, slot: int, environment: dict[str, str], introduction: Any) -> None:
@@ -135,11 +136,11 @@ class _Crew:
         self._slots = slots
         self._gpus = gpus
         self._introduction = introduction
-        self._workers: dict[Any, _Worker] = {}  # by connection
+        self._workers: dict[Any, Worker] = {}  # by connection
         self._deaths = 0  # of workers without a job, in a row
 
     @property
-    def idle(self) -> list[_Worker]:
+    def idle(self) -> list[Worker]:
         return [w for w in self._workers.values() if w.ready and w.job is None]
 
     @property
@@ -152,7 +153,7 @@ class _Crew:
         busy = sum(w.job is not None for w in self._workers.values())
         free = sorted(set(range(self._slots.concurrent)) - {w.slot for w in self._workers.values()})
         for slot in free[: max(0, busy + wanted - len(self._workers))]:
-            worker = _Worker(slot, self._environment(slot), self._introduction)
+            worker = Worker(slot, self._environment(slot), self._introduction)
             self._workers[worker.connection] = worker
 
     def listen(self, controller: Controller) -> None:
@@ -193,7 +194,7 @@ class _Crew:
         for worker in workers:
             worker.bury()
 
-    def _died(self, worker: _Worker, controller: Controller) -> None:
+    def _died(self, worker: Worker, controller: Controller) -> None:
         del self._workers[worker.connection]
         why = worker.why_dead()
         worker.hang_up()
@@ -206,12 +207,16 @@ class _Crew:
             raise RuntimeError(f"workers do not start: {why}")
 
     def _environment(self, slot: int) -> dict[str, str]:
-        threads = str(self._slots.threads)
-        return {
-            **os.environ,
-            # What this process can import its workers can, however it came to be importable.
-            "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
-            "CUDA_VISIBLE_DEVICES": ",".join(self._slots.devices(slot, self._gpus)),
-        }
+        return environment(self._slots.threads, self._slots.devices(slot, self._gpus))
+
+
+def environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
+    """Of a worker with so many threads that sees these GPUs."""
+    return {
+        **os.environ,
+        # What this process can import its workers can, however it came to be importable.
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "CUDA_VISIBLE_DEVICES": ",".join(gpus),
+    }
