@@ -46,7 +46,7 @@ def test_all_three_are_recorded_beside_the_paper(file: Path, tmp_path: Path) -> 
     assert "| MGIC-diffGCN |" in page
     assert "0.11 / 13.7 / 92.9" in page
     assert str(tmp_path) not in page
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "results.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "accuracy.png", "results.csv"]
 
 
 def test_a_killed_training_goes_on_as_if_it_had_not_been(file: Path, tmp_path: Path, monkeypatch) -> None:

@@ -147,7 +147,7 @@ def test_a_linear_function_has_no_laplacian_inside_a_grid() -> None:
 
 @pytest.mark.parametrize("points", [64, 1024])
 def test_operators_do_not_blow_up_rough_features(points: int) -> None:
-    """In the units of the cloud a dense cloud's differences were ten times the values, and diffGCN learned from noise."""
+    """In the units of a cloud its differences were ten times the values, and diffGCN learned from noise."""
     graph = point_graph(torch.randn(2, points, 3), 10)
     assert 1 <= graph.weight.mean().item() < 1.5
     assert graph.weight.max().item() <= 4
