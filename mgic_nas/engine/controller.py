@@ -285,7 +285,7 @@ class Controller:
 
     def _promotion(self) -> tuple[int, int] | None:
         paused = self._books.paused
-        return self._rungs.promote(list(paused.values())) if paused else None
+        return self._rungs.promote(list(paused.values()), ending=not self._may_start) if paused else None
 
     def _promoted(self) -> Entry | None:
         """A paused trial that goes on from its checkpoint, if one should."""

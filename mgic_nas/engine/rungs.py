@@ -24,10 +24,10 @@ class Rungs(Protocol):
     def decide(self, entry: Entry, result: dict[str, Any]) -> bool:
         """Whether a trial goes on after an epoch that is not its last. False: it is stopped for good."""
 
-    def promote(self, paused: Sequence[Entry]) -> tuple[int, int] | None:
+    def promote(self, paused: Sequence[Entry], ending: bool = False) -> tuple[int, int] | None:
         """Which paused trial goes on, and until which epoch: ``(number, last_epoch)``; None where none should.
 
-        Asked often, and changes nothing.
+        Asked often, and changes nothing. ``ending``: no new trial will be started.
         """
 
     def remember(self, entry: Entry) -> None:
@@ -46,7 +46,7 @@ class NoRungs:
     def decide(self, entry: Entry, result: dict[str, Any]) -> bool:
         return True
 
-    def promote(self, paused: Sequence[Entry]) -> tuple[int, int] | None:
+    def promote(self, paused: Sequence[Entry], ending: bool = False) -> tuple[int, int] | None:
         # A run that once had rungs may have left some behind.
         return (paused[0].number, self._epochs) if paused else None
 
@@ -60,7 +60,8 @@ class Halving:
     Rungs are at E, E / eta, E / eta^2, ... epochs. A trial pauses at each; one goes on as soon as it is among the best
     1 / eta of all that have reached its rung. Accuracy alone would promote the dear ones: what a trial promises (see
     :mod:`.learning`) is compared with what those of no more MACs promise, and its score is by how much it is above,
-    or below, their front.
+    or below, their front. Once no new trial will be started, every trial on the promised front goes on, so that a
+    short search too ends with a front and not with one winner.
 
     Args:
         epochs: of a whole training.
@@ -77,7 +78,7 @@ class Halving:
         self._eta = eta
         self._curves: dict[int, list[dict[str, Any]]] = {}
         self._macs: dict[int, float] = {}
-        self._rankings: dict[int, list[int]] = {}  # by level; until something new is known
+        self._rankings: dict[int, list[tuple[int, float]]] = {}  # by level; until something new is known
 
     def first(self, entry: Entry) -> int:
         return self.levels[0]
@@ -92,22 +93,30 @@ class Halving:
             self._macs[entry.number] = float(entry.cost("macs"))
             self._rankings.clear()
 
-    def promote(self, paused: Sequence[Entry]) -> tuple[int, int] | None:
+    def promote(self, paused: Sequence[Entry], ending: bool = False) -> tuple[int, int] | None:
         waiting = {entry.number: int(entry.job["last_epoch"]) for entry in paused}
-        for level, following in reversed([*zip(self.levels, self.levels[1:], strict=False)]):
-            if level not in waiting.values():
-                continue
-            if level not in self._rankings:
-                scores = self._scores(level)
-                self._rankings[level] = sorted(scores, key=lambda number: (-scores[number], number))
-            ranking = self._rankings[level]
-            for number in ranking[: int(len(ranking) / self._eta)]:
-                if waiting.get(number) == level:
-                    return number, following
+        steps = [*zip(self.levels, self.levels[1:], strict=False)][::-1]
+        for level, following in steps:
+            if level in waiting.values():
+                ranking = self._ranking(level)
+                for number, _ in ranking[: int(len(ranking) / self._eta)]:
+                    if waiting.get(number) == level:
+                        return number, following
         for number, last in waiting.items():  # paused by rungs of another shape
             if last not in self.levels:
                 return number, next(level for level in self.levels if level > last)
+        for level, following in steps if ending else ():
+            for number, score in self._ranking(level) if level in waiting.values() else ():
+                if score >= 0 and waiting.get(number) == level:
+                    return number, following
         return None
+
+    def _ranking(self, level: int) -> list[tuple[int, float]]:
+        """(number, score) of all that have reached a rung, the best first."""
+        if level not in self._rankings:
+            scores = self._scores(level)
+            self._rankings[level] = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
+        return self._rankings[level]
 
     def _scores(self, level: int) -> dict[int, float]:
         """Number -> distance to the front, of all that have reached a rung."""

@@ -174,7 +174,7 @@ class Halving:
     def decide(self, entry: Entry, result: dict[str, Any]) -> bool:
         return result["epoch"] != 2 or entry.job["setting"]["a"] > 1
 
-    def promote(self, paused: Any) -> tuple[int, int] | None:
+    def promote(self, paused: Any, ending=False) -> tuple[int, int] | None:
         best = [e.number for e in paused if e.job["setting"]["a"] * e.job["setting"]["b"] >= 6]
         return (min(best), EPOCHS) if best else None
 

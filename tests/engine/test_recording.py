@@ -69,7 +69,7 @@ def test_more_seeds_extend_a_table_and_other_trainings_do_not_mix_with_it(tmp_pa
     with Recording(tmp_path / "t", config(), seeds=2, say=lambda line: None) as recording:
         assert recording.complete == recording.total / 2
     for change in ({"epochs": 4}, {"recipe": {"lr": 1.0}}, {"data": {**config().data, "fingerprint": "g"}}):
-        with pytest.raises(UserError, match="another .*name another folder"):
+        with pytest.raises(UserError, match=r"another .*name another folder"):
             Recording(tmp_path / "t", config(**change), seeds=1)
 
 

@@ -59,6 +59,18 @@ def test_the_highest_rung_goes_first() -> None:
     assert paused(Halving(4), *low, *high) == (10, 4)
 
 
+def test_at_the_end_the_whole_promised_front_is_trained() -> None:
+    """Eight short trainings should leave a front to choose from, not one winner."""
+    waiting = [entry(0, 100, [40]), entry(1, 200, [50]), entry(2, 300, [60]), entry(3, 300, [59]), entry(4, 400, [30])]
+    rungs = Halving(2)
+    order = []
+    chosen = paused(rungs, *waiting)
+    while chosen is not None:
+        order.append(chosen[0])
+        chosen = rungs.promote([e for e in waiting if e.number not in order], ending=len(order) >= 2)
+    assert set(order) == {0, 1, 2}
+
+
 def test_a_restart_forgets_nothing() -> None:
     waiting = [entry(i, 100, [50 + i]) for i in range(4)]
     first, second = Halving(4), Halving(4)
@@ -74,7 +86,7 @@ def test_what_other_rungs_left_behind_goes_on() -> None:
 
 
 def test_unknown_rungs_are_refused_with_those_there_are() -> None:
-    with pytest.raises(UserError, match="Unknown rungs 'asha'.*halving, none"):
+    with pytest.raises(UserError, match=r"Unknown rungs 'asha'.*halving, none"):
         make_rungs("asha", 4)
 
 
