@@ -8,12 +8,11 @@ side, and as many trials run at a time as train the most images a second within 
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -236,15 +235,17 @@ class _Copies:
     def _hear(self, workers: Sequence[Worker]) -> list[Any]:
         """One message of each."""
         until = time.monotonic() + PATIENCE
-        heard: dict[Any, Any] = {}
+        heard: dict[Connection, Any] = {}
         while len(heard) < len(workers):
             waiting = [w.connection for w in workers if w.connection not in heard]
             ready = wait(waiting, max(0.0, until - time.monotonic()))
             if not ready:
                 raise RuntimeError("the probe takes too long")
-            for connection in ready:
+            for connection in waiting:
+                if connection not in ready:
+                    continue
                 try:
-                    kind, content = connection.recv()  # type: ignore[union-attr]
+                    kind, content = connection.recv()
                 except (EOFError, OSError):
                     raise RuntimeError("a worker of the probe died") from None
                 if kind in ("failed", "poisoned"):
