@@ -55,3 +55,93 @@ def test_the_original_stays_trainable_and_the_copy_exports() -> None:
     assert all(torch.equal(a, b) for a, b in zip(state.values(), net.state_dict().values()))
     x = torch.randn(1, 3, 32, 32)
     torch.testing.assert_close(torch.export.export(fused, (x,)).module()(x), fused(x))
+
+
+def unlike_its_start(net: nn.Module) -> nn.Module:
+    """In eval mode, with norms that have seen something."""
+    for m in net.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            nn.init.uniform_(m.weight, 0.5, 1.5)
+            nn.init.normal_(m.bias, std=0.2)
+            m.running_mean.normal_(std=0.2)
+            m.running_var.uniform_(0.5, 1.5)
+    return net.eval()
+
+
+def norms(net: nn.Module) -> int:
+    return sum(isinstance(m, nn.BatchNorm2d) for m in net.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("resnet10t", 0),
+        ("mgicify:resnet10t", 0),
+        ("mgicify:mobilenetv3_small_050", 0),
+        ("mgicify:regnety_002", 0),
+        ("tf_mobilenetv3_small_075", 0),  # convs with TensorFlow's padding
+        ("repvgg_a0", 0),  # timm's own re-parameterisation comes first
+        ("mgicify:resnetv2_50d_evos", None),  # other norms
+        ("densenet121", 62),  # norms before the convs, which read concatenations
+    ],
+)
+def test_norms_of_timms_blocks_are_folded_too(name: str, left: int | None) -> None:
+    """A converted network keeps its blocks' own norms: leaving those would leave most of the work."""
+    torch.manual_seed(0)
+    config = {"s_g": 8, "s_c": 32} if ":" in name else {}
+    net = unlike_its_start(mgic_nas.create_model(name, **config))
+    before, x = norms(net), torch.randn(2, 3, 64, 64)
+    fused = mgic_nas.fuse(net)
+    assert norms(net) == before, "the original stays what it is"
+    assert left is None or norms(fused) == left
+    with torch.no_grad():
+        expected = net(x)
+        torch.testing.assert_close(fused(x), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+
+
+class Awkward(nn.Module):
+    """Convolutions whose norms cannot be folded, beside one that can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.twice, self.after_twice = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.shared, self.after_shared = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.read_by_two, self.one_of_two = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.plain, self.after_plain = nn.Conv2d(4, 4, 1, bias=False), nn.BatchNorm2d(4)
+        self.without_statistics = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4, track_running_stats=False))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.after_twice(self.twice(x)) + self.twice(x)
+        x = self.after_shared(self.after_shared(self.shared(x)))
+        y = self.read_by_two(x)
+        return self.without_statistics(self.after_plain(self.plain(y + self.one_of_two(y))))
+
+
+def test_only_a_norm_that_alone_reads_a_convolution_is_folded() -> None:
+    torch.manual_seed(0)
+    net = Awkward().eval()
+    for m in net.modules():
+        if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None:
+            m.running_mean.normal_()
+            m.running_var.uniform_(0.5, 1.5)
+    fused = mgic_nas.fuse(net)
+    x = torch.randn(2, 4, 3, 3)
+    torch.testing.assert_close(fused(x), net(x), rtol=1e-5, atol=1e-5)
+    assert isinstance(fused.after_plain, nn.Identity)
+    assert norms(fused) == norms(net) - 1
+
+
+def test_what_cannot_be_followed_is_left() -> None:
+    """Python code that asks for values is no reason to fail."""
+
+    class Asks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.body(x) if x.sum() > 0 else self.body(-x)
+
+    fused = mgic_nas.fuse(Asks())
+    assert norms(fused) == 1
+    assert fused(torch.ones(1, 3, 2, 2)).shape == (1, 4, 2, 2)
