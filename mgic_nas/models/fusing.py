@@ -54,8 +54,8 @@ def _fold_pairs(net: nn.Module) -> None:
         if type(conv) in _CONVS and type(norm) in _NORMS and calls[id(conv)] == calls[id(norm)] == 1:
             assert isinstance(conv, nn.Conv2d)
             if getattr(norm, "running_var", None) is not None:
-                _put(net, source.target, _folded(conv, norm))
-                _put(net, node.target, _rest(norm))
+                _put(net, str(source.target), _folded(conv, norm))
+                _put(net, str(node.target), _rest(norm))
 
 
 class _Tracer(fx.Tracer):
