@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ENUMERATED = 50_000  # settings: all of a smaller space are looked at
 HELD = 4_096  # architectures of a larger space, drawn at random; what was taken is replaced
-REFRESHED = 64  # new ones at each ask
+REFRESHED = 16  # new ones at each ask
 COSTS = ("macs", "params", "activations")
 
 
@@ -54,12 +54,17 @@ class CandidatePool:
         self._known: dict[tuple[Any, ...], str] = {}
         self.settings: list[Setting] = []
         self.arch_ids: list[str] = []
-        self._costs: list[tuple[float, ...]] = []
+        self._logs: list[tuple[float, ...]] = []  # of the costs
         self._held: set[str] = set()
         self.whole = self._enumerate()
         if not self.whole:
             self._top_up(HELD, frozenset())
-        self._arrays()
+        logs = np.array(self._logs or [(0.0,) * len(COSTS)])
+        # The scale of this first look stays, so that features keep their values.
+        self._centre, self._spread = logs.mean(0), np.maximum(np.ptp(logs, axis=0) / 2, 1e-9)
+        self.macs: NDArray[np.float64] = np.zeros(0)
+        self.features = self._encode([], [])
+        self._extend()
 
     def _enumerate(self) -> bool:
         space = self._task.space
@@ -68,50 +73,51 @@ class CandidatePool:
         try:
             found = space.distinct(self._task.input_size, self._task.num_classes, self._limits)
             for candidate in found:
-                self._add(dict(candidate.setting), candidate.arch_id)
+                setting = dict(candidate.setting)
+                self._add(setting, candidate.arch_id, self._cost(setting))
         except UserError:  # the model refuses some setting, so it cannot be enumerated
-            self.settings, self.arch_ids, self._costs, self._held = [], [], [], set()
+            self.settings, self.arch_ids, self._logs, self._held = [], [], [], set()
             return False
         return True
 
-    def _add(self, setting: Setting, arch_id: str) -> None:
-        cost = self._task.space.cost(setting, self._task.input_size, self._task.num_classes)
+    def _cost(self, setting: Setting) -> Cost:
+        return self._task.space.cost(setting, self._task.input_size, self._task.num_classes)
+
+    def _add(self, setting: Setting, arch_id: str, cost: Cost) -> None:
         self.settings.append(setting)
         self.arch_ids.append(arch_id)
-        self._costs.append(_logs(cost))
+        self._logs.append(_logs(cost))
         self._held.add(arch_id)
 
     def _top_up(self, count: int, tried: Set[str]) -> None:
+        """Adds so many feasible architectures that are neither held nor tried, if they are found soon."""
         space = self._task.space
         for _ in range(4 * count):
             if count <= 0:
                 return
             setting = space.sample(self._rng)
             try:
-                arch_id = space.arch_id(setting)
-                if arch_id in self._held or arch_id in tried or not self._fits(setting):
+                cost = self._cost(setting)
+                if any(getattr(cost, kind) > limit for kind, limit in self._limits.items()):
                     continue
-                self._add(setting, arch_id)
-            except UserError:
+                arch_id = space.arch_id(setting)
+            except UserError:  # the model refuses this one
                 continue
-            count -= 1
+            if arch_id not in self._held and arch_id not in tried:
+                self._add(setting, arch_id, cost)
+                count -= 1
 
-    def _fits(self, setting: Setting) -> bool:
-        cost = self._task.space.cost(setting, self._task.input_size, self._task.num_classes)
-        return all(getattr(cost, kind) <= limit for kind, limit in self._limits.items())
+    def _extend(self) -> None:
+        """The arrays of what was added since."""
+        done = len(self.macs)
+        logs = np.array(self._logs[done:], dtype=float).reshape(-1, len(COSTS))
+        self.macs = np.concatenate([self.macs, np.exp(logs[:, 0])])
+        self.features = np.concatenate([self.features, self._encode(self.settings[done:], self._logs[done:])])
 
-    def _arrays(self) -> None:
-        logs = np.array(self._costs, dtype=float).reshape(len(self._costs), len(COSTS))
-        self.macs: NDArray[np.float64] = np.exp(logs[:, 0])
-        # The scale of the first look stays, so that features of earlier trials keep their values.
-        if not hasattr(self, "_centre") and len(logs):
-            self._centre, self._spread = logs.mean(0), np.maximum(np.ptp(logs, axis=0) / 2, 1e-9)
-        self.features = self._encode(self.settings, logs)
-
-    def _encode(self, settings: Sequence[Setting], logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _encode(self, settings: Sequence[Setting], logs: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
         if not len(settings):
             return np.zeros((0, len(COSTS) + sum(width for width, _, _ in self._encoders)))
-        columns = [(logs - self._centre) / self._spread]
+        columns = [(np.array(logs) - self._centre) / self._spread]
         columns += [np.array([encode[s[name]] for s in settings]) for _, name, encode in self._encoders]
         return np.concatenate(columns, axis=1)
 
@@ -124,8 +130,8 @@ class CandidatePool:
 
     def describe(self, setting: Setting) -> tuple[float, NDArray[np.float64]]:
         """(MACs, features (d,)) of any setting of the space."""
-        cost = self._task.space.cost(setting, self._task.input_size, self._task.num_classes)
-        return float(cost.macs), self._encode([setting], np.array([_logs(cost)]))[0]
+        cost = self._cost(setting)
+        return float(cost.macs), self._encode([setting], [_logs(cost)])[0]
 
     def setting(self, params: Mapping[str, Any]) -> Setting:
         """Optuna's values as a setting of the space."""
@@ -136,12 +142,12 @@ class CandidatePool:
         tried = tried | self._task.too_slow
         if not self.whole:
             self._top_up(REFRESHED, tried)
-            while len(self.settings) > 2 * HELD:  # the oldest go
-                drop = len(self.settings) - HELD
+            self._extend()
+            drop = len(self.settings) - 2 * HELD
+            if drop > 0:  # the oldest go
                 self._held.difference_update(self.arch_ids[:drop])
-                for column in (self.settings, self.arch_ids, self._costs):
-                    del column[:drop]
-            self._arrays()
+                del self.settings[:drop], self.arch_ids[:drop], self._logs[:drop]
+                self.macs, self.features = self.macs[drop:], self.features[drop:]
         return np.array([i for i, arch_id in enumerate(self.arch_ids) if arch_id not in tried], dtype=int)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 MOST_POINTS = 256  # the factorisation is cubic
+ENOUGH_POINTS = 100  # to settle length and noise
 LENGTHS = (1.0, 2.0, 4.0)  # times the square root of the number of features / 4
 NOISES = (0.02, 0.1, 0.4)  # of a whole training, as a part of the variance of the accuracies
 JITTER = 1e-8
@@ -49,6 +50,9 @@ class Surrogate:
     """
 
     def __init__(self, seen: Observations, settled: tuple[float, float] | None = None) -> None:
+        if settled is None and len(seen.values) > ENOUGH_POINTS:
+            some = np.linspace(0, len(seen.values) - 1, ENOUGH_POINTS).round().astype(int)
+            settled = Surrogate(Observations(seen.features[some], seen.values[some], seen.extra[some])).settled
         count = len(seen.values)
         used = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int))
         x, y, extra = seen.features[used], seen.values[used], seen.extra[used]

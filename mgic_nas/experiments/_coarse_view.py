@@ -176,9 +176,9 @@ def write(table: Table, network: dict[str, Any], maps: torch.Tensor, bound: floa
     if reached:
         lines += [
             "",
-            f"s_g = {' and '.join(reached)}: the best linear map there is, to half a percent. In groups this wide R and P",
-            "lose nothing, and more channels a group could gain nothing; the paper's numbers still fall there, as those of",
-            "trainings that have not quite ended may.",
+            f"s_g = {' and '.join(reached)}: within half a percent of the best linear map. R and P of groups this",
+            "wide lose nothing, and wider ones could gain nothing. The paper's numbers still fall there; a training",
+            "that ends on a plateau may end anywhere.",
         ]
     lines += ["", "![MSE against s_g](mse.png)", "", "![Maps and reconstructions](maps.png)", ""]
     write_atomic(path, "\n".join(lines))

@@ -203,7 +203,7 @@ def per_stage(name: str, value: Any, stages: int, kind: type = float) -> tuple[A
     if len(values) != stages:
         raise UserError(f"{name} takes one number or {stages}, one per stage, not {len(values)}: {value!r}.")
     for v in values:
-        if v.__class__ is kind and 0 < v < math.inf:
+        if v.__class__ is kind and 0 < v < math.inf:  # type: ignore[operator]
             continue
         if kind is int:
             positive_int(name, v)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -14,7 +15,16 @@ from ..report.words import count
 from ._compare import BASELINE, OPTUNA, SHARES, Comparison, Standing
 
 INK, MUTED, RULE, GRID = "#1d1c1a", "#5d594f", "#cfcabf", "#eae6dd"
-COLOURS = ("#0b6b66", "#3f9d97", "#a34a07", "#d98c4a", "#6b3fa0", "#a9a498", "#5d594f", "#1d1c1a")
+COLOURS = {
+    "cost+halving": "#0b6b66",
+    "cost": "#4fa8a2",
+    "tpe": "#a34a07",
+    "tpe-univariate": "#dd9a5d",
+    "nsga2": "#6b3fa0",
+    "random": "#a9a498",
+    "stratified": "#5d594f",
+}
+FURTHER = ("#1d1c1a", "#b8336a", "#2f6fb0", "#8a8f1f")
 BEST = "cost+halving"
 
 
@@ -176,7 +186,9 @@ def _picture(comparison: Comparison) -> bytes:
         color=MUTED,
     )
     axes.axhline(95, color=RULE, linewidth=0.9, linestyle=(0, (5, 4)), zorder=1)
-    for s, colour in zip(comparison.standings, COLOURS * 3, strict=False):
+    further = itertools.cycle(FURTHER)
+    for s in comparison.standings:
+        colour = COLOURS.get(s.name) or next(further)
         low, middle, high = ([100 * v for v in band] for band in zip(*s.curve, strict=True))
         axes.fill_between(comparison.grid, low, high, color=colour, alpha=0.10, linewidth=0)
         bold = s.name == BEST

@@ -26,7 +26,7 @@ def build(folder: str | Path, reference: str | Path | None = None, echo: Callabl
     with _alone(folder):
         summary, record = gather(folder, reference)
         if record is not None:
-            write_trials_csv(folder, record.entries)
+            write_trials_csv(folder, record.entries, timed=record.timed is not None)
         write_atomic(folder / "front.csv", front_csv(summary))
         problems = export_winners(summary)
         for label, problem in problems.items():

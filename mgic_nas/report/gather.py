@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.config import RunConfig
+from ..engine.latencies import read_latencies
 from ..engine.record import TRIALS_CSV, Record, read_record
 from ..engine.study import STUDY_DB
 from .data import Config, Summary, summarise
@@ -36,7 +37,7 @@ def gather(folder: str | Path, reference: str | Path | None = None) -> tuple[Sum
     file = Path(reference).name if reference is not None else ""
     if not (folder / STUDY_DB).exists():
         rows = _rows_of_csv(folder / TRIALS_CSV, config.space.get("params") or {})
-        facts = facts_of(config, folder)
+        facts = facts_of(config, folder, timed=str(read_latencies(folder)[1] or ""))
         return summarise(rows, facts, folder, reference=points, reference_file=file), None
     record = read_record(folder)
     facts = facts_of(

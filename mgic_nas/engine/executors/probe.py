@@ -195,6 +195,7 @@ class _Copies:
         self._config = dict(config)
         self._machine = machine
         self._workers: list[Worker] = []
+        self._warm = 0  # of them have trained already
 
     def __enter__(self) -> _Copies:
         return self
@@ -217,7 +218,9 @@ class _Copies:
         self._workers += [Worker(i, environment(self._machine.cores, gpus), self._introduction) for i in new]
         workers = self._workers[:copies]
         self._hear([self._workers[i] for i in new])  # they are ready
-        self._train(workers, threads, 0.0)  # one step: libraries choose and build their kernels in it
+        if copies > self._warm:
+            self._train(workers[self._warm :], threads, 0.0)  # one step: libraries choose their kernels in it
+            self._warm = copies
         return [Reading(**{k: v for k, v in found.items() if k != "epoch"}) for found in self._train(workers, threads)]
 
     def _train(self, workers: Sequence[Worker], threads: int, seconds: float = SECONDS) -> list[dict[str, Any]]:
