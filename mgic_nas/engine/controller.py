@@ -17,6 +17,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from .pool import CandidatePool
 from .proposals import Proposal, Proposer
 from .record import COMPLETE, COSTS, FAILED, PAUSED, RUNNING, STOPPED, Entry, write_trials_csv
 from .rungs import Rungs, make_rungs
-from .sampler import make_sampler
+from .sampler import Search, make_sampler
 from .study import JOB, REJECTED, RESULT, StudyStore
 from .values import finite, plain, trial_seed
 from .weights import Weights
@@ -247,9 +248,9 @@ class Controller:
         task = Task(self._space, config.input_size, config.num_classes, self._latencies)
         # A sampler that began again with the same seed would propose the same again.
         seed = (config.seed * 1_000_003 + trials) % 2**32
-        self._store.set_sampler(
-            make_sampler(config.sampler, seed, lambda: CandidatePool(task, config.limits(), seed), config.epochs)
-        )
+        search = Search(config.epochs, tuple((b.kind, b.limit) for b in config.parsed_budgets()))
+        pool = partial(CandidatePool, task, config.limits(), seed)
+        self._store.set_sampler(make_sampler(config.sampler, seed, pool, search))
 
         def rejected(reason: str) -> None:
             self._books.rejected(reason)

@@ -2,7 +2,8 @@
 
 Candidates are the feasible architectures that are not tried yet. A Gaussian process over their costs and parameters,
 fitted to the accuracies so far (unfinished learning curves included), says what each would reach; the one with the
-largest expected gain of hypervolume is next. An :class:`optuna.samplers.BaseSampler`: it works in any study.
+largest expected gain is next: of hypervolume over accuracy and log MACs, and of the winner within each budget. An
+:class:`optuna.samplers.BaseSampler`: it works in any study.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from optuna.trial import TrialState
 
 from ..pareto import non_dominated
 from .learning import Curves
+from .pool import COSTS
 from .study import JOB, REJECTED, RESULT
-from .surrogate import Observations, Surrogate, expected_gain
+from .surrogate import Observations, Surrogate, expected_gain, expected_lift
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +35,10 @@ if TYPE_CHECKING:
     from .pool import CandidatePool
     from .sampler import Setting
 
+    Array = NDArray[np.float64]
+
 STARTUP = 8  # candidates before the model is asked
+BUDGETS = 0.5  # the weight of the winners within budgets, against the front's
 LOOKED_AT = 2_048  # candidates a proposal chooses from
 
 
@@ -42,8 +47,8 @@ class _Seen:
     """What one trial of the study says. ``acc`` is None while it is unfinished."""
 
     arch_id: str
-    macs: float
-    features: NDArray[np.float64]
+    costs: Array
+    features: Array
     curve: tuple[dict[str, Any], ...] = ()
     acc: float | None = None  # of a whole training
     running: bool = True
@@ -59,13 +64,20 @@ class CostAwareSampler(BaseSampler):
         pool: the architectures to choose from.
         seed: of everything random.
         epochs: of a whole training, as long as none has ended.
+        budgets: (kind, limit); each is to have its best found.
         startup: so many first trials are spread over the MACs instead, the cheapest first.
     """
 
     def __init__(
-        self, pool: CandidatePool | None = None, seed: int | None = None, startup: int = STARTUP, epochs: int = 1
+        self,
+        pool: CandidatePool | None = None,
+        seed: int | None = None,
+        startup: int = STARTUP,
+        epochs: int = 1,
+        budgets: Sequence[tuple[str, float]] = (),
     ) -> None:
         self._pool = pool
+        self._budgets = [(COSTS.index(kind), limit) for kind, limit in budgets if kind in COSTS]
         self._epochs = epochs
         self._random = RandomSampler(seed=seed)
         self._rng = random.Random(seed)
@@ -127,7 +139,7 @@ class CostAwareSampler(BaseSampler):
         near = positions[np.argsort(np.abs(logs[positions] - target))]
         return int(self._rng.choice(list(near[: max(1, len(near) // (2 * self._startup))])))
 
-    def _gains(self, seen: Sequence[_Seen], positions: NDArray[np.int_]) -> NDArray[np.float64]:
+    def _gains(self, seen: Sequence[_Seen], positions: NDArray[np.int_]) -> Array:
         pool = self._pool
         assert pool is not None
         epochs = max((len(s.curve) for s in seen if s.acc is not None), default=self._epochs)
@@ -143,21 +155,32 @@ class CostAwareSampler(BaseSampler):
             self._settled = int(1.15 * len(told)), None
         model = Surrogate(Observations(np.array([s.features for s in told]), known, extra), self._settled[1])
         self._settled = self._settled[0], model.settled
-        # What is being trained counts as if it had come out as expected: side by side, trials keep apart.
-        open_ones = [s for s in seen if s.acc is None]
-        macs = [s.macs for s in seen if s.acc is not None]
-        accs = [s.acc for s in seen if s.acc is not None]
-        if open_ones:
-            mean, _ = model.predict(np.array([s.features for s in open_ones]))
-            macs += [s.macs for s in open_ones]
-            accs += list(mean)
-        on_front = np.flatnonzero(non_dominated(accs, macs))
-        on_front = on_front[np.argsort(np.array(macs)[on_front])]
-        front = np.array(macs)[on_front], np.array(accs, dtype=float)[on_front]
-        reference = (float(np.percentile(known, 10)), float(pool.macs.max()) * 1.001)
-        reference = (min(reference[0], float(front[1].min())) - 1e-6, reference[1])
+        # What is not finished counts as if it had come out as expected: side by side, trials keep apart.
+        accs = np.array([math.nan if s.acc is None else s.acc for s in seen])
+        unfinished = np.flatnonzero(np.isnan(accs))
+        if len(unfinished):
+            accs[unfinished] = model.predict(np.array([seen[i].features for i in unfinished]))[0]
+        costs = np.array([s.costs for s in seen])
         mean, deviation = model.predict(pool.features[positions])
-        return expected_gain(pool.macs[positions], mean, deviation, front, reference)
+        return self._gain(pool.costs[positions], mean, deviation, costs, accs)
+
+    def _gain(self, candidates: Array, mean: Array, deviation: Array, costs: Array, accs: Array) -> Array:
+        """What each candidate is expected to add to what there is; costs are (n, 3)."""
+        pool = self._pool
+        assert pool is not None
+        macs = costs[:, 0]
+        front = np.flatnonzero(non_dominated(accs, macs))
+        front = front[np.argsort(macs[front])]
+        most = float(pool.macs.max()) * 1.001
+        worst = float(min(np.percentile(accs, 10), accs[front].min())) - 1e-6
+        total = expected_gain(candidates[:, 0], mean, deviation, (macs[front], accs[front]), (worst, most))
+        # A front lifted by one percent over its whole length counts as much as every budget's winner by one.
+        total /= max(math.log10(most / pool.macs.min()), 1e-9)
+        for kind, limit in self._budgets:
+            fits, within = candidates[:, kind] <= limit, costs[:, kind] <= limit
+            best = float(accs[within].max()) if within.any() else worst
+            total += fits * expected_lift(mean, deviation, best) * BUDGETS / len(self._budgets)
+        return total
 
     def _read(self, study: Study) -> list[_Seen]:
         """What the study knows: every trial with the pool's parameters that was not rejected."""

@@ -40,7 +40,7 @@ class CandidatePool:
         distributions: the space in Optuna's words.
         arch_ids: of the architectures held, n of them.
         settings: theirs.
-        macs: float64 (n,).
+        costs: float64 (n, 3): MACs, parameters, activations, as :data:`COSTS` names them.
         features: float64 (n, d), each column within about -1 .. 1: the logarithms of the costs, and the parameters.
         whole: whether these are all there are.
     """
@@ -62,7 +62,7 @@ class CandidatePool:
         logs = np.array(self._logs or [(0.0,) * len(COSTS)])
         # The scale of this first look stays, so that features keep their values.
         self._centre, self._spread = logs.mean(0), np.maximum(np.ptp(logs, axis=0) / 2, 1e-9)
-        self.macs: NDArray[np.float64] = np.zeros(0)
+        self.costs: NDArray[np.float64] = np.zeros((0, len(COSTS)))
         self.features = self._encode([], [])
         self._extend()
 
@@ -109,9 +109,9 @@ class CandidatePool:
 
     def _extend(self) -> None:
         """The arrays of what was added since."""
-        done = len(self.macs)
+        done = len(self.costs)
         logs = np.array(self._logs[done:], dtype=float).reshape(-1, len(COSTS))
-        self.macs = np.concatenate([self.macs, np.exp(logs[:, 0])])
+        self.costs = np.concatenate([self.costs, np.exp(logs)])
         self.features = np.concatenate([self.features, self._encode(self.settings[done:], self._logs[done:])])
 
     def _encode(self, settings: Sequence[Setting], logs: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
@@ -128,10 +128,15 @@ class CandidatePool:
             self._known[key] = self._task.space.arch_id(setting)
         return self._known[key]
 
-    def describe(self, setting: Setting) -> tuple[float, NDArray[np.float64]]:
-        """(MACs, features (d,)) of any setting of the space."""
-        cost = self._cost(setting)
-        return float(cost.macs), self._encode([setting], [_logs(cost)])[0]
+    @property
+    def macs(self) -> NDArray[np.float64]:
+        """float64 (n,)."""
+        return self.costs[:, 0]
+
+    def describe(self, setting: Setting) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(costs (3,), features (d,)) of any setting of the space."""
+        logs = _logs(self._cost(setting))
+        return np.exp(logs), self._encode([setting], [logs])[0]
 
     def setting(self, params: Mapping[str, Any]) -> Setting:
         """Optuna's values as a setting of the space."""
@@ -147,7 +152,7 @@ class CandidatePool:
             if drop > 0:  # the oldest go
                 self._held.difference_update(self.arch_ids[:drop])
                 del self.settings[:drop], self.arch_ids[:drop], self._logs[:drop]
-                self.macs, self.features = self.macs[drop:], self.features[drop:]
+                self.costs, self.features = self.costs[drop:], self.features[drop:]
         return np.array([i for i, arch_id in enumerate(self.arch_ids) if arch_id not in tried], dtype=int)
 
 

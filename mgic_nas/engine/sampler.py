@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, did_you_mean
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 Scalar = str | int | float | bool | None
 Setting = dict[str, Scalar]
 
+
+@dataclass(frozen=True)
+class Search:
+    """What a search tells a sampler: the epochs of a whole training, and its budgets as (kind, limit)."""
+
+    epochs: int = 1
+    budgets: tuple[tuple[str, float], ...] = ()
+
+
 PoolMaker = Callable[[], "CandidatePool | None"]
 
 DEFAULT_SAMPLER = "tpe"
@@ -29,31 +39,31 @@ DEFAULT_SAMPLER = "tpe"
 POPULATION = 16
 
 
-def _cost(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
+def _cost(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
     from .cost_sampler import CostAwareSampler
 
-    return CostAwareSampler(pool(), seed=seed, epochs=epochs)
+    return CostAwareSampler(pool(), seed=seed, epochs=search.epochs, budgets=search.budgets)
 
 
-def _stratified(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
+def _stratified(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
     from .stratified import StratifiedSampler
 
     return StratifiedSampler(pool(), seed=seed)
 
 
-def _random(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
+def _random(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
     from optuna.samplers import RandomSampler
 
     return RandomSampler(seed=seed)
 
 
-def _nsga2(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
+def _nsga2(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
     from optuna.samplers import NSGAIISampler
 
     return NSGAIISampler(population_size=POPULATION, seed=seed)
 
 
-def _tpe(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
+def _tpe(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
     from optuna.samplers import TPESampler
 
     # Univariate TPE proposes the same few settings by the hundred in a discrete space. The constant liar keeps
@@ -61,13 +71,13 @@ def _tpe(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
     return TPESampler(multivariate=True, constant_liar=True, seed=seed)
 
 
-def _tpe_univariate(seed: int, pool: PoolMaker, epochs: int) -> BaseSampler:
+def _tpe_univariate(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
     from optuna.samplers import TPESampler
 
     return TPESampler(constant_liar=True, seed=seed)
 
 
-_SAMPLERS: dict[str, Callable[[int, PoolMaker, int], BaseSampler]] = {
+_SAMPLERS: dict[str, Callable[[int, PoolMaker, Search], BaseSampler]] = {
     "cost": _cost,
     "stratified": _stratified,
     "random": _random,
@@ -86,20 +96,20 @@ def check_sampler(name: str) -> str:
     return name
 
 
-def make_sampler(name: str, seed: int, pool: PoolMaker = lambda: None, epochs: int = 1) -> BaseSampler:
+def make_sampler(name: str, seed: int, pool: PoolMaker = lambda: None, search: Search | None = None) -> BaseSampler:
     """An Optuna sampler by name; UserError for an unknown one.
 
     Args:
         name: one of :data:`SAMPLERS`.
         seed: of everything random.
         pool: makes what ours choose from; called only for those that need it.
-        epochs: of a whole training.
+        search: what it is for, as far as a sampler can use that.
     """
     import optuna
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        return _SAMPLERS[check_sampler(name)](seed, pool, epochs)
+        return _SAMPLERS[check_sampler(name)](seed, pool, search or Search())
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:

@@ -112,11 +112,15 @@ def expected_gain(
     edges = np.log10(np.concatenate([front[0], [worst_macs]]))
     starts = np.concatenate([[-np.inf], edges[:-1]])
     widths = np.maximum(edges[None] - np.maximum(starts[None], np.log10(macs)[:, None]), 0)
-    lift = mean[:, None] - heights[None]
-    z = lift / deviation[:, None]
+    return np.asarray((widths * expected_lift(mean[:, None], deviation[:, None], heights[None])).sum(1))
+
+
+def expected_lift(mean: Array, deviation: Array, best: Array | float) -> Array:
+    """The mean of max(0, accuracy - best) where accuracies are normal (expected improvement)."""
+    lift = mean - best
+    z = lift / deviation
     density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-    improvement = lift * _normal(z) + deviation[:, None] * density
-    return np.asarray((widths * np.maximum(improvement, 0)).sum(1))
+    return np.maximum(lift * _normal(z) + deviation * density, 0)
 
 
 def _normal(z: Array) -> Array:

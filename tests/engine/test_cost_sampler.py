@@ -165,3 +165,15 @@ def test_a_large_space_is_searched_in_a_part_that_is_renewed() -> None:
     assert set(pool.arch_ids) - before
     assert pool.features.shape == (len(pool.arch_ids), pool.describe(pool.settings[0])[1].shape[0])
     assert np.allclose(pool.features[5], pool.describe(pool.settings[5])[1])
+
+
+def test_a_budget_on_parameters_has_its_best_found(space) -> None:
+    """MACs and parameters rank networks differently: a front over MACs alone would neglect a budget on parameters."""
+    pool = CandidatePool(Task(space, SIZE, 10), {"macs": LIMIT})
+    limit = 8_000.0
+    fits = pool.costs[:, 1] <= limit
+    best = max(truth(s) for s, ok in zip(pool.settings, fits, strict=True) if ok)
+    study = optimise(space, CostAwareSampler(pool, seed=0, budgets=[("macs", LIMIT), ("params", limit)]), 25)
+    settings = [pool.setting(t.params) for t in study.trials]
+    found = [truth(s) for s in settings if pool.describe(s)[0][1] <= limit]
+    assert max(found) > best - 0.3
