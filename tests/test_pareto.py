@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mgic_nas.pareto import best_within, hypervolume, hypervolume_history, non_dominated
+from mgic_nas.pareto import best_within, hypervolume, hypervolume_history, non_dominated, non_dominated_in_all
 
 # Few distinct values, so that ties and duplicates are common; NaN among them.
 percent = st.one_of(st.integers(0, 12).map(lambda k: 8.0 * k), st.floats(0, 100), st.just(math.nan))
@@ -121,3 +121,27 @@ def test_a_long_history_is_not_quadratic():
     n = 50_000
     history = hypervolume_history(np.linspace(20, 90, n), np.linspace(1e5, 1e6, n), REFERENCE)
     assert history[-1] == pytest.approx(hypervolume(np.linspace(20, 90, n), np.linspace(1e5, 1e6, n), REFERENCE))
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=0, max_size=10).flatmap(
+        lambda accs: st.tuples(
+            st.just(accs),
+            st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=2), min_size=len(accs), max_size=len(accs)),
+        )
+    )
+)
+def test_a_front_in_several_costs_has_what_nobody_beats(points):
+    """Whoever is left out is no better in anything than somebody who is on it."""
+    accs, costs = points
+    mask = non_dominated_in_all(accs, np.array(costs, dtype=float).reshape(-1, 2))
+    better = [
+        [i != j and a >= b and all(x <= y for x, y in zip(c, d)) for j, (a, c) in enumerate(zip(accs, costs))]
+        for i, (b, d) in enumerate(zip(accs, costs))
+    ]
+    for i, on_front in enumerate(mask):
+        equal = [j for j in range(len(accs)) if (accs[j], costs[j]) == (accs[i], costs[i])]
+        beaten = any(better[i][j] for j in range(len(accs)) if j not in equal)
+        assert on_front == (not beaten and i == equal[0])
+    one = non_dominated_in_all(accs, np.array(costs, dtype=float).reshape(-1, 2)[:, :1])
+    assert list(one) == list(non_dominated(accs, [c[0] for c in costs]))

@@ -149,7 +149,7 @@ class CostAwareSampler(BaseSampler):
             return np.array([self._rng.random() for _ in positions])
         known, extra = np.array([math.nan if s.acc is None else s.acc for s in told]), np.zeros(len(told))
         unfinished = np.flatnonzero(np.isnan(known))
-        known[unfinished], extra[unfinished] = curves.expect([told[i].curve for i in unfinished])
+        known[unfinished], extra[unfinished] = curves.expect([told[i].curve for i in unfinished.tolist()])
         # How smooth and how noisy accuracies are does not change from one trial to the next.
         if len(told) > self._settled[0]:
             self._settled = int(1.15 * len(told)), None
@@ -159,7 +159,7 @@ class CostAwareSampler(BaseSampler):
         accs = np.array([math.nan if s.acc is None else s.acc for s in seen])
         unfinished = np.flatnonzero(np.isnan(accs))
         if len(unfinished):
-            accs[unfinished] = model.predict(np.array([seen[i].features for i in unfinished]))[0]
+            accs[unfinished] = model.predict(np.array([seen[i].features for i in unfinished.tolist()]))[0]
         costs = np.array([s.costs for s in seen])
         mean, deviation = model.predict(pool.features[positions])
         return self._gain(pool.costs[positions], mean, deviation, costs, accs)

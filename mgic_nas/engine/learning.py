@@ -43,15 +43,15 @@ class Curves:
         """(accuracies at the end (n,), variances of what is not known of them (n,)), each of one epoch or more."""
         ends, variances = np.zeros(len(curves)), np.zeros(len(curves))
         lengths = np.array([len(c) for c in curves], dtype=int)
-        for epoch in np.unique(lengths):
+        for epoch in np.unique(lengths).tolist():
             here = np.flatnonzero(lengths == epoch)
             if epoch >= self._epochs:
-                ends[here] = [float(curves[i][-1]["val_acc"]) for i in here]
+                ends[here] = [float(curves[i][-1]["val_acc"]) for i in here.tolist()]
                 continue
             if epoch not in self._fits:
                 there = [c for c in self._curves if len(c) >= epoch]
-                self._fits[epoch] = _Fit(there, int(epoch), self._epochs, self._spread, self._centre())
-            ends[here], variances[here] = self._fits[epoch].expect([curves[i] for i in here])
+                self._fits[epoch] = _Fit(there, epoch, self._epochs, self._spread, self._centre())
+            ends[here], variances[here] = self._fits[epoch].expect([curves[i] for i in here.tolist()])
         return ends, variances
 
     def _centre(self) -> float:

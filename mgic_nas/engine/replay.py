@@ -58,7 +58,7 @@ class Truth:
         rows = np.asarray(found, dtype=int)
         return hypervolume(self.acc[rows], self.macs[rows], self.reference)
 
-    def shares(self, found: Sequence[int]) -> NDArray[np.float64]:
+    def shares(self, found: Sequence[int] | NDArray[np.int_]) -> NDArray[np.float64]:
         """The part of the table's hypervolume that is found after each of some architectures."""
         rows = np.asarray(found, dtype=int)
         return hypervolume_history(self.acc[rows], self.macs[rows], self.reference) / self.best

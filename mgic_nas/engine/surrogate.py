@@ -49,6 +49,8 @@ class Surrogate:
         settled: what was found.
     """
 
+    settled: tuple[float, float]
+
     def __init__(self, seen: Observations, settled: tuple[float, float] | None = None) -> None:
         if settled is None and len(seen.values) > ENOUGH_POINTS:
             some = np.linspace(0, len(seen.values) - 1, ENOUGH_POINTS).round().astype(int)

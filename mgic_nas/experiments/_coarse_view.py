@@ -53,7 +53,7 @@ def draw_errors(table: Table, bound: float, path: Path) -> None:
     means = [statistics.fmean(errors) for errors in ours.values()]
     axes.plot(
         list(ours), means, color=TEAL, marker="o", markersize=7, linewidth=1.6, markeredgecolor="white",
-        markeredgewidth=0.9, label="here, L-BFGS to the end; mean over seeds", zorder=4,
+        markeredgewidth=0.9, label="here, L-BFGS; mean over seeds", zorder=4,
     )  # fmt: skip
     adam = [statistics.fmean(float(row["adam_mse"]) for row in rows) for rows in gather(table).values()]
     axes.plot(
@@ -134,21 +134,24 @@ def write(table: Table, network: dict[str, Any], maps: torch.Tensor, bound: floa
         "# Coarse channel representation: MSE against s_g (Table 1 and Figure 3, small)",
         "",
         f"R and P alone (random rows that sum to 1, then trained): {CHANNELS} channels to {COARSEST} and back. No CNN",
-        "blocks, no skips, no norm, no bias. `python -m mgic_nas.experiments.coarse --data CIFAR10 --out FOLDER` makes",
-        "this folder.",
+        "blocks, no skips, no norm, no bias. This folder was made by",
+        "",
+        f"    python -m mgic_nas.experiments.coarse --data 'CIFAR10?train={network['train_images']}' "
+        f"--epochs {network['epochs']} --out FOLDER",
         "",
         f"- maps: after the first 3x3 conv, BN and ReLU of a plain CNN ({network['params']:,} parameters) trained here",
         f"  for {network['epochs']} epochs on {network['train_images']:,} images of {network['data']} (seed "
         f"{network['seed']}); test accuracy {network['test_accuracy']} %",
-        f"- MSE on the maps of {recipe['images']} validation images, whose mean square is {power:.4f} (`relative` in",
+        f"- MSE on the maps of {int(recipe['images']):,} validation images, whose mean square is {power:.4f} (`relative` in",
         "  results.csv is the quotient); maps of another network have another scale, so the paper's column shows the",
         "  trend, not a target",
         f"- trained on the maps of {int(recipe['train_images']):,} training images: R and P are linear maps of a pixel",
         "  each, so the error over all these pixels follows from their 64x64 second moments, and a step sees them all.",
         f"  L-BFGS in float64, at most {int(recipe['steps']):,} steps (the table says how many were taken)",
         f"- with Adam: same start, same moments, {ADAM_STEPS:,} steps, learning rate {ADAM_LR} (cosine to 0). R and P",
-        "  start as averages, nearly all alike, so their product starts near rank 1 and Adam stays on plateaus of too",
-        "  low a rank; that is the optimiser's error and not the representation's",
+        "  start as averages, nearly all alike, so their product starts as good as of rank 1, and Adam stays on plateaus",
+        "  of too low a rank. At s_g = 32 other rates (0.001, 0.1) did not help; four times the steps did, and so did",
+        "  independent normal weights: it is the start, and neither the step size nor what R and P can represent",
         f"- the best linear map of rank {COARSEST}, fitted to the validation maps themselves, has {bound:.4f}",
         f"- machine: {describe(table.rows[-1])}; one thread, CPU seconds of one training",
         "",

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from timm.layers import LayerNorm2d
 from timm.models import get_model_input_config
+from timm.utils import reparameterize_model
 from torch import nn
 
 from ..errors import UserError
@@ -27,6 +28,7 @@ from ._convert_find import Block, find_blocks, meta_copy
 from ._convert_init import INITS
 from ._convert_level import NotScalable, at_level, call_hooks
 from ._convert_report import Conversion, Left, Replaced
+from .fusing import fold_pairs
 from .mgic import ChannelTransfer, MGICBlock
 from .rows import Level, hierarchy, positive_int
 
@@ -58,6 +60,13 @@ class ConvertedBlock(MGICBlock):
         if not any(p.requires_grad for p in block.parameters()):  # frozen stays frozen
             self.requires_grad_(False)
         self.train(block.training)
+
+    def fuse(self) -> MGICBlock:
+        """As :meth:`MGICBlock.fuse`, and the norms of the block's own levels too: timm's blocks do not fold theirs."""
+        reparameterize_model(self, inplace=True)  # first, as blocks of several branches fold their own
+        super().fuse()
+        fold_pairs(self)
+        return self
 
 
 def _norm_like(block: nn.Module, channels: int, dd: dict[str, Any]) -> nn.Module:

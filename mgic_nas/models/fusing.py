@@ -29,11 +29,11 @@ def fuse(model: nn.Module) -> nn.Module:
     training = model.training
     fused = reparameterize_model(model.eval()).eval()
     model.train(training)
-    _fold_pairs(fused)
+    fold_pairs(fused)
     return fused
 
 
-def _fold_pairs(net: nn.Module) -> None:
+def fold_pairs(net: nn.Module) -> None:
     """Folds each BatchNorm that alone reads a convolution's output; what torch.fx cannot follow stays as it is."""
     if not any(type(m) in _NORMS for m in net.modules()):
         return

@@ -36,7 +36,7 @@ def test_it_leaves_a_table_a_page_and_a_picture_and_goes_on(tmp_path: Path, monk
 def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert implicit.main(["--out", str(tmp_path), *TINY, "--seeds", "1"]) == 0
     assert implicit.main(["--out", str(tmp_path), *TINY, "--seeds", "1", "--lr", "0.5"]) == 2
-    assert "lr=0.02, not 0.5" in capsys.readouterr().err
+    assert "lr=0.01, not 0.5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", NETWORKS)
