@@ -174,7 +174,7 @@ def fit(net: nn.Module, second: torch.Tensor, steps: int) -> tuple[float, int]:
     def closure() -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
         loss = loss_of(net, second)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
     optimizer.step(closure)
@@ -197,7 +197,7 @@ def fit_adam(net: nn.Module, second: torch.Tensor) -> None:
     for _ in range(ADAM_STEPS):
         loss = loss_of(net, second)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         schedule.step()
     net.float()

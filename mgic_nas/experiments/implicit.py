@@ -221,7 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", default=DATA, help="what to learn (default: %(default)s)")
     parser.add_argument("--c-max", type=int, nargs="+", default=[32, 64, 128], help="widths (default: 32 64 128)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each network (default: 3)")
-    parser.add_argument("--steps", type=int, default=500, help="updates of a training (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=400, help="updates of a training (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=512, help="samples of an update (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.01, help="highest learning rate (default: %(default)s)")
     parser.add_argument("--s-g", type=int, default=16, help="channels a group (default: %(default)s)")
