@@ -195,6 +195,8 @@ def record(
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
     recipe = get_recipe(recipe or "quick")
     info = load_data(data).info
+    if any(budget.kind == "latency" for budget in parse_budgets(budgets)):
+        raise UserError("a table has no latencies: limit it by MACs, params or activations.")
     config = TableConfig(
         space=space.to_dict(),
         data={"spec": data, **_listed(dataclasses.asdict(info))},

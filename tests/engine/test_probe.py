@@ -156,10 +156,19 @@ def test_what_the_user_said_is_not_probed(given: Any, changes: dict[str, Any], m
     assert packing(**given | {"config": config, "trials": trials, "say": print}) is None
 
 
+def test_probe_of_a_machine_that_is_too_busy_gives_up(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must cost seconds, whatever else runs; the search then starts as it would without a probe."""
+    monkeypatch.setattr(probe, "PATIENCE", 0.0)
+    monkeypatch.setattr(probe, "this_machine", lambda: Machine("processor", 2, host_mb=64_000))
+    assert packing(**given, say=lambda line: pytest.fail(line)) is None
+    assert not list(given["folder"].iterdir())
+
+
 @pytest.mark.timeout(300)
 def test_probe_trains_for_a_moment_says_so_and_is_remembered(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real thing, with real workers; a resumed search does not probe again, and nothing is left in trials/."""
     monkeypatch.setattr(probe, "SECONDS", 0.1)
+    monkeypatch.setattr(probe, "PATIENCE", 240.0)
     monkeypatch.setattr(probe, "this_machine", lambda: Machine("processor", 2, host_mb=64_000))
     lines: list[str] = []
     found = packing(**given, say=lines.append)

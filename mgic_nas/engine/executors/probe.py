@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PACKING_JSON = "packing.json"
 FEWEST_TRIALS = 8  # for fewer a probe does not pay
 SECONDS = 1.5  # of training in each measurement
-PATIENCE = 120.0  # seconds that a measurement may take
+PATIENCE = 60.0  # seconds that a probe may take in all; on a machine so busy it would measure others
 MARGIN = 0.15  # of the memory is left free: networks differ, and evaluation takes some too
 GOOD_ENOUGH = 0.95  # of the best throughput: fewer trials at a time let a sampler learn more from each
 ROOM = 3_072  # MiB that a copy does not take before it trains
@@ -132,7 +132,7 @@ def packing(folder: Path, config: RunConfig, space: SearchSpace, setup: Setup, t
     """How many trials at a time, where the user left it open: cached with the run, else measured now.
 
     None where nothing is to be chosen: the user named a number, the trials run on a cluster, there are few of them
-    (``trials`` is how many are left), or this machine has one core and no GPU.
+    (``trials`` is how many are left), this machine has one core and no GPU, or is too busy to tell.
     """
     if config.concurrent is not None or config.gpus_per_trial != "auto" or config.address is not None:
         return None
@@ -147,7 +147,8 @@ def packing(folder: Path, config: RunConfig, space: SearchSpace, setup: Setup, t
         if kept and {name: kept[name] for name in key} == key:
             return int(kept["concurrent"])
     begin = time.monotonic()
-    with _Copies(setup, dearest(space, config), machine) as copies:
+    found = None
+    with _Copies(setup, dearest(space, config), machine) as copies, contextlib.suppress(TimeoutError):
         found = choose(machine, copies.measure)
     if found is None:
         return None
@@ -196,6 +197,7 @@ class _Copies:
         self._machine = machine
         self._workers: list[Worker] = []
         self._warm = 0  # of them have trained already
+        self._until = time.monotonic() + PATIENCE
 
     def __enter__(self) -> _Copies:
         return self
@@ -207,7 +209,7 @@ class _Copies:
             worker.bury()
 
     def measure(self, copies: int, threads: int) -> list[Reading]:
-        """A reading of each of so many copies. RuntimeError where one dies, fails or takes too long."""
+        """A reading of each of so many copies. RuntimeError where one dies or fails, TimeoutError after PATIENCE."""
         from .local import Worker, environment
 
         started, free = len(self._workers), self._machine.host_mb
@@ -237,13 +239,12 @@ class _Copies:
 
     def _hear(self, workers: Sequence[Worker]) -> list[Any]:
         """One message of each."""
-        until = time.monotonic() + PATIENCE
         heard: dict[Connection, Any] = {}
         while len(heard) < len(workers):
             waiting = [w.connection for w in workers if w.connection not in heard]
-            ready = wait(waiting, max(0.0, until - time.monotonic()))
+            ready = wait(waiting, max(0.0, self._until - time.monotonic()))
             if not ready:
-                raise RuntimeError("the probe takes too long")
+                raise TimeoutError("the probe takes too long")
             for connection in waiting:
                 if connection not in ready:
                     continue
