@@ -17,7 +17,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,9 +91,9 @@ class Controller:
         try:
             self.config = config if self.folder is None else claim_folder(self.folder, config)
             self.trials_folder = NOWHERE if self.folder is None else self.config.trials_folder(self.folder)
-            self._rungs = rungs or make_rungs(self.config.rungs, self.config.epochs)
             self._weights = Weights(self.trials_folder, self.config.keep)
             self._latencies = of_run(self.folder, self.config)
+            self._rungs = rungs or self._make_rungs()
             budgets = self.config.parsed_budgets()
             self._books = Ledger(self.folder, self.config.trials, budgets, observer, self._latencies)
             self._store = StudyStore(self.folder, self.config.name)
@@ -243,14 +243,29 @@ class Controller:
         self._weights.sweep(self._books.entries.values())
         return len(trials)
 
+    @property
+    def _task(self) -> Task:
+        return Task(self._space, self.config.input_size, self.config.num_classes, self._latencies)
+
+    @property
+    def _budgets(self) -> tuple[tuple[str, float], ...]:
+        return tuple((budget.kind, budget.limit) for budget in self.config.parsed_budgets())
+
+    @cached_property
+    def _pool(self) -> CandidatePool:
+        """What our own sampler and rungs choose from; not made where Optuna's do."""
+        return CandidatePool(self._task, self.config.limits(), self.config.seed)
+
+    def _make_rungs(self) -> Rungs:
+        return make_rungs(self.config.rungs, self.config.epochs, lambda: self._pool, self._budgets)
+
     def _make_proposer(self, trials: int) -> Proposer:
         config = self.config
-        task = Task(self._space, config.input_size, config.num_classes, self._latencies)
+        task = self._task
         # A sampler that began again with the same seed would propose the same again.
         seed = (config.seed * 1_000_003 + trials) % 2**32
-        search = Search(config.epochs, tuple((b.kind, b.limit) for b in config.parsed_budgets()))
-        pool = partial(CandidatePool, task, config.limits(), seed)
-        self._store.set_sampler(make_sampler(config.sampler, seed, pool, search))
+        search = Search(config.epochs, self._budgets)
+        self._store.set_sampler(make_sampler(config.sampler, seed, lambda: self._pool, search))
 
         def rejected(reason: str) -> None:
             self._books.rejected(reason)

@@ -20,11 +20,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from ..pareto import non_dominated
-from .learning import Curves
-from .pool import COSTS
+from .beliefs import Beliefs, Scope, Seen
 from .study import JOB, REJECTED, RESULT
-from .surrogate import Observations, Surrogate, expected_gain, expected_lift
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,23 +32,17 @@ if TYPE_CHECKING:
     from .pool import CandidatePool
     from .sampler import Setting
 
-    Array = NDArray[np.float64]
-
 STARTUP = 8  # candidates before the model is asked
-BUDGETS = 0.5  # the weight of the winners within budgets, against the front's
 LOOKED_AT = 2_048  # candidates a proposal chooses from
 
 
 @dataclass
-class _Seen:
-    """What one trial of the study says. ``acc`` is None while it is unfinished."""
+class _Trial:
+    """What a trial of the study is, and what it says; ``open`` until it is told."""
 
     arch_id: str
-    costs: Array
-    features: Array
-    curve: tuple[dict[str, Any], ...] = ()
-    acc: float | None = None  # of a whole training
-    running: bool = True
+    seen: Seen
+    open: bool = True
 
 
 class CostAwareSampler(BaseSampler):
@@ -77,13 +68,13 @@ class CostAwareSampler(BaseSampler):
         budgets: Sequence[tuple[str, float]] = (),
     ) -> None:
         self._pool = pool
-        self._budgets = [(COSTS.index(kind), limit) for kind, limit in budgets if kind in COSTS]
+        self._budgets = tuple(budgets)
         self._epochs = epochs
         self._random = RandomSampler(seed=seed)
         self._rng = random.Random(seed)
         self._startup = startup
         self._chosen: dict[int, Setting] = {}  # trial number -> what it is to be
-        self._known: dict[int, _Seen] = {}  # by trial number
+        self._known: dict[int, _Trial] = {}  # by trial number
         self._settled: tuple[int, tuple[float, float] | None] = (0, None)  # up to how many trials, which
         self._lock = threading.Lock()
 
@@ -119,16 +110,29 @@ class CostAwareSampler(BaseSampler):
         """The next setting; an empty one where the pool has nothing untried."""
         pool = self._pool
         assert pool is not None
-        seen = self._read(study)
-        positions = pool.untried({s.arch_id for s in seen})
+        trials = self._read(study)
+        positions = pool.untried({t.arch_id for t in trials})
         if not len(positions):
             return {}
-        if len(seen) < self._startup:
-            return pool.settings[self._stratum(positions, len(seen))]
+        if len(trials) < self._startup:
+            return pool.settings[self._stratum(positions, len(trials))]
+        seen = [t.seen for t in trials]
+        if not any(s.curve or s.acc is not None for s in seen):
+            return pool.settings[int(self._rng.choice(list(positions)))]
         if len(positions) > LOOKED_AT:
             positions = np.array(sorted(self._rng.sample(list(positions), LOOKED_AT)))
-        gains = self._gains(seen, positions)
+        # How smooth and how noisy accuracies are does not change from one trial to the next.
+        if len(seen) > self._settled[0]:
+            self._settled = int(1.15 * len(seen)), None
+        beliefs = Beliefs(seen, self._scope(), self._settled[1])
+        self._settled = self._settled[0], beliefs.settled
+        gains = beliefs.of_candidates(pool.costs[positions], pool.features[positions])
         return pool.settings[int(positions[int(np.argmax(gains))])]
+
+    def _scope(self) -> Scope:
+        pool = self._pool
+        assert pool is not None
+        return Scope(float(pool.macs.min()), float(pool.macs.max()), self._epochs, self._budgets)
 
     def _stratum(self, positions: NDArray[np.int_], number: int) -> int:
         """The untried candidate whose MACs are nearest to those of this start, which are evenly spread."""
@@ -139,69 +143,26 @@ class CostAwareSampler(BaseSampler):
         near = positions[np.argsort(np.abs(logs[positions] - target))]
         return int(self._rng.choice(list(near[: max(1, len(near) // (2 * self._startup))])))
 
-    def _gains(self, seen: Sequence[_Seen], positions: NDArray[np.int_]) -> Array:
-        pool = self._pool
-        assert pool is not None
-        epochs = max((len(s.curve) for s in seen if s.acc is not None), default=self._epochs)
-        curves = Curves([s.curve for s in seen if s.curve], epochs)
-        told = [s for s in seen if s.acc is not None or s.curve]
-        if not told:
-            return np.array([self._rng.random() for _ in positions])
-        known, extra = np.array([math.nan if s.acc is None else s.acc for s in told]), np.zeros(len(told))
-        unfinished = np.flatnonzero(np.isnan(known))
-        known[unfinished], extra[unfinished] = curves.expect([told[i].curve for i in unfinished.tolist()])
-        # How smooth and how noisy accuracies are does not change from one trial to the next.
-        if len(told) > self._settled[0]:
-            self._settled = int(1.15 * len(told)), None
-        model = Surrogate(Observations(np.array([s.features for s in told]), known, extra), self._settled[1])
-        self._settled = self._settled[0], model.settled
-        # What is not finished counts as if it had come out as expected: side by side, trials keep apart.
-        accs = np.array([math.nan if s.acc is None else s.acc for s in seen])
-        unfinished = np.flatnonzero(np.isnan(accs))
-        if len(unfinished):
-            accs[unfinished] = model.predict(np.array([seen[i].features for i in unfinished.tolist()]))[0]
-        costs = np.array([s.costs for s in seen])
-        mean, deviation = model.predict(pool.features[positions])
-        return self._gain(pool.costs[positions], mean, deviation, costs, accs)
-
-    def _gain(self, candidates: Array, mean: Array, deviation: Array, costs: Array, accs: Array) -> Array:
-        """What each candidate is expected to add to what there is; costs are (n, 3)."""
-        pool = self._pool
-        assert pool is not None
-        macs = costs[:, 0]
-        front = np.flatnonzero(non_dominated(accs, macs))
-        front = front[np.argsort(macs[front])]
-        most = float(pool.macs.max()) * 1.001
-        worst = float(min(np.percentile(accs, 10), accs[front].min())) - 1e-6
-        total = expected_gain(candidates[:, 0], mean, deviation, (macs[front], accs[front]), (worst, most))
-        # A front lifted by one percent over its whole length counts as much as every budget's winner by one.
-        total /= max(math.log10(most / pool.macs.min()), 1e-9)
-        for kind, limit in self._budgets:
-            fits, within = candidates[:, kind] <= limit, costs[:, kind] <= limit
-            best = float(accs[within].max()) if within.any() else worst
-            total += fits * expected_lift(mean, deviation, best) * BUDGETS / len(self._budgets)
-        return total
-
-    def _read(self, study: Study) -> list[_Seen]:
+    def _read(self, study: Study) -> list[_Trial]:
         """What the study knows: every trial with the pool's parameters that was not rejected."""
         sign = 1.0 if study.directions[0] == StudyDirection.MAXIMIZE else -1.0
         found = []
         for trial in study._storage.get_all_trials(study._study_id, deepcopy=False):
-            seen = self._known.get(trial.number)
-            if seen is None:
-                seen = self._see(trial)
-                if seen is None:
-                    continue
-            if seen.running:  # else it does not change any more
-                seen.running = not trial.state.is_finished()
+            known = self._known.get(trial.number) or self._see(trial)
+            if known is None:
+                continue
+            if known.open:  # else it does not change any more
+                known.open = not trial.state.is_finished()
                 job, result = trial.user_attrs.get(JOB) or {}, trial.user_attrs.get(RESULT) or {}
-                seen.curve = tuple(result.get("curve") or job.get("curve") or ())
+                known.seen.curve = tuple(result.get("curve") or job.get("curve") or ())
+                # A stopped or failed one adds nothing to a front; a paused one may.
+                known.seen.waiting = bool(job.get("paused")) or not known.open
                 if trial.state == TrialState.COMPLETE and trial.values and math.isfinite(trial.values[0]):
-                    seen.acc = sign * trial.values[0]
-            found.append(seen)
+                    known.seen.acc, known.seen.waiting = sign * trial.values[0], False
+            found.append(known)
         return found
 
-    def _see(self, trial: FrozenTrial) -> _Seen | None:
+    def _see(self, trial: FrozenTrial) -> _Trial | None:
         pool = self._pool
         assert pool is not None
         if REJECTED in trial.user_attrs or trial.distributions.keys() != pool.distributions.keys():
@@ -209,5 +170,5 @@ class CostAwareSampler(BaseSampler):
         if any(trial.distributions[name] != d for name, d in pool.distributions.items()):
             return None
         setting = pool.setting(trial.params)
-        seen = self._known[trial.number] = _Seen(pool.arch_id(setting), *pool.describe(setting), running=True)
-        return seen
+        self._known[trial.number] = known = _Trial(pool.arch_id(setting), Seen(*pool.describe(setting)))
+        return known

@@ -20,7 +20,6 @@ import numpy as np
 from ..cost import family
 from ..pareto import hypervolume, hypervolume_history, non_dominated
 from .controller import Controller
-from .rungs import make_rungs
 from .table import Table
 
 if TYPE_CHECKING:
@@ -123,11 +122,10 @@ def replay(
     """
     table = truth.table
     lookup = _Lookup(truth, seed)
-    config = _config(table, sampler, seed, trials or len(table.architectures), truth.reference[1])
-    stopping = make_rungs(rungs, config.epochs)
+    config = _config(table, sampler, rungs, seed, trials or len(table.architectures), truth.reference[1])
     ended: list[tuple[int, int, int, float, float]] = []
     epochs = 0
-    with Controller(None, config, space=table.space, rungs=stopping, read_result=lookup.read_result) as controller:
+    with Controller(None, config, space=table.space, read_result=lookup.read_result) as controller:
         order = itertools.count()
         running: list[tuple[float, int, Job, int]] = []  # (clock at the end of an epoch, tie, job, epoch)
         clock = 0.0
@@ -206,7 +204,7 @@ class _Lookup:
         return {"attempt": attempt, "epochs": job.last_epoch, "val_acc": curve[-1]["val_acc"], "curve": curve}
 
 
-def _config(table: Table, sampler: str, seed: int, trials: int, limit: float) -> RunConfig:
+def _config(table: Table, sampler: str, rungs: str, seed: int, trials: int, limit: float) -> RunConfig:
     from .config import RunConfig
 
     recorded = table.config
@@ -219,5 +217,6 @@ def _config(table: Table, sampler: str, seed: int, trials: int, limit: float) ->
         epochs=recorded.epochs,
         recipe=recorded.recipe,
         sampler=sampler,
+        rungs=rungs,
         seed=seed,
     )

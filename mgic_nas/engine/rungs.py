@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import UserError, did_you_mean
 from .learning import Curves
 from .record import Entry
+
+if TYPE_CHECKING:
+    from .sampler import PoolMaker
 
 
 class Rungs(Protocol):
@@ -132,7 +135,7 @@ class Halving:
 
 
 DEFAULT_RUNGS = "none"
-RUNGS = ("none", "halving")
+RUNGS = ("none", "halving", "thaw")
 
 
 def check_rungs(name: str) -> str:
@@ -143,6 +146,21 @@ def check_rungs(name: str) -> str:
     return name
 
 
-def make_rungs(name: str, epochs: int) -> Rungs:
-    """Early stopping by name; UserError for an unknown one."""
-    return Halving(epochs) if check_rungs(name) == "halving" else NoRungs(epochs)
+def make_rungs(name: str, epochs: int, pool: PoolMaker, budgets: Sequence[tuple[str, float]] = ()) -> Rungs:
+    """Early stopping by name; UserError for an unknown one.
+
+    Args:
+        name: one of :data:`RUNGS`.
+        epochs: of a whole training.
+        pool: makes the architectures that might be begun instead; called only where they matter.
+        budgets: (kind, limit).
+    """
+    if check_rungs(name) == "thaw":
+        from .beliefs import Scope
+        from .thaw import Thaw
+
+        candidates = pool()
+        assert candidates is not None
+        scope = Scope(float(candidates.macs.min()), float(candidates.macs.max()), epochs, budgets)
+        return Thaw(candidates, scope)
+    return Halving(epochs) if name == "halving" else NoRungs(epochs)

@@ -47,6 +47,7 @@ class Surrogate:
 
     Attributes:
         settled: what was found.
+        noise: the variance, in percent squared, of what features do not explain.
     """
 
     settled: tuple[float, float]
@@ -77,6 +78,7 @@ class Surrogate:
             if likelihood > best:
                 best, self.settled = likelihood, (length, noise)
                 self._chol, self._half, self._length, self._factor = chol, half, length, factor
+        self.noise = self.settled[1] * self._factor * self._scale**2
 
     def predict(self, features: Array) -> tuple[Array, Array]:
         """Mean and standard deviation, in percent, of what whole trainings of some architectures would truly give."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 SHARES = (0.90, 0.95, 0.99)  # of the table's hypervolume
-DEFAULT = ("cost+halving", "cost", "tpe", "tpe-univariate", "nsga2", "random", "stratified")
+DEFAULT = ("cost+thaw", "cost+halving", "cost", "tpe", "tpe-univariate", "nsga2", "random", "stratified")
 BASELINE = "stratified"
 OPTUNA = ("nsga2", "tpe", "tpe-univariate")
 GRID = 60  # points of a curve over epochs

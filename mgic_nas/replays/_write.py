@@ -16,7 +16,8 @@ from ._compare import BASELINE, OPTUNA, SHARES, Comparison, Standing
 
 INK, MUTED, RULE, GRID = "#1d1c1a", "#5d594f", "#cfcabf", "#eae6dd"
 COLOURS = {
-    "cost+halving": "#0b6b66",
+    "cost+thaw": "#0b6b66",
+    "cost+halving": "#2f6fb0",
     "cost": "#4fa8a2",
     "tpe": "#a34a07",
     "tpe-univariate": "#dd9a5d",
@@ -25,7 +26,7 @@ COLOURS = {
     "stratified": "#5d594f",
 }
 FURTHER = ("#1d1c1a", "#b8336a", "#2f6fb0", "#8a8f1f")
-BEST = "cost+halving"
+BEST = "cost+thaw"
 
 
 def text(comparison: Comparison) -> str:

@@ -23,6 +23,8 @@ class Run:
         self.events: list[Any] = []
 
     def open(self, space: fakes.FakeSpace | None = None, rungs: Any = None, **changes: Any) -> Controller:
+        if isinstance(rungs, str):  # by name, as run.yaml has it
+            changes, rungs = {**changes, "rungs": rungs}, None
         return Controller(
             self.folder,
             fakes.make_config(**changes),

@@ -86,8 +86,8 @@ def test_what_other_rungs_left_behind_goes_on() -> None:
 
 
 def test_unknown_rungs_are_refused_with_those_there_are() -> None:
-    with pytest.raises(UserError, match=r"Unknown rungs 'asha'.*halving, none"):
-        make_rungs("asha", 4)
+    with pytest.raises(UserError, match=r"Unknown rungs 'asha'.*halving, none, thaw"):
+        make_rungs("asha", 4, lambda: None)
 
 
 def test_a_run_with_rungs_trains_less_and_goes_on_from_checkpoints(run: Any) -> None:
