@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--epochs", type=int, default=3, metavar="E", help="epochs of each (default: 3)")
     p.add_argument("--out", metavar="DIR", help="the run's folder; the same command again resumes it")
     p.add_argument("--executor", choices=("ray", "local"), help="default: ray where it is installed, else local")
-    p.add_argument("--sampler", metavar="S", help="cost, tpe, nsga2, random or stratified")
+    p.add_argument("--sampler", metavar="S", help="cost (default), tpe, nsga2, random or stratified")
     p.add_argument("--rungs", metavar="R", help="early stopping: none, halving or thaw (pays from 4 epochs on)")
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")

@@ -60,8 +60,9 @@ def search(
         executor: ``"ray"`` or ``"local"``; by default ray where it is installed.
         sampler: ``"cost"`` (models the accuracy, knows the costs), ``"tpe"``, ``"nsga2"``, ``"random"`` or
             ``"stratified"`` (random, spread evenly over the MACs).
-        rungs: early stopping: ``"halving"`` pauses every training at a half, a quarter, ... of its epochs and goes on
-            with the most promising half for their MACs; ``"none"`` trains all to the end.
+        rungs: early stopping, from checkpoints: ``"thaw"`` pauses every training after each eighth of its epochs and
+            goes on with whatever is expected to gain most for an epoch; ``"halving"`` pauses at a half, a quarter,
+            ... and goes on with the most promising half for their MACs; ``"none"`` trains all to the end.
         concurrent: how many are trained at a time; by default a probe of a few seconds finds out how many train the
             most images a second within the memory (on GPUs: on each).
         gpus_per_trial: a share of a GPU, 0 for none, or ``"auto"``.

@@ -34,7 +34,7 @@ class Search:
 
 PoolMaker = Callable[[], "CandidatePool | None"]
 
-DEFAULT_SAMPLER = "tpe"
+DEFAULT_SAMPLER = "cost"
 # NSGA-II's first generation is random; Optuna's 50 would be all of a search that trains 24 networks.
 POPULATION = 16
 
