@@ -172,6 +172,16 @@ def page(table: Table, args: argparse.Namespace) -> str:
             f"| {LABELS[row['network']]} | {numbers} | {row['val_acc']} | {row['test_acc']} | {row['seed']} "
             f"| {row['cpu_seconds']} | {paper} |"
         )
+    scores = {
+        name: statistics.fmean(float(row["test_acc"]) for row in rows if row["network"] == name)
+        for name in LABELS
+        if any(row["network"] == name for row in rows)
+    }
+    published = {name: score for name, (_, _, score) in PAPER.items()}
+    ours, theirs = (sorted(scores, key=known.__getitem__, reverse=True) for known in (scores, published))
+    if ours != theirs:
+        here, there = (", ".join(LABELS[name] for name in order) for order in (ours, theirs))
+        lines += ["", f"This is not the paper's order: here, best first, {here}; there {there}."]
     out = Path(args.out).name if Path(args.out).is_absolute() else args.out
     option = f"--points {some['points']} --epochs {some['epochs']} --batch-size {some['batch_size']} --lr {some['lr']}"
     lines += [

@@ -64,6 +64,7 @@ def at_level(block: nn.Module, facts: Block, level: int, groups: int, init: str)
             _replace(copy, name, small)
         else:
             _resize_other(module, original, name, facts.widths, source)
+    _store_groups(copy, block, facts, level)
     return copy.train(block.training)
 
 
@@ -139,6 +140,20 @@ def _resize_other(module: Any, original: nn.Module, name: str, widths: frozenset
             setattr(module, key, _divided(value, widths, source.level))
     if isinstance(original, nn.GroupNorm):
         module.num_groups = math.gcd(original.num_groups, module.num_channels)
+
+
+def _store_groups(copy: nn.Module, block: nn.Module, facts: Block, level: int) -> None:
+    """A module that merges its branches for inference (RepVGG's kin) knows the groups of their convs."""
+    convs = {n: m for n, m in block.named_modules() if isinstance(m, nn.Conv2d) and n not in facts.pooled}
+    for name, original in block.named_modules():
+        if isinstance(original, nn.Conv2d) or not isinstance(old := vars(original).get("groups"), int):
+            continue
+        own = [n for n, m in convs.items() if m.groups == old and n.startswith(name + "." if name else "")]
+        new: set[Any] = {copy.get_submodule(n).groups for n in own}
+        if not new and old in facts.widths:  # of an identity branch alone
+            new = {old >> level}
+        if len(new) == 1:
+            copy.get_submodule(name).groups = new.pop()
 
 
 def _divided(value: Any, widths: frozenset[int], level: int) -> Any:

@@ -63,10 +63,21 @@ class ConvertedBlock(MGICBlock):
 
     def fuse(self) -> MGICBlock:
         """As :meth:`MGICBlock.fuse`, and the norms of the block's own levels too: timm's blocks do not fold theirs."""
-        reparameterize_model(self, inplace=True)  # first, as blocks of several branches fold their own
-        super().fuse()
-        fold_pairs(self)
-        return self
+        # A copy: timm goes on into this one's children, and blocks of several branches cannot be merged twice.
+        try:
+            fused: ConvertedBlock = reparameterize_model(self)
+        except RuntimeError:  # a merge of timm's that knows of no groups (NextViT's)
+            for module in self.modules():
+                if hasattr(module, "reparameterize"):
+                    module.reparameterize = _stay  # type: ignore[assignment]
+            fused = reparameterize_model(self)
+        super(ConvertedBlock, fused).fuse()
+        fold_pairs(fused)
+        return fused
+
+
+def _stay() -> None:
+    """The ``reparameterize`` of a module whose own one fails."""
 
 
 def _norm_like(block: nn.Module, channels: int, dd: dict[str, Any]) -> nn.Module:

@@ -350,6 +350,24 @@ def test_script_export_pickle_copy_and_fuse() -> None:
     torch.testing.assert_close(exported(images(batch=3)), net(images(batch=3)))
 
 
+@pytest.mark.parametrize("name", ["resnet18", "repvgg_a0", pytest.param("fastvit_t8", marks=pytest.mark.slow)])
+def test_timm_folds_every_norm_of_a_converted_block(name: str) -> None:
+    """timm.utils.reparameterize_model: no norm is left in a block, RepVGG's branches are merged at every level."""
+    net, x = converted(name, s_g=16, s_c=64, num_classes=7).eval(), images()
+    for m in net.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            nn.init.uniform_(m.weight, 0.5, 1.5)
+            m.running_mean.normal_(std=0.2)
+            m.running_var.uniform_(0.5, 1.5)
+    with torch.no_grad():
+        y, fused = net(x), timm.utils.reparameterize_model(net)
+        torch.testing.assert_close(fused(x), y, rtol=1e-5, atol=1e-5 * y.abs().max().item())
+        torch.testing.assert_close(net(x), y, rtol=0, atol=0)
+    blocks = [m for m in fused.modules() if isinstance(m, ConvertedBlock)]
+    assert len(blocks) == len(net.mgic_report.replaced)
+    assert not any(isinstance(m, nn.BatchNorm2d) for block in blocks for m in block.modules())
+
+
 # --- timm's name: mgicified ----------------------------------------------------------------------------------
 
 
