@@ -51,8 +51,8 @@ def search(
     Args:
         space: what is searched: a :class:`SearchSpace`, a YAML file, or a shipped name such as ``"quickstart"``.
         data: what is learned, as :func:`mgic_nas.tasks.load_data` takes it: ``"fashion"``, a folder, ...
-        budgets: ``5e6`` or ``"5M"`` (MACs), ``"params=1M"``, ``"activations=2M"``, ``"latency=5ms"``. The largest of each
-            kind is the hard limit of everything that is trained; smaller ones have their own winner. A latency is
+        budgets: ``5e6`` or ``"5M"`` (MACs), ``"params=1M"``, ``"activations=2M"``, ``"latency=5ms"``. The largest of
+            each kind is the hard limit of everything that is trained; smaller ones have their own winner. A latency is
             measured here, before anything is trained: one image at a time, on one CPU thread or on the GPU.
         trials: how many architectures are trained in all.
         epochs: of training each.

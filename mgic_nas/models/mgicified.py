@@ -39,6 +39,20 @@ def _cfg(base: str) -> dict[str, Any]:
 default_cfgs = generate_default_cfgs({"mgicified": _cfg("resnet18")})
 
 
+def _given_cfg(base: str, cfg: Any) -> dict[str, Any]:
+    """The cfg of saved weights as it is; else the base's, with what the given one changes of the registered one.
+
+    timm's scripts look up what is registered and pass it on: it is one base's, and its mean and std not another's.
+    """
+    if not cfg or isinstance(cfg, str):
+        return _cfg(base)
+    given: dict[str, Any] = dict(cfg) if isinstance(cfg, dict) else cfg.to_dict()
+    if any(given.get(key) for key in _WEIGHTS):
+        return given
+    registered = default_cfgs["mgicified"].to_dict()
+    return {**_cfg(base), **{k: v for k, v in given.items() if k not in registered or registered[k] != v}}
+
+
 def _build(base: str, choices: dict[str, Any], **kwargs: Any) -> nn.Module:
     net = timm.create_model(base, **kwargs)
     convert(net, **choices)
@@ -89,8 +103,7 @@ def mgicified(
     if not isinstance(base, str) or not is_model(base):
         raise UserError(f"Unknown model {base!r}.{did_you_mean(str(base), list_models())}")
     choices = {"s_g": s_g, "s_c": s_c, "min_levels": min_levels, "min_groups": min_groups}
-    cfg = kwargs.pop("pretrained_cfg", None)
-    cfg = _cfg(base) if not cfg or isinstance(cfg, str) else cfg
+    cfg = _given_cfg(base, kwargs.pop("pretrained_cfg", None))
     net: Any
     if kwargs.get("features_only"):
         net = _features(base, choices, pretrained, cfg, **kwargs)

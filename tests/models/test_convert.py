@@ -11,7 +11,7 @@ import pytest
 import timm
 import torch
 from timm.layers import DropPath, ScaledStdConv2d
-from timm.models import save_for_hf
+from timm.models import resolve_model_input_args, save_for_hf
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -382,6 +382,17 @@ def test_it_is_one_registered_name() -> None:
         timm.create_model("mgicified", base="resnet19")
     with pytest.raises(RuntimeError, match="No pretrained weights"):
         timm.create_model("mgicified", pretrained=True)
+
+
+def test_its_preprocessing_is_the_bases_own() -> None:
+    """timm's validate.py passes on the cfg that is registered, resnet18's: its mean and std would be silently wrong."""
+    resolved = resolve_model_input_args("mgicified", base="test_resnet", device=META)
+    assert resolved["pretrained_cfg"]["mean"] == (0.485, 0.456, 0.406)
+    for net in (timm.create_model(**resolved), timm.create_model("mgicified", base="test_resnet", device=META)):
+        assert net.pretrained_cfg["mean"] == timm.get_pretrained_cfg("test_resnet").mean == (0.5, 0.5, 0.5)
+    overlaid = resolve_model_input_args("mgicified", base="test_resnet", pretrained_cfg_overlay={"crop_pct": 0.5})
+    cfg = timm.create_model(**overlaid).pretrained_cfg
+    assert (cfg["crop_pct"], cfg["mean"]) == (0.5, (0.5, 0.5, 0.5))
 
 
 @pytest.mark.parametrize("given", ["name", "module", "timm"])
