@@ -49,7 +49,7 @@ def _given_cfg(base: str, cfg: Any) -> dict[str, Any]:
     given: dict[str, Any] = dict(cfg) if isinstance(cfg, dict) else cfg.to_dict()
     if any(given.get(key) for key in _WEIGHTS):
         return given
-    registered = default_cfgs["mgicified"].to_dict()
+    registered = default_cfgs["mgicified"].default.to_dict()
     return {**_cfg(base), **{k: v for k, v in given.items() if k not in registered or registered[k] != v}}
 
 
