@@ -17,22 +17,19 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import events
 from .config import RunConfig
 from .events import Counts, Observer
-from .filters import Task
 from .folder import claim_folder, lock_folder
 from .latencies import of_run
 from .ledger import Ledger
-from .pool import CandidatePool
+from .parts import Parts
 from .proposals import Proposal, Proposer
 from .record import COMPLETE, COSTS, FAILED, PAUSED, RUNNING, STOPPED, Entry, write_trials_csv
-from .rungs import Rungs, make_rungs
-from .sampler import Search, make_sampler
+from .rungs import Rungs
 from .study import JOB, REJECTED, RESULT, StudyStore
 from .values import finite, plain, trial_seed
 from .weights import Weights
@@ -82,7 +79,6 @@ class Controller:
 
             read_result = read_result_json
         self.folder = None if folder is None else Path(folder)
-        self._space = space
         self._read_result: ReadResult = read_result
         self._queue: deque[Entry] = deque()  # to be handed out again
         self._orphans: list[Entry] = []  # handed out by an earlier driver
@@ -92,10 +88,11 @@ class Controller:
             self.config = config if self.folder is None else claim_folder(self.folder, config)
             self.trials_folder = NOWHERE if self.folder is None else self.config.trials_folder(self.folder)
             self._weights = Weights(self.trials_folder, self.config.keep)
-            self._latencies = of_run(self.folder, self.config)
-            self._rungs = rungs or self._make_rungs()
+            latencies = of_run(self.folder, self.config)
+            self._parts = Parts(self.config, space, latencies)
+            self._rungs = rungs or self._parts.rungs()
             budgets = self.config.parsed_budgets()
-            self._books = Ledger(self.folder, self.config.trials, budgets, observer, self._latencies)
+            self._books = Ledger(self.folder, self.config.trials, budgets, observer, latencies)
             self._store = StudyStore(self.folder, self.config.name)
             self._proposer = self._make_proposer(self._load())
             self._tell(events.OPENED)
@@ -243,29 +240,8 @@ class Controller:
         self._weights.sweep(self._books.entries.values())
         return len(trials)
 
-    @property
-    def _task(self) -> Task:
-        return Task(self._space, self.config.input_size, self.config.num_classes, self._latencies)
-
-    @property
-    def _budgets(self) -> tuple[tuple[str, float], ...]:
-        return tuple((budget.kind, budget.limit) for budget in self.config.parsed_budgets())
-
-    @cached_property
-    def _pool(self) -> CandidatePool:
-        """What our own sampler and rungs choose from; not made where Optuna's do."""
-        return CandidatePool(self._task, self.config.limits(), self.config.seed)
-
-    def _make_rungs(self) -> Rungs:
-        return make_rungs(self.config.rungs, self.config.epochs, lambda: self._pool, self._budgets)
-
     def _make_proposer(self, trials: int) -> Proposer:
-        config = self.config
-        task = self._task
-        # A sampler that began again with the same seed would propose the same again.
-        seed = (config.seed * 1_000_003 + trials) % 2**32
-        search = Search(config.epochs, self._budgets)
-        self._store.set_sampler(make_sampler(config.sampler, seed, lambda: self._pool, search))
+        self._store.set_sampler(self._parts.sampler(trials))
 
         def rejected(reason: str) -> None:
             self._books.rejected(reason)
@@ -273,10 +249,10 @@ class Controller:
 
         return Proposer(
             self._store,
-            task,
-            config.limits(),
+            self._parts.task,
+            self.config.limits(),
             self._books.tried,
-            config.seed,
+            self.config.seed,
             rejected,
             doubtful=bool(self._store.ended),
         )
