@@ -159,6 +159,17 @@ def replay(
     )
 
 
+def drawn(truth: Truth, seed: int) -> NDArray[np.int_]:
+    """Which of its trainings each architecture has in a replay: int (A,)."""
+    return np.array(
+        [
+            random.Random(f"{seed}/{architecture.arch_id}").choice(np.flatnonzero(~np.isnan(ends)))
+            for architecture, ends in zip(truth.table.architectures, truth.final, strict=True)
+        ],
+        dtype=int,
+    )
+
+
 class _Lookup:
     """The trainings that one replay draws, in the shape in which workers report them."""
 
@@ -170,10 +181,7 @@ class _Lookup:
         self._seconds = table.curves("cpu_seconds")
         self._rows: dict[int, int] = {}  # trial number -> row
         self._family = family(table.space.model)
-        self._drawn = []
-        for row, architecture in enumerate(table.architectures):
-            recorded = np.flatnonzero(~np.isnan(truth.final[row]))
-            self._drawn.append(int(random.Random(f"{seed}/{architecture.arch_id}").choice(recorded)))
+        self._drawn = drawn(truth, seed)
 
     def row(self, job: Job) -> int:
         """The architecture of a job."""

@@ -16,6 +16,7 @@ from ..engine.sampler import check_sampler
 from ..engine.table import Table
 from ..errors import UserError
 from ..pareto import best_within
+from ._bounds import bounds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +81,7 @@ class Comparison:
 
     Attributes:
         facts: of the table: architectures, seeds, epochs, front, reference, hypervolume, noise, spread, ...
-        bound: share -> epochs that a sampler which knew the truth would need.
+        bounds: name -> share -> epochs that a sampler which was told so much would need; see :mod:`._bounds`.
         standings: by the order asked for.
         grid: epochs at which curves are given; ``trials_grid``: architectures started.
         checkpoints: epochs at which regrets are given.
@@ -89,7 +90,7 @@ class Comparison:
     """
 
     facts: dict[str, Any]
-    bound: dict[float, int]
+    bounds: dict[str, dict[float, float]]
     standings: list[Standing]
     grid: list[int]
     trials_grid: list[int]
@@ -146,8 +147,8 @@ def compare(
         standings.append(_standing(truth, contestant, traces, limits, grid, trials_grid, checkpoints))
         median = standings[-1].median(0.95)
         say(f"{contestant}: 95 % of the hypervolume after {_epochs(median)}, median of {seeds} seeds")
-    bound = {share: epochs * truth.fewest(share) for share in SHARES}
-    return Comparison(_facts(truth, limits), bound, standings, grid, trials_grid, checkpoints, seeds, concurrent)
+    told = bounds(truth, SHARES, seeds)
+    return Comparison(_facts(truth, limits), told, standings, grid, trials_grid, checkpoints, seeds, concurrent)
 
 
 def _epochs(value: float) -> str:

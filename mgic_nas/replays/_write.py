@@ -44,7 +44,10 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
         "table": comparison.facts,
         "seeds": comparison.seeds,
         "concurrent": comparison.concurrent,
-        "bound_epochs": {f"{share:.2f}": epochs for share, epochs in comparison.bound.items()},
+        "bounds": {
+            name: {f"{share:.2f}": epochs for share, epochs in bound.items()}
+            for name, bound in comparison.bounds.items()
+        },
         "grid_epochs": comparison.grid,
         "grid_trials": comparison.trials_grid,
         "checkpoints": comparison.checkpoints,
@@ -103,7 +106,8 @@ def _page(comparison: Comparison, table: Table) -> str:
         [s.name, *(_spread(s.epochs[share]) for share in SHARES), *(_middle(s.trials[share]) for share in SHARES)]
         for s in comparison.standings
     ]
-    rows.append(["knows the truth", *(str(comparison.bound[share]) for share in SHARES), *[""] * len(SHARES)])
+    for name, bound in comparison.bounds.items():
+        rows.append([name, *(f"{bound[share]:.0f}" for share in SHARES), *[""] * len(SHARES)])
     head = ["epochs trained to", *shares, *(f"trials to {share}" for share in shares)]
     parts = [*lines, table(head, rows)]
     ratios = _ratios(comparison)

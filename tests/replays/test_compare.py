@@ -36,8 +36,16 @@ def test_every_share_is_reached_later_than_the_one_below(found) -> None:
 
 
 def test_nobody_beats_the_one_who_knows_the_truth(found) -> None:
-    for share, bound in found.bound.items():
+    for share, bound in found.bounds["knows the truth"].items():
         assert all(standing.median(share) >= bound for standing in found.standings)
+
+
+def test_who_knows_less_needs_more(found) -> None:
+    assert list(found.bounds) == ["knows the truth", "foresees every training", "knows what features tell"]
+    for bound in found.bounds.values():
+        assert bound[0.90] <= bound[0.95] <= bound[0.99]
+    for share, fewest in found.bounds["knows the truth"].items():
+        assert all(bound[share] >= fewest for bound in found.bounds.values())
 
 
 def test_regret_is_what_the_winner_lacks(found) -> None:
