@@ -9,24 +9,21 @@ largest expected gain is next: of hypervolume over accuracy and log MACs, and of
 from __future__ import annotations
 
 import math
-import random
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from .beliefs import Beliefs, Scope, Seen
+from .pool_sampler import PoolSampler
 from .study import JOB, REJECTED, RESULT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from optuna import Study
-    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
     from .pool import CandidatePool
@@ -45,15 +42,13 @@ class _Trial:
     open: bool = True
 
 
-class CostAwareSampler(BaseSampler):
+class CostAwareSampler(PoolSampler):
     """Expected hypervolume improvement over accuracy and log MACs, where MACs are known beforehand.
 
-    Objective 0 of the study is the accuracy; what others there are does not matter. Parameters whose distribution is
-    not the pool's are drawn at random, and so is everything where there is no pool.
+    Objective 0 of the study is the accuracy; what others there are does not matter.
 
     Args:
-        pool: the architectures to choose from.
-        seed: of everything random.
+        pool, seed: as those of :class:`PoolSampler`.
         epochs: of a whole training, as long as none has ended.
         budgets: (kind, limit); each is to have its best found.
         startup: so many first trials are spread over the MACs instead, the cheapest first.
@@ -67,44 +62,12 @@ class CostAwareSampler(BaseSampler):
         epochs: int = 1,
         budgets: Sequence[tuple[str, float]] = (),
     ) -> None:
-        self._pool = pool
+        super().__init__(pool, seed)
         self._budgets = tuple(budgets)
         self._epochs = epochs
-        self._random = RandomSampler(seed=seed)
-        self._rng = random.Random(seed)
         self._startup = startup
-        self._chosen: dict[int, Setting] = {}  # trial number -> what it is to be
         self._known: dict[int, _Trial] = {}  # by trial number
         self._settled: tuple[int, tuple[float, float] | None] = (0, None)  # up to how many trials, which
-        self._lock = threading.Lock()
-
-    def reseed_rng(self) -> None:
-        self._random.reseed_rng()
-        self._rng = random.Random()
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        # Nothing is promised before it is seen that the study's parameters are the pool's.
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {name: self.sample_independent(study, trial, name, d) for name, d in search_space.items()}
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        if self._pool is not None and self._pool.distributions.get(param_name) == param_distribution:
-            with self._lock:
-                if trial.number not in self._chosen:
-                    self._chosen[trial.number] = self.propose(study)
-                setting = self._chosen[trial.number]
-            if setting:
-                return setting[param_name]
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        self._chosen.pop(trial.number, None)
 
     def propose(self, study: Study) -> Setting:
         """The next setting; an empty one where the pool has nothing untried."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from optuna.samplers import BaseSampler, RandomSampler
 
+from .pool_sampler import PoolSampler
 from .study import JOB, REJECTED
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
 
     from .pool import CandidatePool
     from .sampler import Setting
@@ -21,48 +18,18 @@ if TYPE_CHECKING:
 STRATA = 16
 
 
-class StratifiedSampler(BaseSampler):
+class StratifiedSampler(PoolSampler):
     """Uniform draws from the untried architectures of each stratum of log MACs in turn, in a shuffled order.
 
-    Without a pool, or where a parameter's distribution is not the pool's, as Optuna's RandomSampler.
-
     Args:
-        pool: the architectures to choose from.
-        seed: of everything random.
+        pool, seed: as those of :class:`PoolSampler`.
     """
 
     def __init__(self, pool: CandidatePool | None = None, seed: int | None = None) -> None:
-        self._pool = pool
-        self._random = RandomSampler(seed=seed)
-        self._rng = random.Random(seed)
-        self._chosen: dict[int, Setting] = {}
+        super().__init__(pool, seed)
         self._turns: list[int] = []
 
-    def reseed_rng(self) -> None:
-        self._random.reseed_rng()
-        self._rng = random.Random()
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {name: self.sample_independent(study, trial, name, d) for name, d in search_space.items()}
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        if self._pool is not None and self._pool.distributions.get(param_name) == param_distribution:
-            setting = self._chosen.get(trial.number)
-            if setting is None:
-                setting = self._draw(study)
-                self._chosen = {trial.number: setting}
-            if setting:
-                return setting[param_name]
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
-
-    def _draw(self, study: Study) -> Setting:
+    def propose(self, study: Study) -> Setting:
         pool = self._pool
         assert pool is not None
         tried = set()

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mgic_nas._figure import GREY, INK, MUTED, ORANGE, TEAL, dress, figure, save
 from mgic_nas._files import write_atomic
-from mgic_nas.experiments._figure import GREY, INK, MUTED, ORANGE, TEAL, dress, figure, save
 from mgic_nas.experiments._record import Table, describe
 from mgic_nas.models.coarse import CoarseRepresentation
 from mgic_nas.tasks import Data

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from mgic_nas._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
 from mgic_nas._files import write_atomic
 from mgic_nas.cost import count
-from mgic_nas.experiments._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
 from mgic_nas.experiments._record import Table, command, describe, say
 from mgic_nas.models.implicit import NETWORKS, ImplicitNetwork
 from mgic_nas.tasks import Data, load_data
@@ -170,8 +170,8 @@ def draw(table: Table, data: Data, path: Path) -> None:
     dress(
         axes,
         "Implicit function: error against parameters",
-        f"f = a cos(bx) sin(cy), {recipe['data']}; {int(recipe['steps']):,} Adam steps of {recipe['batch_size']} "
-        "samples; lines: mean over seeds; numbers: c_max",
+        f"f = a cos(bx) sin(cy); {int(recipe['steps']):,} steps of {recipe['batch_size']} samples; lines: mean over "
+        "seeds; numbers: c_max",
         "Parameters",
         f"MSE on {len(data.val):,} held-out samples",
     )

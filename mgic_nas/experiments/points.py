@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
+from mgic_nas._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
 from mgic_nas._files import write_atomic
 from mgic_nas.cost import count
 from mgic_nas.errors import UserError, did_you_mean
-from mgic_nas.experiments._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
 from mgic_nas.experiments._record import Table, command, describe, say
 from mgic_nas.models.points import NETWORKS, PointNetwork
 from mgic_nas.tasks import Data

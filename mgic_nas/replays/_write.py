@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import math
@@ -10,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .._figure import INK, RULE, dress, figure, save
 from .._files import write_atomic
 from ..report.words import count
 from ._compare import BASELINE, OPTUNA, SHARES, Comparison, Standing
 
-INK, MUTED, RULE, GRID = "#1d1c1a", "#5d594f", "#cfcabf", "#eae6dd"
 COLOURS = {
     "cost+thaw": "#0b6b66",
     "cost+halving": "#2f6fb0",
@@ -73,7 +72,7 @@ def write(comparison: Comparison, folder: str | Path, command: str) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "replay.json", json.dumps(to_dict(comparison), indent=1) + "\n")
-    write_atomic(folder / "replay.png", _picture(comparison))
+    _picture(comparison, folder / "replay.png")
     page = f"# Simulated searches\n\nMade by `{command}`.\n\n![hypervolume against epochs](replay.png)\n\n"
     write_atomic(folder / "README.md", page + _page(comparison, _markdown) + "\n")
 
@@ -169,26 +168,18 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in lines)
 
 
-def _picture(comparison: Comparison) -> bytes:
+def _picture(comparison: Comparison, path: Path) -> None:
     """The share of the hypervolume against epochs: medians, and the middle half of the seeds."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    made = Figure(figsize=(8.4, 5.0), dpi=200, facecolor="white", layout="constrained")
-    FigureCanvasAgg(made)
+    made = figure(8.4, 5.0)
     axes = made.add_subplot()
     facts = comparison.facts
-    axes.set_title(
-        "What a search finds for its training", loc="left", fontsize=12, color=INK, fontweight="bold", pad=22
-    )
-    axes.text(
-        0,
-        1.03,
+    dress(
+        axes,
+        "What a search finds for its training",
         f"{facts['table']}: {facts['architectures']} architectures; median and middle half of {comparison.seeds} "
         "simulated searches",
-        transform=axes.transAxes,
-        fontsize=8.5,
-        color=MUTED,
+        "epochs trained, over all architectures (log scale)",
+        "of the true front's hypervolume (%)",
     )
     axes.axhline(95, color=RULE, linewidth=0.9, linestyle=(0, (5, 4)), zorder=1)
     further = itertools.cycle(FURTHER)
@@ -204,15 +195,5 @@ def _picture(comparison: Comparison) -> bytes:
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlim(comparison.grid[0], comparison.grid[-1])
-    axes.set_xlabel("epochs trained, over all architectures (log scale)", color=MUTED, fontsize=9.5)
-    axes.set_ylabel("of the true front's hypervolume (%)", color=MUTED, fontsize=9.5)
-    axes.grid(True, color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", colors=MUTED, labelsize=9, length=0)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(RULE)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right")
-    stream = io.BytesIO()
-    made.savefig(stream, format="png")
-    return stream.getvalue()
+    save(made, path)

@@ -1,4 +1,4 @@
-"""The look of the experiments' pictures: the report's palette, light lines, no frame."""
+"""The look of the pictures of experiments and replays: the report's palette, light lines, no frame."""
 
 import io
 from pathlib import Path
