@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mgic_nas"
 FLOORS = [
-    {"errors", "_files", "_machine", "pareto", "_registration", "timm_scripts"},
+    {"errors", "_figure", "_files", "_machine", "pareto", "_registration", "timm_scripts"},
     {"models", "tasks"},
     {"cost"},
     {"train", "space"},
