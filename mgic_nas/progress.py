@@ -54,7 +54,8 @@ class Progress:
         self._count(event)
         counts = event.counts
         if event.kind == events.OPENED and counts.started:
-            self._say(f"going on: {counts.over} of {counts.trials} trials are done")
+            paused = f", {counts.paused} paused" if counts.paused else ""
+            self._say(f"going on: {counts.over} of {counts.trials} trials are done{paused}")
         elif event.kind == events.FINISHED and self._bar is None:
             self._say(self._finished(event))
         elif event.kind in (events.FAILED, events.RETRIED):
@@ -93,7 +94,8 @@ class Progress:
             return ""
         to_go = (counts.trials - counts.over) * self._epochs - sum(self._under_way.values())
         seconds = (time.monotonic() - self._began) / self._epochs_done * max(0, to_go)
-        return f"about {duration(seconds)} left" if to_go > 0 else ""
+        # Of paused trials nobody knows whether they will go on.
+        return f"{'at most' if counts.paused else 'about'} {duration(seconds)} left" if to_go > 0 else ""
 
     def _finished(self, event: Event) -> str:
         result = event.result

@@ -30,7 +30,7 @@ def happen(progress: Progress) -> None:
     result = {"val_acc": 71.234, "seconds": 47.2}
     progress(Event(events.FINISHED, done, 0, 1, {"macs": 1_281_584}, result))
     progress(Event(events.RETRIED, done, 1, 1, text="worker killed by SIGKILL"))
-    failed = counts(complete=1, failed=1, best={"0.5M": None, "2M": 71.234})
+    failed = counts(started=2, complete=1, failed=1, best={"0.5M": None, "2M": 71.234})
     progress(Event(events.FAILED, failed, 1, 2, text="ValueError: no such layer"))
     progress(Event(events.REJECTED, failed, text="duplicate"))
     progress(Event(events.EXHAUSTED, failed, text="no untried architecture is left within the budgets"))
@@ -50,7 +50,7 @@ def test_one_line_a_trial_where_there_is_no_terminal() -> None:
     assert lines[1:] == [
         "trial 1 failed, trying again: worker killed by SIGKILL",
         "trial 1 failed: ValueError: no such layer",
-        "no untried architecture is left within the budgets: the search ends after 0 of 12 trials",
+        "no untried architecture is left within the budgets: the search ends after 2 of 12 trials",
     ]
 
 

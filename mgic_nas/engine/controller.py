@@ -204,6 +204,7 @@ class Controller:
         """Writes trials.csv, tidies up and lets go of the run. Safe at any time, also after an interruption."""
         try:
             self._weights.sweep(self._books.entries.values())
+            self._store.over = self.done
             if self.folder is not None:
                 write_trials_csv(self.folder)  # from the study: whatever was interrupted, it knows
         finally:
@@ -317,6 +318,7 @@ class Controller:
     def _hand_out(self, entry: Entry) -> Job:
         from ..train import Job
 
+        self._store.over = False
         job = entry.job
         job["attempt"] += 1
         del entry.curve[job["first_epoch"] :]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._files import write_atomic
 from ..pareto import non_dominated
-from .study import ENDED, JOB, REJECTED, RESULT, read_study
+from .study import ENDED, JOB, OVER, REJECTED, RESULT, read_study
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -110,6 +110,7 @@ class Record:
         ended: why no further architecture is proposed ("no untried architecture is left ..."); empty if there may be.
         trials_folder: where their weights are.
         timed: where a budget is on latency, how it was measured, in words; None where there is none.
+        over: the run came to its end; what is paused then was not worth more training.
     """
 
     entries: tuple[Entry, ...]
@@ -118,6 +119,7 @@ class Record:
     ended: str
     trials_folder: Path
     timed: str | None = None
+    over: bool = False
 
     @property
     def rows(self) -> list[Row]:
@@ -168,6 +170,7 @@ def read_record(folder: str | Path) -> Record:
         str(attributes.get(ENDED, "")),
         trials_folder,
         timed,
+        bool(attributes.get(OVER, False)),
     )
 
 

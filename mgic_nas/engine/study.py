@@ -24,6 +24,7 @@ STUDY_DB = "study.db"
 JOB = "job"  # user attribute: all that is needed to hand a trial out (again)
 RESULT = "result"  # user attribute: all that came of it
 REJECTED = "rejected"  # user attribute of a proposal that was never trained: why
+OVER = "over"  # study attribute: the run was closed with nothing left to train, nor paused and worth it
 ENDED = "ended"  # study attribute: why no further architecture is proposed; empty while there may be more
 VIOLATION = "violation"  # constraint: by how much a proposal is over a limit, relative to the limit
 METRICS = ("val_acc", "macs")
@@ -64,6 +65,7 @@ class StudyStore:
             raise UserError(f"{path} cannot be opened: {error.orig}.") from None
         self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
         self._ended = str(self._study.user_attrs.get(ENDED, ""))
+        self._over = bool(self._study.user_attrs.get(OVER, False))
 
     def set_sampler(self, sampler: BaseSampler) -> None:
         self._study.sampler = sampler
@@ -127,6 +129,17 @@ class StudyStore:
         if reason != self._ended:
             self._study.set_user_attr(ENDED, reason)
             self._ended = reason
+
+    @property
+    def over(self) -> bool:
+        """Whether the run came to its end: paused trials were not worth more. Kept with the study."""
+        return self._over
+
+    @over.setter
+    def over(self, value: bool) -> None:
+        if value != self._over:
+            self._study.set_user_attr(OVER, value)
+            self._over = value
 
     def close(self) -> None:
         """Closes the file; sqlite then folds the write-ahead log into it."""

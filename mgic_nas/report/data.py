@@ -138,12 +138,17 @@ class Summary:
     @property
     def ended(self) -> int:
         """Trials that are over, one way or another."""
-        return sum(self.states[state] for state in ENDED)
+        return sum(self.states[state] for state in ENDED) + self.left
+
+    @property
+    def left(self) -> int:
+        """Trials that a run which came to its end left at a rung: a longer one may go on with them."""
+        return self.states["paused"] if self.facts.over else 0
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to train."""
-        under_way = self.states["running"] + self.states["paused"]
+        under_way = self.states["running"] + self.states["paused"] - self.left
         return under_way == 0 and (self.ended >= self.facts.trials or bool(self.facts.ended))
 
     def error(self, acc: float | None) -> float | None:

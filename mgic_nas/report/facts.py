@@ -38,6 +38,7 @@ class Facts:
         where: the conditions of the space.
         command: the shell command that makes this run again; empty where it cannot be told.
         ended: why the search proposes nothing more; empty while it may.
+        over: the run came to its end; what is paused then was not worth more training.
         rejected: proposals that were never trained, by reason.
         uniform: how many networks were drawn uniformly, because the sampler found none that is new and fits.
         devices: what the trials were trained on.
@@ -69,10 +70,12 @@ class Facts:
     where: tuple[str, ...] = ()
     space: str = ""
     sampler: str = ""
+    rungs: str = "none"
     executor: str = ""
     keep: str = "front"
     command: str = ""
     ended: str = ""
+    over: bool = False
     rejected: Mapping[str, int] = field(default_factory=dict)
     uniform: int = 0
     devices: tuple[str, ...] = ()
@@ -106,6 +109,7 @@ def facts_of(
     rejected: Mapping[str, int] | None = None,
     uniform: int = 0,
     ended: str = "",
+    over: bool = False,
     wall_seconds: float | None = None,
     devices: Iterable[str] = (),
     timed: str = "",
@@ -118,6 +122,7 @@ def facts_of(
         rejected: proposals that were never trained, by reason.
         uniform: how many networks were drawn uniformly, because the sampler found none that is new and fits.
         ended: why the search proposes nothing more; empty while it may.
+        over: the run came to its end.
         wall_seconds: from the first trial's start to the last one's end.
         devices: what the trials were trained on.
         timed: how latencies were measured, in words.
@@ -147,10 +152,12 @@ def facts_of(
         where=tuple(str(condition) for condition in space.get("where") or ()),
         space=_space_name(config.space_source),
         sampler=config.sampler,
+        rungs=config.rungs,
         executor=config.executor,
         keep=config.keep,
         command=command(config, folder),
         ended=ended,
+        over=over,
         rejected=dict(rejected or {}),
         uniform=uniform,
         devices=tuple(sorted(set(devices))),
@@ -165,15 +172,19 @@ def facts_of(
 
 
 def command(config: RunConfig, folder: str | Path) -> str:
-    """The shell command that makes this run anew (or goes on with it); empty for a space made in Python."""
-    source = config.space_source
-    if not source:
+    """The shell command that makes this run anew (or goes on with it); empty for a space or recipe made in Python."""
+    source, recipe = config.space_source, _recipe(config)
+    if not source or not recipe:
         return ""
     words = ["mgic-nas", "search", source.removesuffix(" (shipped)"), "--data", _shown_data(config)]
     for budget in config.budgets:
         words += ["--budget", budget]
     words += ["--trials", str(config.trials), "--epochs", str(config.epochs)]
     words += ["--sampler", config.sampler, "--seed", str(config.seed), "--executor", config.executor]
+    if config.rungs != "none":
+        words += ["--rungs", config.rungs]
+    if recipe != "quick":
+        words += ["--recipe", recipe]
     if config.concurrent is not None:
         words += ["--concurrent", str(config.concurrent)]
     if config.gpus_per_trial != "auto":
@@ -190,6 +201,17 @@ def shown(folder: str | Path, up: int = 0) -> str:
     full = os.path.abspath(folder)
     relative = Path(os.path.relpath(full))
     return full if os.pardir in relative.parts[up : up + 1] else relative.as_posix()
+
+
+def _recipe(config: RunConfig) -> str:
+    """The recipe's name, if that says all of it."""
+    from ..train.recipes import RECIPES
+
+    name = str(config.recipe.get("name", "quick"))
+    if name not in RECIPES:
+        return ""
+    preset = RECIPES[name].to_dict()
+    return name if all(preset.get(key, value) == value for key, value in config.recipe.items()) else ""
 
 
 def _shown_data(config: RunConfig) -> str:

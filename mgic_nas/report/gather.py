@@ -46,6 +46,7 @@ def gather(folder: str | Path, reference: str | Path | None = None) -> tuple[Sum
         rejected=record.rejected,
         uniform=record.uniform,
         ended=record.ended,
+        over=record.over,
         wall_seconds=record.wall_seconds,
         devices=[str(e.result["device"]) for e in record.entries if e.result.get("device")],
         timed=record.timed or "",

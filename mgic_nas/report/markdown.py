@@ -113,6 +113,7 @@ def _made(summary: Summary) -> list[str]:
     facts_rows = [
         ("Data", f"{facts.data_name or facts.data} ({splits})" if splits else facts.data_name or facts.data),
         ("Sampler, seed", f"{facts.sampler or '–'}, {facts.seed}"),
+        *([("Early stopping", facts.rungs)] if facts.rungs != "none" else []),
         ("Trained by", facts.executor + (f", on {words.listed(facts.devices)}" if facts.devices else "")),
         *([("Latency measured", facts.timed)] if facts.timed else []),
         ("Proposals rejected untrained", story.rejections(summary)),

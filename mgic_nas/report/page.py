@@ -139,6 +139,7 @@ def _made(summary: Summary) -> list[tuple[str, str]]:
         ("Budgets", words.listed(story.budgets(summary))),
         ("Trials", f"{facts.trials:,} asked for, {words.plural(facts.epochs, 'epoch')} each"),
         ("Sampler", f"{facts.sampler}, seed {facts.seed}" if facts.sampler else f"seed {facts.seed}"),
+        *([("Early stopping", facts.rungs)] if facts.rungs != "none" else []),
         ("Trained by", facts.executor + (f", on {words.listed(facts.devices)}" if facts.devices else "")),
         *([("Latency measured", facts.timed)] if facts.timed else []),
         ("Proposals rejected untrained", story.rejections(summary)),

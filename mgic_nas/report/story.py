@@ -160,9 +160,11 @@ def status(summary: Summary) -> str:
     """Whether the run is over; if not, how far it is and how it goes on. A report cannot see who is alive."""
     facts = summary.facts
     if summary.over:
+        left = f"{summary.left:,} trained only so far as to see that the others are better." if summary.left else ""
         if facts.ended and summary.ended < facts.trials:
-            return f"Finished after {summary.ended:,} of {facts.trials:,} trials: {facts.ended.rstrip('.')}."
-        return "Finished."
+            reason = facts.ended.rstrip(".")
+            return f"Finished after {summary.ended:,} of {facts.trials:,} trials: {reason}. {left}".rstrip()
+        return f"Finished. {left}" if left else "Finished."
     waiting = [f"{summary.states[s]:,} {s}" for s in ("running", "paused") if summary.states[s]]
     text = f"Unfinished: {summary.ended:,} of {facts.trials:,} trials are over"
     if waiting:

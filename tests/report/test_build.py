@@ -12,8 +12,9 @@ import pytest
 import report_fakes as fakes
 
 from mgic_nas.errors import UserError
-from mgic_nas.report import build
+from mgic_nas.report import build, story
 from mgic_nas.report.gather import gather, read_curve
+from mgic_nas.train import get_recipe
 
 FILES = {"trials.csv", "front.csv", "budgets.csv", "report.html", "report.md", "front.png"}
 
@@ -205,6 +206,26 @@ def test_the_command_makes_the_run_again():
     assert words[words.index("--keep") + 1] == "all"
     assert [words[i + 1] for i, word in enumerate(words) if word == "--budget"] == ["0.5M", "1M", "2M"]
     assert fakes.summary(space_source="").facts.command == "", "a space that was made in Python has no command"
+
+
+def test_the_command_names_early_stopping_and_the_recipe():
+    steady = get_recipe("steady").to_dict()
+    command = fakes.summary(rungs="thaw", recipe=steady).facts.command
+    assert " --rungs thaw " in command
+    assert " --recipe steady " in command
+    assert fakes.summary(recipe={**steady, "lr": 0.02}).facts.command == "", "no command line says that"
+
+
+def test_a_run_with_early_stopping_is_finished_although_some_wait_at_a_rung():
+    table, curves = fakes.rows(stopped=(3, 5))
+    for row in table:
+        row["state"] = "paused" if row["state"] == "stopped" else row["state"]
+    open_run = fakes.summary(table=(table, curves))
+    assert not open_run.over
+    assert "Unfinished: 22 of 24 trials are over, 2 paused" in story.status(open_run)
+    over = dataclasses.replace(open_run, facts=dataclasses.replace(open_run.facts, over=True))
+    assert over.over
+    assert story.status(over).startswith("Finished. 2 trained only so far as to see")
 
 
 def test_importing_the_report_is_light():
