@@ -7,7 +7,7 @@ import pytest
 from mgic_nas.engine.beliefs import Scope
 from mgic_nas.engine.filters import Task
 from mgic_nas.engine.pool import CandidatePool
-from mgic_nas.engine.record import COMPLETE, FAILED, PAUSED, RUNNING, Entry
+from mgic_nas.engine.record import COMPLETE, FAILED, PAUSED, RUNNING, Entry, read_record
 from mgic_nas.engine.thaw import STARTUP, Thaw
 from mgic_nas.space import SearchSpace
 
@@ -99,3 +99,7 @@ def test_a_whole_run_ends_with_a_front(run: Any, pool: CandidatePool) -> None:
     assert set(states) == {"complete", "paused"}
     assert states.count("complete") >= 2
     assert epochs < 16 * 8
+    assert read_record(run.folder).over
+    with run.open(trials=20, epochs=8, rungs="thaw", sampler="cost") as controller:
+        assert controller.next() is not None
+    assert not read_record(run.folder).over, "extended, and interrupted"
