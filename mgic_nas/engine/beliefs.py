@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-BUDGETS = 0.5  # the weight of the winners within budgets, against the front's
+BUDGETS = 0.1  # the weight of the winners within budgets, against the front's: more of it starves the rest of the front
 OWN = 0.5  # of what the model cannot explain: the part that is the architecture's own and not one training's luck
 
 

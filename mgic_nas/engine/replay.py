@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Truth:
         acc: float64 (A,), the mean over trainings: the true accuracy.
         reference: (accuracy, MACs) from which hypervolume is measured: the 10th percentile of the true accuracies,
             and the largest budget on MACs (or the dearest architecture).
+        noise: the variance of one training's accuracy around its architecture's, percent squared.
     """
 
     def __init__(self, table: Table, limit: float | None = None) -> None:
@@ -51,6 +53,8 @@ class Truth:
         self.acc = np.nanmean(self.final, axis=1)
         self.reference = (float(np.nanpercentile(self.acc, 10)), float(limit or self.macs.max() * 1.001))
         self.best = self.hypervolume(np.arange(len(self.macs)))
+        spare = int((np.sum(~np.isnan(self.final), axis=1) - 1).sum())
+        self.noise = float(np.nansum((self.final - self.acc[:, None]) ** 2)) / spare if spare else math.nan
 
     def hypervolume(self, found: Sequence[int] | NDArray[np.int_]) -> float:
         """Of the true accuracies of some architectures, in percent times decades of MACs."""

@@ -258,7 +258,6 @@ def _median(values: Sequence[float], of: int) -> float | None:
 def _facts(truth: Truth, limits: dict[str, float]) -> dict[str, Any]:
     table, final = truth.table, truth.final
     counted = np.sum(~np.isnan(final), axis=1)
-    within = np.nansum((final - truth.acc[:, None]) ** 2) / max(1, int((counted - 1).sum()))
     cpu = table.curves("cpu_seconds").sum(axis=2)
     return {
         "table": table.folder.name,
@@ -273,7 +272,7 @@ def _facts(truth: Truth, limits: dict[str, float]) -> dict[str, Any]:
         "front": len(truth.front),
         "reference": {"val_acc": truth.reference[0], "macs": truth.reference[1]},
         "hypervolume": truth.best,
-        "noise": math.sqrt(within) if (counted > 1).any() else None,
+        "noise": math.sqrt(truth.noise) if math.isfinite(truth.noise) else None,
         "spread": float(np.std(truth.acc)),
         "rank_correlation_of_seeds": _rank_correlation(final),
         "cpu_seconds": {"mean": float(np.nanmean(cpu)), "max": float(np.nanmax(cpu)), "sum": float(np.nansum(cpu))},
