@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import engine_fakes
 import pytest
 from engine_fakes import EPOCHS, FakeSpace, accuracy, attempt_folder, write_result
 
@@ -104,7 +105,13 @@ def weights(run: Any) -> set[int]:
     return {int(p.parent.parent.name) for p in run.trials.glob("*/attempt-*/weights.safetensors")}
 
 
-def test_every_possible_budget_keeps_its_winners_weights(run: Any) -> None:
+@pytest.fixture
+def some_are_beaten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks with an odd ``a`` are worse than cheaper ones."""
+    monkeypatch.setattr(engine_fakes, "accuracy", lambda c: 50 + (c["a"] * c["b"]) ** 0.5 - 10 * (c["a"] % 2))
+
+
+def test_every_possible_budget_keeps_its_winners_weights(run: Any, some_are_beaten: None) -> None:
     """Any limit on MACs, parameters or activations: whoever wins within it can still be loaded."""
     with run.open(trials=1000) as controller:
         run.finish(controller)
@@ -152,7 +159,9 @@ def test_weights_are_deleted_only_once_the_study_knows_of_the_better_network(
         run.finish(controller)
 
 
-def test_what_a_killed_driver_did_not_delete_is_deleted_later(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_driver_did_not_delete_is_deleted_later(
+    run: Any, monkeypatch: pytest.MonkeyPatch, some_are_beaten: None
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Weights, "_tidy", lambda *_: None)
         with run.open(trials=20) as controller:
