@@ -176,6 +176,11 @@ def test_interrupted_driver_ends_quickly_and_can_go_on(run: Any) -> None:
     """Ctrl-C: workers end at once, what was done is in trials.csv, and the rest is trained by the same command."""
     process = driver(run, 8, seconds=0.3)
     wait_for(run, 9, process)
+    # Workers keep in step, and between two jobs of both nothing would be running.
+    begun = run.trials.glob("*/attempt-*/epochs.csv")
+    while all((path.parent / "result.json").exists() for path in begun):
+        begun = run.trials.glob("*/attempt-*/epochs.csv")
+        time.sleep(0.01)
     began = time.monotonic()
     os.kill(process.pid, signal.SIGINT)
     process.wait(20)
