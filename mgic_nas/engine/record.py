@@ -207,6 +207,9 @@ def rows(entries: Iterable[Entry], timed: bool = False) -> list[Row]:
 def _row(entry: Entry, names: Sequence[str], on_front: bool, timed: bool = False) -> Row:
     job, result = entry.job, entry.result
     over = entry.state in (COMPLETE, STOPPED, FAILED)
+    if entry.state == PAUSED:  # what it cost so far; its accuracy is none yet
+        seconds = sum(epoch.get("seconds") or 0.0 for epoch in entry.curve)
+        result = {"epochs": len(entry.curve), "seconds": seconds}
     return {
         "number": entry.number,
         "arch_id": job["arch_id"],

@@ -96,6 +96,7 @@ def test_a_whole_run_ends_with_a_front(run: Any, pool: CandidatePool) -> None:
             fakes.write_result(run.trials, job.number, job.attempt, fakes.accuracy(job.config), job.last_epoch)
             controller.finish(job)
     states = [row["state"] for row in run.rows()]
+    assert sum(row["epochs"] for row in run.rows()) == epochs, "what paused ones cost is told too"
     assert set(states) == {"complete", "paused"}
     assert states.count("complete") >= 2
     assert epochs < 16 * 8
