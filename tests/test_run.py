@@ -207,7 +207,11 @@ def test_interrupted_command_exits_130_and_the_same_command_goes_on(tmp_path: Pa
     command += ["--budget", "1M", "--trials", "6", "--epochs", "2", "--out", str(out), "--executor", "local"]
     command += ["--sampler", "random", "--concurrent", "1", "--recipe", "quick"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        # Tests that run in the background of a shell inherit that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     until = time.monotonic() + 200
     while not list(out.glob("trials/*/attempt-1/result.json")):
         assert process.poll() is None, process.stderr and process.stderr.read()

@@ -118,7 +118,11 @@ def driver(run: Any, trials: int, seconds: float) -> subprocess.Popen[bytes]:
     (run.folder.parent / "mishaps.json").write_text(json.dumps({"seconds": seconds}))
     script = DRIVER.format(paths=[str(Path(__file__).parent), *sys.path], folder=str(run.folder), trials=trials)
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", textwrap.dedent(script)],
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        # Tests that run in the background of a shell inherit that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
