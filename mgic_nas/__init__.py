@@ -13,15 +13,15 @@ from ._registration import register_with_timm
 __version__ = "0.1.0"
 
 _API = {
-    "profile": "mgic_nas.cost",
-    "mgicify": "mgic_nas.conversion",
+    "profile": "mgic_nas.profiling",
+    "mgicify": "mgic_nas.networks",
     "Cost": "mgic_nas.cost",
     "fuse": "mgic_nas.models.fusing",
     "SearchSpace": "mgic_nas.space",
     "search": "mgic_nas.run",
     "load_run": "mgic_nas.run",
-    "create_model": "mgic_nas.loading",
-    "load_winner": "mgic_nas.loading",
+    "create_model": "mgic_nas.networks",
+    "load_winner": "mgic_nas.networks",
     "Run": "mgic_nas.run",
     "UserError": "mgic_nas.errors",
 }

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from mgic_nas._files import write_atomic
+from ._files import write_atomic
 
 INK, MUTED, RULE, GRID = "#1d1c1a", "#5d594f", "#cfcabf", "#eae6dd"
 TEAL, ORANGE, PURPLE, GREY = "#0b6b66", "#a34a07", "#6b3fa0", "#a9a498"

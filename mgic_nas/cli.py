@@ -138,7 +138,8 @@ def _json(value: Any) -> None:
 def _models(args: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    from .cost import family, in_timm, model_names, network_names, profile
+    from .families import family, in_timm, model_names, network_names
+    from .profiling import profile
 
     rows = []
     for name in [*model_names(), *network_names()]:
@@ -188,7 +189,7 @@ def _search(args: argparse.Namespace) -> None:
 
 
 def _record(args: argparse.Namespace) -> None:
-    from .engine.recording import record
+    from .tabular.recording import record
 
     record(
         args.space,
@@ -205,8 +206,8 @@ def _record(args: argparse.Namespace) -> None:
 
 
 def _replay(args: argparse.Namespace) -> None:
-    from .engine.config import at_least_one
-    from .replays import compare, text, to_dict, write
+    from .engine.storage.config import at_least_one
+    from .tabular import compare, text, to_dict, write
 
     for name in ("seeds", "concurrent", "jobs"):
         at_least_one(name, getattr(args, name))
@@ -236,7 +237,7 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _tables(args: argparse.Namespace) -> None:
-    from .tables import compare, page, text, to_json
+    from .paper import compare, page, text, to_json
 
     tables = compare(args.numbers, args.runs)
     _json(to_json(tables)) if args.json else print(page(tables) if args.markdown else text(tables))

@@ -7,13 +7,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
+from .cost.count import count
+from .cost.rows_cost import Cost
 from .errors import UserError, did_you_mean
+from .families.registry import family
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from .cost import Cost, Family
-    from .models.convert import Conversion
+    from .families import Family
+    from .models.convert.blueprint import Conversion
     from .space import Budget, Survey
 
 
@@ -102,7 +105,7 @@ class NetworkProfile:
         }
 
     def __str__(self) -> str:
-        from .cost import create_model_line
+        from .families import create_model_line
 
         size = "x".join(map(str, self.input_size))
         lines = [create_model_line(self.name, self.config, self.num_classes, self.input_size[0])]
@@ -152,7 +155,7 @@ def _measure(known: Family, config: dict[str, Any], size: tuple[int, int, int], 
 def _latency(known: Family, config: dict[str, Any], size: tuple[int, int, int], classes: int) -> tuple[float, str]:
     """As a search measures it: (seconds of one image, how)."""
     from .cost import image_latency
-    from .engine.latencies import THREADS, here
+    from .engine.storage.latencies import THREADS, here
 
     place, device = here(size)
     return image_latency(known.build(config, classes, size[0]).to(device), size, threads=THREADS), str(place)
@@ -173,7 +176,7 @@ def profile_target(
     the model's own defaults. ``timed`` measures a network on this machine, and its inference form.
     UserError for anything that is not understood.
     """
-    from .cost import MgicifiedFamily, family, model_names, network_names
+    from .families import MgicifiedFamily, family, model_names, network_names
     from .space import SearchSpace, parse_budgets, shipped_spaces, survey
 
     if data and (input_size or num_classes is not None):
@@ -232,3 +235,38 @@ def _config(settings: Sequence[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             raise UserError(f"--set {key}: {value!r} is not a value; lists are written [0.5, 1.0].") from None
     return config
+
+
+def profile(
+    model: str | nn.Module,
+    *,
+    input_size: tuple[int, int, int] | None = None,
+    num_classes: int | None = None,
+    **kwargs: Any,
+) -> Cost:
+    """What one image costs.
+
+    Args:
+        model: a timm name (ours are counted from their rows, in microseconds), or a built network.
+        input_size: (C, H, W); by default the model's own.
+        num_classes: by default the model's own.
+        **kwargs: further arguments of ``timm.create_model``, such as ``s_g`` and ``s_c``.
+
+    Raises:
+        UserError: an unknown name or argument.
+    """
+    if isinstance(model, nn.Module):
+        if kwargs or num_classes is not None:
+            raise TypeError("A built network takes no arguments; give its name to vary them.")
+        if input_size is None:
+            cfg: Any = getattr(model, "pretrained_cfg", None) or {}
+            input_size = tuple(cfg["input_size"]) if "input_size" in cfg else None
+        if input_size is None:
+            raise TypeError("Say input_size=(C, H, W): this network does not carry one.")
+        return count(model, input_size)
+    known = family(model)
+    in_chans = kwargs.pop("in_chans", None)
+    if input_size is None:
+        _, height, width = known.input_size
+        input_size = (in_chans or known.input_size[0], height, width)
+    return known.cost(kwargs, tuple(input_size), known.num_classes if num_classes is None else num_classes)  # type: ignore[arg-type]

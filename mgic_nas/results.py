@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
-from .loading import load_weights
+from .networks import load_weights
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
-    from .engine.config import RunConfig
-    from .engine.record import Record, Row
+    from .engine.storage.config import RunConfig
+    from .engine.storage.record import Record, Row
     from .space import Budget, SearchSpace
 
 
@@ -158,7 +158,7 @@ class Run:
         return f"Run({str(self.folder)!r})"
 
     def _record(self) -> Record:
-        from .engine.record import read_record
+        from .engine.storage.record import read_record
 
         return read_record(self.folder)
 
@@ -217,7 +217,7 @@ class Winner:
                 f"{self.folder}: the weights of trial {self.row['number']} were not kept (only those are that "
                 "some limits on the costs can choose); search with keep='all' to keep every one's."
             )
-        from .cost import family
+        from .families import family
 
         net = family(self.config.model).build(
             self.arguments,
@@ -273,7 +273,7 @@ def _milliseconds(row: Row) -> str:
 def _table(rows: list[Row]) -> pd.DataFrame:
     import pandas as pd
 
-    from .engine.record import columns
+    from .engine.storage.record import columns
 
     return pd.DataFrame(rows, columns=columns(rows))
 

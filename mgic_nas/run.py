@@ -14,7 +14,7 @@ from .errors import UserError
 from .results import Run, Winner
 
 if TYPE_CHECKING:
-    from .engine.config import RunConfig
+    from .engine.storage.config import RunConfig
     from .space import Budget, SearchSpace
     from .train import Recipe
 
@@ -78,11 +78,11 @@ def search(
         RuntimeError: trials fail one like the other, or workers do not start.
         KeyboardInterrupt: everything done so far is recorded, and the same call goes on from there.
     """
-    from .engine.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
-    from .engine.executors import check_address, choose
+    from .engine.executors.registry import check_address, choose
     from .engine.executors.slots import parse_gpus_per_trial
-    from .engine.rungs import DEFAULT_RUNGS, check_rungs
-    from .engine.sampler import DEFAULT_SAMPLER, check_sampler
+    from .engine.samplers.registry import DEFAULT_SAMPLER, check_sampler
+    from .engine.schedulers.registry import DEFAULT_RUNGS, check_rungs
+    from .engine.storage.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
 
     # Cheap checks first: a typing error should not wait for torch.
     at_least_one("trials", trials)
@@ -155,7 +155,7 @@ def search(
 
 def load_run(folder: str | Path) -> Run:
     """The run in a folder: finished, interrupted, or while it is being made. UserError where there is none."""
-    from .engine.config import RunConfig
+    from .engine.storage.config import RunConfig
 
     return Run(Path(folder), RunConfig.load(folder))
 
@@ -163,9 +163,9 @@ def load_run(folder: str | Path) -> Run:
 def _execute(folder: Path, config: RunConfig, space: SearchSpace, show: bool) -> None:
     """The search itself; whatever ends it, the run is closed well."""
     from .engine.controller import Controller
-    from .engine.executors import executor
-    from .engine.executors.probe import packing
-    from .engine.latencies import place_of
+    from .engine.executors.packing import packing
+    from .engine.executors.registry import executor
+    from .engine.storage.latencies import place_of
     from .progress import Progress
     from .tasks import metric_of
     from .train import Setup, get_recipe

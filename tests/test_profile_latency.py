@@ -30,7 +30,7 @@ def test_a_space_measures_nothing_and_says_when_it_is_decided(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A million candidates of half a second each would take a week."""
-    monkeypatch.setattr("mgic_nas.cost._latency.image_latency", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr("mgic_nas.cost.latency.image_latency", lambda *_, **__: pytest.fail("measured"))
     assert main(["profile", "quickstart", "--input-size", "1,14,14", "--budget", "1M", "--budget", "latency=5ms"]) == 0
     text = capsys.readouterr().out
     assert "measured in the search" in text

@@ -9,7 +9,7 @@ from mgic_nas.engine import events
 from mgic_nas.engine.events import Counts, Event
 from mgic_nas.progress import Progress, duration, mega
 from mgic_nas.tasks import Metric
-from mgic_nas.tasks._metrics import EXPLAINED, MIOU, TOP1
+from mgic_nas.tasks.metrics import EXPLAINED, MIOU, TOP1
 
 
 def counts(**changes: Any) -> Counts:

@@ -15,8 +15,8 @@ import torch
 
 import mgic_nas
 from mgic_nas.cli import main
-from mgic_nas.cost import model_names, network_names
-from mgic_nas.engine.record import read_record
+from mgic_nas.engine.storage.record import read_record
+from mgic_nas.families import model_names, network_names
 from mgic_nas.tasks import load_data, metric_of
 
 SHARED = Path(os.environ.get("MGIC_NAS_DATA", Path(__file__).parents[2] / "shared" / "data"))

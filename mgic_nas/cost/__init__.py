@@ -1,36 +1,30 @@
-"""What a network costs: from its rows (fast), from its modules (truth).
+"""What a network costs: from its rows (fast), from its modules (truth), on the clock.
 
 The unit is MACs: multiply-accumulates of conv and linear layers for one image at a stated input size.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_API = {
-    "Cost": "._cost",
-    "rows_cost": "._cost",
-    "count": "._count",
-    "create_model_line": "._names",
-    "Family": "._family",
-    "MgicifiedFamily": "._family",
-    "family": "._family",
-    "model_names": "._family",
-    "network_names": "._networks",
-    "in_timm": "._names",
-    "image_latency": "._latency",
-    "latency": "._latency",
-    "literal": "._names",
-    "profile": "._profile",
-    "timed_on": "._latency",
-    "timm_call": "._names",
-}
+from .._lazy import lazy_exports
 
-__all__ = sorted(_API)
+if TYPE_CHECKING:
+    from .count import count
+    from .latency import image_latency, latency, timed_on
+    from .rows_cost import COSTS, Cost, rows_cost
 
+__all__ = ["COSTS", "Cost", "count", "image_latency", "latency", "rows_cost", "timed_on"]
 
-def __getattr__(name: str) -> Any:
-    if name in _API:
-        return getattr(importlib.import_module(_API[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "COSTS": ".rows_cost",
+        "Cost": ".rows_cost",
+        "count": ".count",
+        "image_latency": ".latency",
+        "latency": ".latency",
+        "rows_cost": ".rows_cost",
+        "timed_on": ".latency",
+    },
+)

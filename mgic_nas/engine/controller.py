@@ -17,26 +17,33 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import events
-from .config import RunConfig
 from .events import Counts, Observer
-from .folder import claim_folder, lock_folder
-from .latencies import of_run
 from .ledger import Ledger
-from .parts import Parts
-from .proposals import Proposal, Proposer
-from .record import COMPLETE, COSTS, FAILED, PAUSED, RUNNING, STOPPED, Entry, write_trials_csv
-from .rungs import Rungs
-from .study import JOB, REJECTED, RESULT, StudyStore
-from .values import finite, plain, trial_seed
-from .weights import Weights
+from .proposals.candidate import Task
+from .proposals.pool import CandidatePool
+from .proposals.proposer import Proposal, Proposer
+from .samplers.registry import Search, make_sampler
+from .schedulers.base import Rungs
+from .schedulers.registry import make_rungs
+from .storage.config import RunConfig
+from .storage.folder import claim_folder, lock_folder
+from .storage.latencies import of_run
+from .storage.record import COSTS, write_trials_csv
+from .storage.study import JOB, REJECTED, RESULT, StudyStore
+from .storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Entry, finite, plain, trial_seed
+from .storage.weights import Weights
 
 if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
     from ..space import SearchSpace
     from ..train import Job
+    from .storage.latencies import Latencies
 
 MOST_DEATHS = 2  # a job whose worker died is handed out again so often, then it has failed
 NOWHERE = Path(os.devnull)  # a folder in which nothing can be
@@ -406,3 +413,35 @@ class Controller:
         self, kind: str, entry: Entry | None = None, result: Mapping[str, Any] | None = None, text: str = ""
     ) -> None:
         self._books.tell(kind, len(self._queue), entry, result, text)
+
+
+class Parts:
+    """The parts of one run that decide.
+
+    Args:
+        config: of the run.
+        space: what is searched.
+        latencies: measures and remembers; None where no budget asks.
+    """
+
+    def __init__(self, config: RunConfig, space: SearchSpace, latencies: Latencies | None) -> None:
+        self._config = config
+        self._budgets = tuple((budget.kind, budget.limit) for budget in config.parsed_budgets())
+        self.task = Task(space, config.input_size, config.num_classes, latencies)
+
+    @cached_property
+    def pool(self) -> CandidatePool:
+        """What our own sampler and rungs choose from; not made where Optuna's do."""
+        return CandidatePool(self.task, self._config.limits(), self._config.seed)
+
+    def rungs(self) -> Rungs:
+        """Early stopping."""
+        return make_rungs(self._config.rungs, self._config.epochs, lambda: self.pool, self._budgets)
+
+    def sampler(self, trials: int) -> BaseSampler:
+        """The sampler of a study that has so many trials.
+
+        One that began again with the same seed would propose the same again.
+        """
+        seed = (self._config.seed * 1_000_003 + trials) % 2**32
+        return make_sampler(self._config.sampler, seed, lambda: self.pool, Search(self._config.epochs, self._budgets))

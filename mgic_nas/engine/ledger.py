@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .events import Counts, Event, Observer
-from .proposals import UNIFORM
-from .record import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Entry, write_trials_csv
+from .proposals.proposer import UNIFORM
+from .storage.record import write_trials_csv
+from .storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Entry
 
 if TYPE_CHECKING:
     from ..space import Budget
-    from .latencies import Latencies
+    from .storage.latencies import Latencies
 
 HOPELESS = 6  # so many trials that fail alike before one succeeds, and no further one is started
 CSV_EVERY = 5.0  # seconds between two trials.csv

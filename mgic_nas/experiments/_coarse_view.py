@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mgic_nas._figure import GREY, INK, MUTED, ORANGE, TEAL, dress, figure, save
-from mgic_nas._files import write_atomic
-from mgic_nas.experiments._record import Table, describe
-from mgic_nas.models.coarse import CoarseRepresentation
-from mgic_nas.tasks import Data
+from .._figure import GREY, INK, MUTED, ORANGE, TEAL, dress, figure, save
+from .._files import write_atomic
+from ..models.coarse import CoarseRepresentation
+from ..tasks import Data
+from ._record import Table, describe
 
 CHANNELS, COARSEST = 64, 8
 #: The optimiser that the trainings are compared with.

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mgic_nas._files import write_atomic
-from mgic_nas.errors import UserError
+from .._files import write_atomic
+from ..errors import UserError
 
 #: The columns that :meth:`Table.append` fills in by itself.
 MACHINE = ("device", "cpu", "cores", "torch", "date")

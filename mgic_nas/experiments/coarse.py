@@ -25,23 +25,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mgic_nas._files import read_json, write_atomic, write_json
-from mgic_nas.errors import UserError
-from mgic_nas.experiments._coarse_view import (
-    ADAM_LR,
-    ADAM_STEPS,
-    CHANNELS,
-    COARSEST,
-    PAPER,
-    draw_errors,
-    draw_maps,
-    write,
-)
-from mgic_nas.experiments._record import Table, command, machine, say
-from mgic_nas.models.coarse import CoarseRepresentation
-from mgic_nas.tasks import Data, Split, load_data
-from mgic_nas.tasks._base import mix
-from mgic_nas.tasks._random import seeded
+from .._files import read_json, write_atomic, write_json
+from ..errors import UserError
+from ..models.coarse import CoarseRepresentation
+from ..tasks import Data, Split, load_data
+from ..tasks._random import seeded
+from ..tasks.base import mix
+from ._coarse_view import ADAM_LR, ADAM_STEPS, CHANNELS, COARSEST, PAPER, draw_errors, draw_maps, write
+from ._record import Table, command, machine, say
 
 NAME = "coarse"
 COLUMNS = ("s_g", "seed", "params", "mse", "relative", "train_mse", "initial_mse", "adam_mse", "steps_taken", "seconds")

@@ -19,14 +19,14 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from mgic_nas._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
-from mgic_nas._files import write_atomic
-from mgic_nas.cost import count
-from mgic_nas.experiments._record import Table, command, describe, say
-from mgic_nas.models.implicit import NETWORKS, ImplicitNetwork
-from mgic_nas.tasks import Data, load_data
-from mgic_nas.tasks._base import mix
-from mgic_nas.tasks._random import seeded
+from .._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
+from .._files import write_atomic
+from ..cost import count
+from ..models.implicit import NETWORKS, ImplicitNetwork
+from ..tasks import Data, load_data
+from ..tasks._random import seeded
+from ..tasks.base import mix
+from ._record import Table, command, describe, say
 
 NAME = "implicit"
 #: A tenth of y's range: up to 4 pi in the sine instead of 40. On all of it no network of these learns anything in so

@@ -16,16 +16,16 @@ from typing import Any
 
 import torch
 
-from mgic_nas._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
-from mgic_nas._files import write_atomic
-from mgic_nas.cost import count
-from mgic_nas.errors import UserError, did_you_mean
-from mgic_nas.experiments._record import Table, command, describe, say
-from mgic_nas.models.points import NETWORKS, PointNetwork
-from mgic_nas.tasks import Data
-from mgic_nas.tasks._base import mix
-from mgic_nas.tasks._random import seeded
-from mgic_nas.tasks.points import load
+from .._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
+from .._files import write_atomic
+from ..cost import count
+from ..errors import UserError, did_you_mean
+from ..models.points import NETWORKS, PointNetwork
+from ..tasks import Data
+from ..tasks._random import seeded
+from ..tasks.base import mix
+from ..tasks.points import load
+from ._record import Table, command, describe, say
 
 NAME = "points"
 #: The points of a cloud in the paper, at which MACs are compared.

@@ -15,9 +15,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mgic_nas._files import write_atomic
-from mgic_nas.errors import UserError
-from mgic_nas.experiments._record import command, say
+from .._files import write_atomic
+from ..errors import UserError
+from ._record import command, say
 
 NAME = "published"
 IMG_SIZE = "224"

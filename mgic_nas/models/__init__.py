@@ -19,4 +19,4 @@ def family_modules() -> list[ModuleType]:
 
 
 family_modules()
-importlib.import_module(f"{__name__}.mgicified")  # one entry point for every converted network; no rows
+importlib.import_module(f"{__name__}.convert.mgicified")  # one entry point for every converted network; no rows

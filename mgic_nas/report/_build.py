@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .._files import write_atomic
-from ..engine.config import RunConfig
-from ..engine.record import write_trials_csv
+from ..engine.storage.config import RunConfig
+from ..engine.storage.record import write_trials_csv
 from .gather import gather
 from .markdown import markdown
 from .page import page

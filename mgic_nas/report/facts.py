@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..tasks._metrics import TOP1, Metric
-from ..tasks._registry import metric_of
+from ..tasks.metrics import TOP1, Metric
+from ..tasks.registry import metric_of
 from . import words
 
 if TYPE_CHECKING:
-    from ..engine.config import RunConfig
+    from ..engine.storage.config import RunConfig
     from ..space import Budget
 
 

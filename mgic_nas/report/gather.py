@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..engine.config import RunConfig
-from ..engine.latencies import read_latencies
-from ..engine.record import TRIALS_CSV, Record, read_record
-from ..engine.study import STUDY_DB
+from ..engine.storage.config import RunConfig
+from ..engine.storage.latencies import read_latencies
+from ..engine.storage.record import TRIALS_CSV, Record, read_record
+from ..engine.storage.study import STUDY_DB
 from .data import Config, Summary, summarise
 from .facts import facts_of
 from .reference import read_reference

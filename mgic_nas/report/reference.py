@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from mgic_nas.errors import UserError
+from ..errors import UserError
 
 _NAME = ("name", "model")
 _MACS = ("macs", "gmacs")

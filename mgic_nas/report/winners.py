@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .._files import read_json, write_json
-from ..cost import create_model_line, in_timm, literal
-from ..loading import load_weights, save_network
+from ..families import create_model_line, in_timm, literal
+from ..networks import load_weights, save_network
 from .data import Summary, Trial, Winner
 from .facts import shown
 
@@ -70,7 +70,7 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
         return
     import torch
 
-    from ..cost import family
+    from ..families import family
 
     facts = summary.facts
     size = facts.num_classes, facts.input_size[0]

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_API = {
-    "SearchSpace": "._space",
-    "Candidate": "._feasible",
-    "Candidates": "._feasible",
-    "Budget": "._budget",
-    "parse_budget": "._budget",
-    "parse_budgets": "._budget",
-    "hard_limits": "._budget",
-    "within": "._budget",
-    "Survey": "._survey",
-    "survey": "._survey",
-    "shipped_spaces": "._shipped",
-}
+from .._lazy import lazy_exports
 
-__all__ = sorted(_API)
+if TYPE_CHECKING:
+    from .budget import Budget, hard_limits, parse_budget, parse_budgets, within
+    from .feasible import Candidate, Candidates
+    from .search_space import SearchSpace
+    from .shipped import shipped_spaces
+    from .survey import survey
+    from .survey_result import Survey
 
+__all__ = [
+    "Budget",
+    "Candidate",
+    "Candidates",
+    "SearchSpace",
+    "Survey",
+    "hard_limits",
+    "parse_budget",
+    "parse_budgets",
+    "shipped_spaces",
+    "survey",
+    "within",
+]
 
-def __getattr__(name: str) -> Any:
-    if name in _API:
-        return getattr(importlib.import_module(_API[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "Budget": ".budget",
+        "Candidate": ".feasible",
+        "Candidates": ".feasible",
+        "SearchSpace": ".search_space",
+        "Survey": ".survey_result",
+        "hard_limits": ".budget",
+        "parse_budget": ".budget",
+        "parse_budgets": ".budget",
+        "shipped_spaces": ".shipped",
+        "survey": ".survey",
+        "within": ".budget",
+    },
+)

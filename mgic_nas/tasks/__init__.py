@@ -7,26 +7,36 @@
     for x, y in data.train.batches(128, seed=0, epoch=0, augment=True): ...
     data.task.evaluate(net, data.val, device="cpu")                 # {"val_acc": percent, "val_loss": ...}
 
-**A further task** is one module here and one line in :data:`~mgic_nas.tasks._registry.TASKS` (and one in ``METRICS``
+**A further task** is one module here and one line in :data:`~mgic_nas.tasks.registry.TASKS` (and one in ``METRICS``
 beside it, where its score is not the share of right answers). The module has ``load(spec, seed) -> Data`` and a class
 that fulfils :class:`Task`; nothing above this package then needs a change, because training sees only ``data.info``,
 ``data.train.batches``, ``data.task.loss`` and ``data.task.evaluate``.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from mgic_nas.tasks._base import Augment, Data, DataInfo, Split, Task
-    from mgic_nas.tasks._metrics import Metric
-    from mgic_nas.tasks._registry import load_data, metric_of, resolve_spec
+    from .base import Augment, Data, DataInfo, Split, Task
+    from .metrics import Metric
+    from .registry import load_data, metric_of, resolve_spec
 
 __all__ = ["Augment", "Data", "DataInfo", "Metric", "Split", "Task", "load_data", "metric_of", "resolve_spec"]
 
-_HOMES = {"load_data": "_registry", "metric_of": "_registry", "resolve_spec": "_registry", "Metric": "_metrics"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, '_base')}"), name)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "Augment": ".base",
+        "Data": ".base",
+        "DataInfo": ".base",
+        "Metric": ".metrics",
+        "Split": ".base",
+        "Task": ".base",
+        "load_data": ".registry",
+        "metric_of": ".registry",
+        "resolve_spec": ".registry",
+    },
+)

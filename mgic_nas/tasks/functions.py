@@ -24,9 +24,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mgic_nas.errors import UserError, did_you_mean
-from mgic_nas.tasks._base import Augment, Data, DataInfo, Split, mix
-from mgic_nas.tasks._metrics import EXPLAINED
+from ..errors import UserError, did_you_mean
+from .base import Augment, Data, DataInfo, Split, mix
+from .metrics import EXPLAINED
 
 #: Variable -> (lowest, highest), in the order of the network's input channels.
 RANGES: dict[str, tuple[float, float]] = {

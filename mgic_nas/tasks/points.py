@@ -33,12 +33,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from mgic_nas.errors import UserError
-from mgic_nas.tasks._base import Augment, Data, DataInfo, mix
-from mgic_nas.tasks._metrics import CLOUDS
-from mgic_nas.tasks._spec import Spec, parse_spec
-from mgic_nas.tasks._split import choose, cut
-from mgic_nas.tasks.images import Classification
+from ..errors import UserError
+from .base import Augment, Data, DataInfo, mix
+from .images.classification import Classification
+from .metrics import CLOUDS
+from .spec import Spec, parse_spec
+from .split import choose, cut
 
 #: What a spec may begin with, where it comes here without the registry.
 PREFIXES = ("points:", "modelnet10:")

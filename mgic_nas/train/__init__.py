@@ -7,27 +7,17 @@ for row in train(job, setup): ...      # nothing is written
 for row in work(job, setup): ...       # the same, recorded under folder/0/attempt-0/
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from mgic_nas.train.job import Job, Setup
-    from mgic_nas.train.loop import build_network, train
-    from mgic_nas.train.recipes import RECIPES, Recipe, get_recipe
-    from mgic_nas.train.worker import attempt_folder, read_result, work
-
-_API = {
-    "Job": "job",
-    "Setup": "job",
-    "Recipe": "recipes",
-    "RECIPES": "recipes",
-    "get_recipe": "recipes",
-    "build_network": "loop",
-    "train": "loop",
-    "attempt_folder": "worker",
-    "read_result": "worker",
-    "work": "worker",
-}
+    from .job import Job, Setup
+    from .loop import build_network, train
+    from .recipes import RECIPES, Recipe, get_recipe
+    from .worker import attempt_folder, read_result, work
 
 __all__ = [
     "RECIPES",
@@ -42,8 +32,18 @@ __all__ = [
     "work",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _API:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_API[name]}"), name)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "Job": ".job",
+        "RECIPES": ".recipes",
+        "Recipe": ".recipes",
+        "Setup": ".job",
+        "attempt_folder": ".worker",
+        "build_network": ".loop",
+        "get_recipe": ".recipes",
+        "read_result": ".worker",
+        "train": ".loop",
+        "work": ".worker",
+    },
+)

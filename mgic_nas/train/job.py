@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mgic_nas.train.recipes import Recipe, get_recipe
+from .recipes import Recipe, get_recipe
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from mgic_nas.errors import UserError
-from mgic_nas.tasks import Data, load_data
-from mgic_nas.tasks._base import mix
-from mgic_nas.tasks._random import seeded
-from mgic_nas.train._memory import PeakMemory
-from mgic_nas.train.job import Job, Setup
+from ..errors import UserError
+from ..tasks import Data, load_data
+from ..tasks._random import seeded
+from ..tasks.base import mix
+from ._memory import PeakMemory
+from .job import Job, Setup
 
 
 def train(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
@@ -36,7 +36,7 @@ def train(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
 
 def build_network(model: str, config: dict[str, Any], num_classes: int, in_chans: int) -> torch.nn.Module:
     """The candidate's network, with random weights."""
-    from mgic_nas.cost import family
+    from ..families import family
 
     return family(model).build(config, num_classes, in_chans)
 

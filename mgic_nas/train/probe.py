@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from mgic_nas.tasks import Split
-from mgic_nas.train._memory import process_peak
-from mgic_nas.train.job import Job, Setup
-from mgic_nas.train.loop import Training
+from ..tasks import Split
+from ._memory import process_peak
+from .job import Job, Setup
+from .loop import Training
 
 _kept: list[Training] = []  # the network of this process: the next probe goes on with it
 

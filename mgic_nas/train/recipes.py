@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mgic_nas.errors import UserError, did_you_mean
-from mgic_nas.tasks import Augment
+from ..errors import UserError, did_you_mean
+from ..tasks import Augment
 
 SCHEDULES = ("cosine", "step", "multistep", "wsd", "constant")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from mgic_nas._files import read_json, write_atomic, write_json
-from mgic_nas.train.job import Job, Setup
+from .._files import read_json, write_atomic, write_json
+from .job import Job, Setup
 
 COLUMNS = ("epoch", "train_loss", "val_acc", "val_loss", "lr", "seconds", "cpu_seconds")
 
@@ -44,7 +44,7 @@ def work(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
 
-    from mgic_nas.train.loop import Training
+    from .loop import Training
 
     training = Training(job, setup)
     with open(folder / "epochs.csv", "w", newline="") as file:

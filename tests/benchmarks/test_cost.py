@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from bench import alternating, peak_mb, per_item, show
+from fakes.bench import alternating, peak_mb, per_item, show
 from torch.utils.flop_counter import FlopCounterMode
 
-from mgic_nas.cost import count, family
+from mgic_nas.cost import count
+from mgic_nas.families import family
 from mgic_nas.space import SearchSpace, survey
 
 pytestmark = [pytest.mark.slow, pytest.mark.benchmark]

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import show
+from fakes.bench import show
 
-from mgic_nas.engine.config import RunConfig
 from mgic_nas.engine.controller import Controller
 from mgic_nas.engine.executors import local
+from mgic_nas.engine.storage.config import RunConfig
 from mgic_nas.space import SearchSpace
 from mgic_nas.tasks import load_data
 from mgic_nas.train import Job, Setup, get_recipe, train

@@ -1,14 +1,10 @@
 """Fixtures of the engine's tests. Workers find the fakes because they can import what the driver can."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import engine_fakes as fakes
+from fakes import engine as fakes
 
 from mgic_nas.engine.controller import Controller
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import optuna
 import pytest
-from engine_fakes import EPOCHS, FakeSpace, accuracy, feasible, make_config, read_result, write_result
+from fakes.engine import EPOCHS, FakeSpace, accuracy, feasible, make_config, read_result, write_result
 
 from mgic_nas.engine import read_record
-from mgic_nas.engine.study import VIOLATION, read_study
+from mgic_nas.engine.storage.study import VIOLATION, read_study
 from mgic_nas.errors import UserError
 
 

@@ -9,8 +9,9 @@ import timm
 import torch
 from torch import nn
 
-from mgic_nas.cost import count, family
+from mgic_nas.cost import count
 from mgic_nas.errors import UserError
+from mgic_nas.families import family
 from mgic_nas.models.blocks import BLOCKS
 from mgic_nas.models.segmentation import MGICLRASPP, NETWORKS, mgic_lraspp_mobilenetv3_large
 

@@ -15,7 +15,7 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 import mgic_nas
-from mgic_nas.cost import model_names
+from mgic_nas.families import model_names
 
 NAMES = model_names()
 SHORT = {"depths": 1, "s_g": 8, "s_c": 8}

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import report_fakes as fakes
+from fakes import report as fakes
 
 from mgic_nas.errors import UserError
 from mgic_nas.report import build, story

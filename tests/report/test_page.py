@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-import report_fakes as fakes
+from fakes import report as fakes
 
 from mgic_nas.report.figures import figures, hover_texts
 from mgic_nas.report.markdown import markdown

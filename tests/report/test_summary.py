@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
-import report_fakes as fakes
+from fakes import report as fakes
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-import report_fakes as fakes
+from fakes import report as fakes
 
 from mgic_nas.report.tables import budgets_csv
 from mgic_nas.report.winners import create_model, export_winners, local_dir

@@ -7,8 +7,7 @@ import pytest
 
 from mgic_nas.cost import Cost
 from mgic_nas.errors import UserError
-from mgic_nas.space import SearchSpace
-from mgic_nas.space import _reader as reader
+from mgic_nas.space import SearchSpace, reader
 
 
 @dataclass(frozen=True)

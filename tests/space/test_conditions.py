@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mgic_nas.errors import UserError
-from mgic_nas.space._conditions import Names, compile_condition
+from mgic_nas.space.conditions import Names, compile_condition
 
 NAMES = Names(
     columns={"s_g": 0, "s_c": 1, "block": 2, "w": (3, 4, 5), "flag": 6, "mixed": 7},

@@ -56,7 +56,7 @@ def test_it_is_a_sequence_and_computed_once(space, monkeypatch):
 
 def test_equal_hashes_are_not_equal_architectures(space_of, fake_family, monkeypatch):
     """Python hashes -1 and -2 alike: forms are compared, never their hashes alone."""
-    from mgic_nas.space import _feasible as feasible
+    from mgic_nas.space import feasible
 
     class Clash(tuple):
         def __hash__(self):

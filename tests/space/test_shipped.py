@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from mgic_nas.cost import model_names, profile
 from mgic_nas.errors import UserError
+from mgic_nas.families import model_names
+from mgic_nas.profiling import profile
 from mgic_nas.space import SearchSpace, shipped_spaces, survey
 
 NAMES = ("cifar10_resnet56", "cifar10_small", "fashion_table", "imagenet_mobilenetv3", "quickstart")

@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 
 from mgic_nas.tasks import metric_of
-from mgic_nas.tasks._registry import TASKS
+from mgic_nas.tasks.registry import TASKS
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from task_helpers import refused
+from fakes.tasks import refused
 
 from mgic_nas.models.points import dgcnn
 from mgic_nas.tasks import points

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from task_helpers import refused, write_folder
+from fakes.tasks import refused, write_folder
 
 from mgic_nas.tasks import load_data, resolve_spec
-from mgic_nas.tasks._spec import parse_spec
+from mgic_nas.tasks.spec import parse_spec
 
 
 def test_a_relative_path_is_recorded_so_that_a_resume_from_another_folder_finds_it(

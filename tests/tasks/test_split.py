@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mgic_nas.errors import UserError
 from mgic_nas.tasks import load_data
-from mgic_nas.tasks._split import choose, cut
+from mgic_nas.tasks.split import choose, cut
 
 
 @st.composite

@@ -1,7 +1,6 @@
 """A network of three convolutions in place of a family, so that a training takes a second."""
 
 import dataclasses
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,6 @@ import pytest
 import torch
 
 from mgic_nas.train import Job, Setup, get_recipe, loop
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 def tiny(model: str, config: dict[str, Any], num_classes: int, in_chans: int) -> torch.nn.Module:

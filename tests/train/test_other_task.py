@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mgic_nas.tasks import Data, DataInfo, load_data, resolve_spec
-from mgic_nas.tasks._registry import TASKS
+from mgic_nas.tasks.registry import TASKS
 from mgic_nas.train import loop, train
 
 

@@ -15,9 +15,9 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from .jobs import DONE, EPOCH, FAILED, POISONED
+from .messages import DONE, EPOCH, FAILED, POISONED
 from .slots import Slots, plan, this_machine, visible_gpus
-from .worker import READY
+from .worker_process import READY
 
 if TYPE_CHECKING:
     from ...train import Job, Setup
@@ -79,7 +79,7 @@ class Worker:
             self._process = subprocess.Popen(
                 # Not multiprocessing's spawn: that would import the user's main module again. -P: nothing from the
                 # current folder may stand in for a library.
-                [sys.executable, "-P", "-m", "mgic_nas.engine.executors.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "mgic_nas.engine.executors.worker_process", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
-from . import check_address, load_work
-from .jobs import DONE, EPOCH, POISONED, Message, describe, messages
+from .messages import DONE, EPOCH, POISONED, Message, describe, load_work, messages
+from .registry import check_address
 from .slots import Slots, plan, this_machine
 
 try:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mgic_nas.tasks._idx import pool, read_idx
-from mgic_nas.tasks.embedded import CLASSES, PER_CLASS, sheet_path, to_sheet
+from ..images.idx import pool, read_idx
+from . import CLASSES, PER_CLASS, sheet_path, to_sheet
 
 
 def subset(folder: Path, part: str) -> np.ndarray:

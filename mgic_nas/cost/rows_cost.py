@@ -1,0 +1,72 @@
+"""The cost of a network from its rows: each stage is counted once for each resolution, then looked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from ..models.mgic import row_convs
+from ..models.rows import Rows, Stage
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one image costs.
+
+    Attributes:
+        macs: multiply-accumulates of all conv and linear layers; what budgets mean.
+        macs_without_transfers: the same without R and P, for comparison with the paper's tables.
+        params: trainable numbers, BN included.
+        activations: elements of all outputs of conv and linear layers.
+    """
+
+    macs: int
+    macs_without_transfers: int
+    params: int
+    activations: int
+
+
+StageCost = tuple[int, int, int, int, int, int]
+# By the stage's id: equal stages are one object for as long as the process lives, and an id needs no hash of ours.
+_KNOWN: dict[tuple[int, int, int], StageCost] = {}
+
+
+def _stage_cost(stage: Stage, height: int, width: int) -> StageCost:
+    """(MACs, of these R and P, params, activations, height, width after the stage)."""
+    key = id(stage), height, width
+    macs = transfers = params = activations = 0
+    for row, repeated in groupby(stage):
+        for convs in [row_convs(row)] * sum(1 for _ in repeated):
+            # A conv with padding kernel // 2 and a pooling round up.
+            height, width = -(-height // row.stride), -(-width // row.stride)
+            for conv in convs:
+                n = conv.macs(height, width)
+                macs += n
+                transfers += n if conv.transfer else 0
+                params += conv.params
+                activations += conv.activations(height, width)
+    found = _KNOWN[key] = macs, transfers, params, activations, height, width
+    return found
+
+
+def rows_cost(rows: Rows, input_size: tuple[int, int, int], num_classes: int) -> Cost:
+    """The cost of the network that is built from ``rows``, for one (C, H, W) image.
+
+    The channels of ``input_size`` are those of the rows' stem already; only H and W are read.
+    """
+    _, height, width = input_size
+    # The classifier, without norm: features x classes, and a bias.
+    features = rows.head[-1].c_out if rows.head else rows.num_features
+    macs, transfers = features * num_classes, 0
+    params, activations = (features + 1) * num_classes, num_classes
+    for stage in rows.parts:
+        known = _KNOWN.get((id(stage), height, width))
+        m, t, p, a, height, width = known or _stage_cost(stage, height, width)
+        macs += m
+        transfers += t
+        params += p
+        activations += a
+    return Cost(macs, macs - transfers, params, activations)
+
+
+COSTS = ("macs", "params", "activations")

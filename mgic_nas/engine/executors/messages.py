@@ -1,0 +1,78 @@
+"""One job in a worker: the epochs of the work, then how it ended. The same for every executor."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..._files import write_atomic
+
+if TYPE_CHECKING:
+    from ...train import Job, Setup
+
+EPOCH, DONE, FAILED, POISONED = "epoch", "done", "failed", "poisoned"
+MOST_ERROR_TEXT = 500  # characters
+
+Message = tuple[str, Any]
+Work = Callable[..., Generator[dict[str, Any]]]
+
+
+def messages(work: Work, job: Job, setup: Setup) -> Generator[Message]:
+    """``("epoch", result)`` for each epoch, then ``("done", None)`` or ``("failed", "ValueError: ...")``.
+
+    ``poisoned`` in place of ``failed``: this process can train nothing any more, and should end. Closing the generator
+    closes the work, which then leaves no result.
+    """
+    failure: Message | None = None
+    try:
+        with contextlib.closing(work(job, setup)) as results:
+            for result in results:
+                yield EPOCH, result
+    except Exception as error:
+        failure = (POISONED if _poisons(error) else FAILED), describe(error)
+        _write_traceback(job, setup)
+    # Not among the lines above: while the error is there, so are the network and its activations, and the next job
+    # needs their memory.
+    if failure is None:
+        yield DONE, None
+    else:
+        _free_memory()
+        yield failure
+
+
+def describe(error: BaseException) -> str:
+    """``ValueError: what was wrong``, on one line and not too long."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    return text if len(text) <= MOST_ERROR_TEXT else f"{text[: MOST_ERROR_TEXT - 3]}..."
+
+
+def _poisons(error: BaseException) -> bool:
+    """Whether the CUDA context is lost: after a fault on the device every later call in the process fails too."""
+    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
+
+
+def _write_traceback(job: Job, setup: Setup) -> None:
+    folder = Path(setup.folder) / str(job.number) / f"attempt-{job.attempt}"
+    with contextlib.suppress(OSError):  # a full disk may be why it failed
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / "error.txt", traceback.format_exc())
+
+
+def _free_memory() -> None:
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        with contextlib.suppress(Exception):  # a lost context cannot free anything either
+            torch.cuda.empty_cache()
+
+
+def load_work(name: str) -> Callable[..., Any]:
+    """The generator function that ``package.module:function`` names."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)

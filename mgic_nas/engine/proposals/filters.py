@@ -1,0 +1,97 @@
+"""What may be trained at all. Filters stand around a sampler, which knows of none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ...errors import UserError
+from .candidate import LATENCY, Candidate
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a candidate is not trained.
+
+    ``violation`` is what samplers are told: above zero for what lies outside the feasible part of the space (the
+    larger, the farther), None for what is inside it.
+    """
+
+    reason: str
+    violation: float | None
+
+
+class Filter(Protocol):
+    """One rule; None where the candidate passes."""
+
+    def __call__(self, candidate: Candidate) -> Rejection | None: ...
+
+
+class Where:
+    """The conditions of the space, and what its model refuses to be built with."""
+
+    def __call__(self, candidate: Candidate) -> Rejection | None:
+        if not candidate.allowed:
+            return Rejection("where", 1.0)
+        try:
+            candidate.cost  # noqa: B018 - an impossible combination of values is found by costing it
+        except UserError:
+            return Rejection("impossible", 1.0)
+        return None
+
+
+class Budgets:
+    """The hard limits that are counted, kind -> largest cost. One on latency is :class:`FastEnough`'s."""
+
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        self._limits = {kind: limit for kind, limit in limits.items() if kind != LATENCY}
+
+    def __call__(self, candidate: Candidate) -> Rejection | None:
+        violation = self._counted(candidate)
+        return Rejection("over budget", violation) if violation > 0 else None
+
+    def violation(self, candidate: Candidate) -> float:
+        """By how much the candidate is over the limit that it exceeds most, relative to it; negative within all.
+
+        The limit on latency counts where the candidate was measured.
+        """
+        measured = candidate.over_latency(measure=False)
+        return max(self._counted(candidate), -1.0 if measured is None else measured)
+
+    def _counted(self, candidate: Candidate) -> float:
+        return max((getattr(candidate.cost, kind) / limit - 1 for kind, limit in self._limits.items()), default=-1.0)
+
+
+class FastEnough:
+    """The limit on latency, if there is one. To ask means to measure: the last of the filters."""
+
+    def __call__(self, candidate: Candidate) -> Rejection | None:
+        violation = candidate.over_latency() or 0.0
+        return Rejection("too slow", violation) if violation > 0 else None
+
+
+class Untried:
+    """No architecture twice. ``tried`` is read afresh each time, so its owner may add to it."""
+
+    def __init__(self, tried: Container[str]) -> None:
+        self._tried = tried
+
+    def __call__(self, candidate: Candidate) -> Rejection | None:
+        return Rejection("duplicate", None) if candidate.arch_id in self._tried else None
+
+
+class Chain:
+    """Filters one after the other: the first rejection counts."""
+
+    def __init__(self, filters: Sequence[Filter]) -> None:
+        self._filters = tuple(filters)
+
+    def __call__(self, candidate: Candidate) -> Rejection | None:
+        for rule in self._filters:
+            if rejection := rule(candidate):
+                return rejection
+        return None

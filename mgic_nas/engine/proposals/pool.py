@@ -1,0 +1,174 @@
+"""The architectures that a sampler of ours chooses from, as arrays: what they cost, and what describes them.
+
+Costs are known before anything is trained, so only what fits the budgets is ever looked at.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...cost.rows_cost import COSTS
+from ...errors import UserError
+from ...space.parameters import Setting
+from .candidate import Task
+from .params import distributions, to_setting
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from optuna.distributions import BaseDistribution
+
+    from ...cost import Cost
+
+ENUMERATED = 50_000  # settings: all of a smaller space are looked at
+HELD = 4_096  # architectures of a larger space, drawn at random; what was taken is replaced
+REFRESHED = 16  # new ones at each ask
+
+
+class CandidatePool:
+    """The feasible part of a space, or of a large one a random part that is renewed from ask to ask.
+
+    Args:
+        task: the space, and what its candidates are costed for.
+        limits: kind -> largest cost.
+        seed: of the random part.
+
+    Attributes:
+        distributions: the space in Optuna's words.
+        arch_ids: of the architectures held, n of them.
+        settings: theirs.
+        costs: float64 (n, 3): MACs, parameters, activations, as :data:`COSTS` names them.
+        features: float64 (n, d), each column within about -1 .. 1: the logarithms of the costs, and the parameters.
+        whole: whether these are all there are.
+    """
+
+    def __init__(self, task: Task, limits: Mapping[str, float], seed: int = 0) -> None:
+        self._task = task
+        self._limits = {kind: limit for kind, limit in limits.items() if kind in COSTS}
+        self._rng = random.Random(seed)
+        self.distributions: dict[str, BaseDistribution] = distributions(task.space)
+        self._encoders = [_encoder(name, values, task.space) for name, values in task.space.params.items()]
+        self._known: dict[tuple[Any, ...], str] = {}
+        self.settings: list[Setting] = []
+        self.arch_ids: list[str] = []
+        self._logs: list[tuple[float, ...]] = []  # of the costs
+        self._held: set[str] = set()
+        self.whole = self._enumerate()
+        if not self.whole:
+            self._top_up(HELD, frozenset())
+        logs = np.array(self._logs or [(0.0,) * len(COSTS)])
+        # The scale of this first look stays, so that features keep their values.
+        self._centre, self._spread = logs.mean(0), np.maximum(np.ptp(logs, axis=0) / 2, 1e-9)
+        self.costs: NDArray[np.float64] = np.zeros((0, len(COSTS)))
+        self.features = self._encode([], [])
+        self._extend()
+
+    def _enumerate(self) -> bool:
+        space = self._task.space
+        if space.size > ENUMERATED:
+            return False
+        try:
+            found = space.distinct(self._task.input_size, self._task.num_classes, self._limits)
+            for candidate in found:
+                setting = dict(candidate.setting)
+                self._add(setting, candidate.arch_id, self._cost(setting))
+        except UserError:  # the model refuses some setting, so it cannot be enumerated
+            self.settings, self.arch_ids, self._logs, self._held = [], [], [], set()
+            return False
+        return True
+
+    def _cost(self, setting: Setting) -> Cost:
+        return self._task.space.cost(setting, self._task.input_size, self._task.num_classes)
+
+    def _add(self, setting: Setting, arch_id: str, cost: Cost) -> None:
+        self.settings.append(setting)
+        self.arch_ids.append(arch_id)
+        self._logs.append(_logs(cost))
+        self._held.add(arch_id)
+
+    def _top_up(self, count: int, tried: Set[str]) -> None:
+        """Adds so many feasible architectures that are neither held nor tried, if they are found soon."""
+        space = self._task.space
+        for _ in range(4 * count):
+            if count <= 0:
+                return
+            setting = space.sample(self._rng)
+            try:
+                cost = self._cost(setting)
+                if any(getattr(cost, kind) > limit for kind, limit in self._limits.items()):
+                    continue
+                arch_id = space.arch_id(setting)
+            except UserError:  # the model refuses this one
+                continue
+            if arch_id not in self._held and arch_id not in tried:
+                self._add(setting, arch_id, cost)
+                count -= 1
+
+    def _extend(self) -> None:
+        """The arrays of what was added since."""
+        done = len(self.costs)
+        logs = np.array(self._logs[done:], dtype=float).reshape(-1, len(COSTS))
+        self.costs = np.concatenate([self.costs, np.exp(logs)])
+        self.features = np.concatenate([self.features, self._encode(self.settings[done:], self._logs[done:])])
+
+    def _encode(self, settings: Sequence[Setting], logs: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
+        if not len(settings):
+            return np.zeros((0, len(COSTS) + sum(width for width, _, _ in self._encoders)))
+        columns = [(np.array(logs) - self._centre) / self._spread]
+        columns += [np.array([encode[s[name]] for s in settings]) for _, name, encode in self._encoders]
+        return np.concatenate(columns, axis=1)
+
+    def arch_id(self, setting: Setting) -> str:
+        """Of any setting of the space."""
+        key = tuple(setting.values())
+        if key not in self._known:
+            self._known[key] = self._task.space.arch_id(setting)
+        return self._known[key]
+
+    @property
+    def macs(self) -> NDArray[np.float64]:
+        """float64 (n,)."""
+        return self.costs[:, 0]
+
+    def describe(self, setting: Setting) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(costs (3,), features (d,)) of any setting of the space."""
+        logs = _logs(self._cost(setting))
+        return np.exp(logs), self._encode([setting], [logs])[0]
+
+    def setting(self, params: Mapping[str, Any]) -> Setting:
+        """Optuna's values as a setting of the space."""
+        return to_setting(self._task.space, params)
+
+    def untried(self, tried: Set[str]) -> NDArray[np.int_]:
+        """Positions of the architectures held that are not in ``tried``; a part of a large space is renewed first."""
+        tried = tried | self._task.too_slow
+        if not self.whole:
+            self._top_up(REFRESHED, tried)
+            self._extend()
+            drop = len(self.settings) - 2 * HELD
+            if drop > 0:  # the oldest go
+                self._held.difference_update(self.arch_ids[:drop])
+                del self.settings[:drop], self.arch_ids[:drop], self._logs[:drop]
+                self.costs, self.features = self.costs[drop:], self.features[drop:]
+        return np.array([i for i, arch_id in enumerate(self.arch_ids) if arch_id not in tried], dtype=int)
+
+
+def _logs(cost: Cost) -> tuple[float, ...]:
+    return tuple(math.log(max(1, getattr(cost, kind))) for kind in COSTS)
+
+
+def _encoder(name: str, values: Sequence[Any], space: Any) -> tuple[int, str, dict[Any, list[float]]]:
+    """(width, parameter, value -> columns): numbers by their rank, from -1 to 1; others one column a value."""
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    if space.is_range(name) or numbers:
+        ranks = {value: rank for rank, value in enumerate(sorted(values))}
+        top = max(1, len(values) - 1)
+        return 1, name, {value: [2 * rank / top - 1] for value, rank in ranks.items()}
+    return len(values), name, {value: [float(value is other) for other in values] for value in values}
+
+
+PoolMaker = Callable[[], "CandidatePool | None"]

@@ -1,0 +1,53 @@
+"""Random search that does not leave a part of the costs to chance: one stratum of MACs after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..storage.study import JOB, REJECTED
+from .base import PoolSampler
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+    from ...space.parameters import Setting
+    from ..proposals.pool import CandidatePool
+
+STRATA = 16
+
+
+class StratifiedSampler(PoolSampler):
+    """Uniform draws from the untried architectures of each stratum of log MACs in turn, in a shuffled order.
+
+    Args:
+        pool, seed: as those of :class:`PoolSampler`.
+    """
+
+    def __init__(self, pool: CandidatePool | None = None, seed: int | None = None) -> None:
+        super().__init__(pool, seed)
+        self._turns: list[int] = []
+
+    def propose(self, study: Study) -> Setting:
+        pool = self._pool
+        assert pool is not None
+        tried = set()
+        for trial in study._storage.get_all_trials(study._study_id, deepcopy=False):
+            job = trial.user_attrs.get(JOB)
+            if job is not None:
+                tried.add(job["arch_id"])
+            elif trial.state.is_finished() and REJECTED not in trial.user_attrs and trial.params:
+                tried.add(pool.arch_id(pool.setting(trial.params)))
+        positions = pool.untried(tried)
+        if not len(positions):
+            return {}
+        logs = np.log(pool.macs)
+        place = (logs - logs.min()) / max(float(np.ptp(logs)), 1e-9)
+        strata = np.minimum((place * STRATA).astype(int), STRATA - 1)[positions]
+        while True:  # a stratum that is used up loses its turn
+            if not self._turns:
+                self._turns = self._rng.sample(range(STRATA), STRATA)
+            inside = positions[strata == self._turns.pop()]
+            if len(inside):
+                return pool.settings[int(self._rng.choice(list(inside)))]

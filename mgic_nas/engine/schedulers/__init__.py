@@ -1,0 +1,1 @@
+"""Who goes on: early stopping for accuracy against cost."""

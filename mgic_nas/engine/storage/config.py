@@ -1,0 +1,293 @@
+"""run.yaml: how a run was made, and what may still change when it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..._files import write_atomic
+from ...errors import UserError
+
+if TYPE_CHECKING:
+    from ...space import Budget
+
+RUN_YAML = "run.yaml"
+KEEP = ("front", "all")
+FORMAT = 1
+
+# What the same run may be continued with. Everything else decides what a trial's result means.
+_MAY_DIFFER = frozenset({"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial"})
+# Where it came from, not what it is: never compared.
+_PROVENANCE = frozenset({"name", "space_source", "versions", "created"})
+_LIBRARIES = ("torch", "timm", "optuna", "ray", "numpy")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The resolved configuration of a run: plain values only, so that it is YAML and back unchanged.
+
+    Attributes:
+        name: the run's name (its folder's, when it was made) and its study's.
+        space: the search space as ``SearchSpace.to_dict()`` gives it; ``space_source`` its file or shipped name.
+        data: ``spec`` (what the user wrote), ``fingerprint``, and every field of ``tasks.DataInfo``.
+        budgets: labels, which ``parse_budget`` reads: ``["0.5M", "1M", "params=1M"]``.
+        trials: how many architectures are to be started in all.
+        epochs: of training, each.
+        recipe: how one is trained.
+        sampler, seed: who proposes.
+        rungs: early stopping, ``none`` or ``halving``.
+        keep: whose weights are kept, ``front`` or ``all``.
+        executor, concurrent, gpus_per_trial, address: where it is trained, as far as the user said.
+        storage: the shared folder that holds ``<name>/trials``; None: the run folder does.
+        versions: of Python and of the libraries that it was made with.
+        created: when, ISO 8601 with the zone.
+    """
+
+    name: str
+    space: dict[str, Any]
+    data: dict[str, Any]
+    budgets: list[str]
+    trials: int
+    epochs: int
+    recipe: dict[str, Any]
+    sampler: str
+    seed: int = 0
+    rungs: str = "none"
+    keep: str = "front"
+    executor: str = "local"
+    concurrent: int | None = None
+    gpus_per_trial: str | float = "auto"
+    address: str | None = None
+    storage: str | None = None
+    space_source: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    created: str = ""
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "epochs"):
+            at_least_one(name, getattr(self, name))
+        if self.concurrent is not None:
+            at_least_one("concurrent", self.concurrent)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise UserError(f"seed must be a whole number from 0 up, not {self.seed!r}.")
+        if self.keep not in KEEP:
+            raise UserError(f"keep must be {' or '.join(KEEP)}, not {self.keep!r}.")
+        # Tuples would come back from YAML as lists, and then differ.
+        for name in ("space", "data", "recipe", "budgets", "versions"):
+            object.__setattr__(self, name, _plain(name, getattr(self, name)))
+
+    @property
+    def model(self) -> str:
+        """The timm name of the searched model."""
+        return str(self.space["model"])
+
+    @property
+    def input_size(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self.data["input_size"]
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        return int(self.data["num_classes"])
+
+    def limits(self) -> dict[str, float]:
+        """kind -> the largest budget of that kind: what no trained network exceeds."""
+        from ...space import hard_limits
+
+        return hard_limits(self.parsed_budgets())
+
+    def parsed_budgets(self) -> tuple[Budget, ...]:
+        """The budgets, MACs first, each kind from the smallest up."""
+        from ...space import parse_budgets
+
+        return parse_budgets(self.budgets)
+
+    def trials_folder(self, folder: str | Path) -> Path:
+        """Where this run's workers write, absolute: in its own folder, or under ``storage``."""
+        base = Path(folder) if self.storage is None else Path(self.storage) / self.name
+        return (base / "trials").absolute()
+
+    def refuse_occupied_storage(self) -> None:
+        """UserError where ``storage`` holds another run of this name already: call it for a new run only."""
+        if self.storage is None:
+            return
+        trials = self.trials_folder("")
+        try:
+            occupied = next(trials.iterdir(), None) is not None
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UserError(f"storage {trials} cannot be used: {error.strerror}.") from None
+        if occupied:
+            raise UserError(
+                f"{trials} already holds the trials of another run named {self.name}: "
+                "give this run another name (--out), or another --storage."
+            )
+
+    def to_yaml(self) -> str:
+        """The text of run.yaml."""
+        import yaml
+
+        return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False, allow_unicode=True, width=100)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes run.yaml, whole or not at all."""
+        write_atomic(Path(folder) / RUN_YAML, self.to_yaml())
+
+    @classmethod
+    def load(cls, folder: str | Path) -> RunConfig:
+        """What run.yaml in ``folder`` says; UserError where there is none or it cannot be read."""
+        import yaml
+
+        path = Path(folder) / RUN_YAML
+        try:
+            values = yaml.safe_load(path.read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"{folder} is not a run: it has no {RUN_YAML}.") from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from None
+        if not isinstance(values, dict):
+            raise UserError(f"{path} does not describe a run.")
+        if values.get("format", FORMAT) != FORMAT:
+            raise UserError(f"{path} is of format {values['format']}; this version of mgic_nas reads {FORMAT}.")
+        known = {f.name for f in dataclasses.fields(cls)}
+        needed = {f.name for f in dataclasses.fields(cls) if _required(f)}
+        if missing := sorted(needed - values.keys()):
+            raise UserError(f"{path} does not describe a run: {', '.join(missing)} missing.")
+        if unknown := sorted(values.keys() - known):
+            raise UserError(f"{path} has fields that this version of mgic_nas does not know: {', '.join(unknown)}.")
+        return cls(**values)
+
+
+def at_least_one(name: str, value: Any) -> int:
+    """``value`` where it is a whole number from 1 up, else a UserError that names it."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UserError(f"{name} must be a whole number from 1 up, not {value!r}.")
+    return value
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the libraries that decide what a result is; those not installed are left out."""
+    from ... import __version__
+
+    found = {"python": platform.python_version(), "mgic_nas": __version__}
+    for library in _LIBRARIES:
+        try:
+            found[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def now() -> str:
+    """This moment, ISO 8601 with the zone, to the second."""
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def find_run(folder: str | Path) -> RunConfig | None:
+    """The configuration of the run in ``folder``; None where a new run may be made there.
+
+    UserError where the folder is something else: a file, or a folder with other things in it. What a driver leaves
+    that was killed before it had written run.yaml (a lock, a temporary file) does not count.
+    """
+    folder = Path(folder)
+    if (folder / RUN_YAML).exists():
+        return RunConfig.load(folder)
+    try:
+        others = [p.name for p in folder.iterdir() if p.name != ".lock" and not p.name.startswith(f".{RUN_YAML}.")]
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError:
+        raise UserError(f"{folder} is a file; name a folder for the run.") from None
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}.") from None
+    if others:
+        raise UserError(
+            f"{folder} is not a run (it has no {RUN_YAML}) and not empty ({sorted(others)[0]}, ...): "
+            "name another folder for the run."
+        )
+    return None
+
+
+def continued(old: RunConfig, new: RunConfig, folder: str | Path) -> RunConfig:
+    """The configuration with which the run ``old`` goes on when it is asked for as ``new``.
+
+    UserError, naming the field and both values, where ``new`` changes what may not change.
+    """
+    for name in (f.name for f in dataclasses.fields(RunConfig)):
+        if name in _MAY_DIFFER or name in _PROVENANCE:
+            continue
+        before, after = getattr(old, name), getattr(new, name)
+        if name == "data":  # the same images at another path are the same data
+            if before.get("fingerprint") == after.get("fingerprint"):
+                continue
+            if before.get("spec") != after.get("spec"):
+                before, after = before.get("spec"), after.get("spec")
+        if difference := _difference(name, before, after):
+            where, was, asked = difference
+            raise UserError(
+                f"{folder} is a run with {where} = {_short(was)}, not {_short(asked)}: only "
+                f"{', '.join(sorted(_MAY_DIFFER))} may change when a run goes on. Name another folder for a new run."
+            )
+    return dataclasses.replace(new, **{name: getattr(old, name) for name in _PROVENANCE})
+
+
+def version_warning(old: RunConfig) -> str:
+    """One line on the libraries that have changed since the run was made, or nothing."""
+    current = versions()
+    changed = [
+        f"{library} {was} -> {current.get(library, 'not installed')}"
+        for library, was in old.versions.items()
+        if current.get(library) != was and library in current
+    ]
+    return f"made with other versions ({', '.join(changed)}): later results may differ slightly" if changed else ""
+
+
+def _difference(where: str, before: Any, after: Any) -> tuple[str, Any, Any] | None:
+    """The first place at which two plain values differ: its dotted name and both values there."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in [*before, *(k for k in after if k not in before)]:
+            found = _difference(f"{where}.{key}", before.get(key, _ABSENT), after.get(key, _ABSENT))
+            if found:
+                return found
+        # The order of the parameters is the order in which they are proposed and enumerated.
+        return (f"the order of {where}", list(before), list(after)) if list(before) != list(after) else None
+    same = before == after and type(before) is type(after)
+    return None if same or _equal_numbers(before, after) else (where, before, after)
+
+
+def _equal_numbers(a: Any, b: Any) -> bool:
+    return not isinstance(a, bool) and not isinstance(b, bool) and isinstance(a, int | float) and a == b
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+_ABSENT = _Absent()
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _plain(name: str, value: Any) -> Any:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name} holds something that run.yaml cannot: {error}.") from None
+
+
+def _required(item: dataclasses.Field[Any]) -> bool:
+    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING

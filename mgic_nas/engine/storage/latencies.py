@@ -1,0 +1,194 @@
+"""Measured latencies of a run: each architecture once on each machine, kept in the run's folder.
+
+A latency cannot be counted, and to measure one takes a tenth of a second or more. So a candidate is measured only when
+everything that can be counted fits, and never twice: ``latency.csv`` says what was measured, where and how.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..._files import write_atomic
+from ...families import create_model_line
+
+if TYPE_CHECKING:
+    from .config import RunConfig
+
+LATENCY_CSV = "latency.csv"
+COLUMNS = ("arch_id", "latency_ms", "input_size", "batch", "device", "threads", "config")
+THREADS = 1  # more of them share the cores with trainings, and then no measurement repeats
+
+Measure = Callable[[Mapping[str, Any]], float]
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how a latency was measured: what makes two of them comparable. ``threads`` is 0 on a GPU."""
+
+    input_size: tuple[int, int, int]
+    device: str
+    threads: int
+    batch: int = 1
+
+    def __str__(self) -> str:
+        one = "one image" if self.batch == 1 else f"a batch of {self.batch}"
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''} of " if self.threads else ""
+        return f"{one} of {_size(self.input_size)} at a time on {threads}{self.device}"
+
+    def cells(self) -> Row:
+        """Its columns of latency.csv."""
+        return {
+            "input_size": _size(self.input_size),
+            "batch": str(self.batch),
+            "device": self.device,
+            "threads": str(self.threads),
+        }
+
+
+class Latencies:
+    """The latencies of a run's architectures on this machine.
+
+    Args:
+        folder: of the run; what was measured there before on this machine is not measured again.
+        place: where and how ``measure`` measures.
+        measure: a config (keyword arguments of the model) -> seconds of one image.
+        limit: the largest budget on latency, seconds.
+
+    Attributes:
+        too_slow: the arch_ids that were measured and take longer than ``limit``.
+    """
+
+    def __init__(self, folder: Path, place: Place, measure: Measure, limit: float) -> None:
+        self.place = place
+        self.limit = limit
+        self._path = folder / LATENCY_CSV
+        self._measure = measure
+        rows = _read(self._path)
+        ours = [row for row in rows if place.cells().items() <= row.items()]
+        self._rows = {row["arch_id"]: row for row in ours}
+        self.too_slow = {arch_id for arch_id in self._rows if self._slow(arch_id)}
+        if ours != rows[len(rows) - len(ours) :] or _torn(self._path):
+            # This machine's last, because readers go by the last row's; and no half a line for the next to follow.
+            others = [row for row in rows if not place.cells().items() <= row.items()]
+            write_atomic(self._path, _text([*others, *ours], heading=True))
+
+    def seconds(self, arch_id: str, config: Mapping[str, Any]) -> float:
+        """The latency of an architecture, measured now where it is not known yet."""
+        if arch_id not in self._rows:
+            milliseconds = f"{self._measure(config) * 1e3:.4g}"
+            row = {"arch_id": arch_id, "latency_ms": milliseconds, **self.place.cells(), "config": json.dumps(config)}
+            with open(self._path, "a", newline="") as stream:
+                stream.write(_text([row], heading=not stream.tell()))
+            self._rows[arch_id] = row
+            if self._slow(arch_id):
+                self.too_slow.add(arch_id)
+        # From the text also the first time: whoever resumes compares the same number.
+        return float(self._rows[arch_id]["latency_ms"]) / 1e3
+
+    def known(self, arch_id: str) -> float | None:
+        """Seconds, None where it was not measured on this machine."""
+        row = self._rows.get(arch_id)
+        return None if row is None else float(row["latency_ms"]) / 1e3
+
+    def slow_ones(self, model: str, num_classes: int) -> str:
+        """`` (17 were measured and too slow)``, with the fastest of them where all were; nothing where none was."""
+        slow = len(self.too_slow)
+        if not slow:
+            return ""
+        text = f"{slow:,} {'was' if slow == 1 else 'were'} measured and too slow for latency={self.limit * 1e3:.4g}ms"
+        if slow == len(self._rows):
+            row = min(self._rows.values(), key=lambda r: float(r["latency_ms"]))
+            line = create_model_line(model, json.loads(row["config"]), num_classes, self.place.input_size[0])
+            text += f"; the fastest takes {row['latency_ms']} ms, {self.place}: {line}"
+        return f" ({text})"
+
+    def _slow(self, arch_id: str) -> bool:
+        return float(self._rows[arch_id]["latency_ms"]) / 1e3 > self.limit
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def of_run(folder: Path | None, config: RunConfig) -> Latencies | None:
+    """What a driver measures with; None where no budget of the run is on latency."""
+    limit = config.limits().get("latency")
+    if folder is None or limit is None:
+        return None
+    place, device = here(config.input_size, config.gpus_per_trial)
+
+    def measure(arguments: Mapping[str, Any]) -> float:
+        from ...cost import image_latency
+        from ...families import family
+
+        net = family(config.model).build(dict(arguments), config.num_classes, config.input_size[0])
+        return image_latency(net.to(device), config.input_size, threads=THREADS)
+
+    return Latencies(folder, place, measure, limit)
+
+
+def place_of(config: RunConfig) -> Place:
+    """Where and how this machine would measure for a run."""
+    return here(config.input_size, config.gpus_per_trial)[0]
+
+
+def here(input_size: tuple[int, int, int], gpus_per_trial: str | float = "auto") -> tuple[Place, str]:
+    """Where and how this machine measures, and torch's name of that device: a GPU unless none is there or wanted."""
+    import torch
+
+    from ...cost import timed_on
+
+    device = "cuda" if gpus_per_trial != 0 and torch.cuda.is_available() else "cpu"
+    return Place(input_size, timed_on(device), THREADS if device == "cpu" else 0), device
+
+
+def read_latencies(folder: str | Path) -> tuple[dict[str, float], Place | None]:
+    """arch_id -> seconds, of the machine that measured last in a run, and how it measured; nothing where none did."""
+    rows = _read(Path(folder) / LATENCY_CSV)
+    if not rows:
+        return {}, None
+    last = rows[-1]
+    channels, height, width = map(int, last["input_size"].split("x"))
+    place = Place((channels, height, width), last["device"], int(last["threads"]), int(last["batch"]))
+    same = (row for row in rows if place.cells().items() <= row.items())
+    return {row["arch_id"]: float(row["latency_ms"]) / 1e3 for row in same}, place
+
+
+def _read(path: Path) -> list[Row]:
+    """The whole rows; one that a killed driver left half written is none."""
+    try:
+        with open(path, newline="") as stream:
+            return [row for row in csv.DictReader(stream) if _whole(row)]
+    except FileNotFoundError:
+        return []
+
+
+def _whole(row: Mapping[str, Any]) -> bool:
+    try:
+        json.loads(row["config"])  # the last column
+        return float(row["latency_ms"]) > 0
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _torn(path: Path) -> bool:
+    return path.exists() and not path.read_bytes().endswith(b"\n")
+
+
+def _text(rows: list[Row], heading: bool) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
+    if heading:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _size(input_size: tuple[int, int, int]) -> str:
+    return "x".join(map(str, input_size))

@@ -1,0 +1,223 @@
+"""The Optuna study of a run: one sqlite file, written by one driver at a time and read by anyone.
+
+It is the only truth about a run. Everything that must survive is in it before anything that depends on it happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ...errors import UserError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial, Trial
+
+STUDY_DB = "study.db"
+JOB = "job"  # user attribute: all that is needed to hand a trial out (again)
+RESULT = "result"  # user attribute: all that came of it
+REJECTED = "rejected"  # user attribute of a proposal that was never trained: why
+OVER = "over"  # study attribute: the run was closed with nothing left to train, nor paused and worth it
+ENDED = "ended"  # study attribute: why no further architecture is proposed; empty while there may be more
+VIOLATION = "violation"  # constraint: by how much a proposal is over a limit, relative to the limit
+METRICS = ("val_acc", "macs")
+
+
+class StudyStore:
+    """The study of one run, open for writing.
+
+    Args:
+        folder: the run, which must exist; None keeps the study in memory.
+        name: the study's name where it is made anew.
+    """
+
+    def __init__(self, folder: Path | None, name: str) -> None:
+        import optuna
+        import sqlalchemy
+        from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+
+        path = Path(":memory:") if folder is None else folder / STUDY_DB
+        self._storage: BaseStorage
+        try:
+            if folder is None:
+                self._storage = InMemoryStorage()
+            else:
+                self._storage = RDBStorage("sqlite://", engine_kwargs=_engine(path, "rwc"))
+            names = optuna.get_all_study_names(self._storage)
+            with _quiet():
+                # A folder that was renamed since keeps its study's name.
+                self._study = optuna.create_study(
+                    storage=self._storage,
+                    study_name=names[0] if names else name,
+                    directions=["maximize", "minimize"],
+                    load_if_exists=True,
+                )
+                if not names:
+                    self._study.set_metric_names(list(METRICS))
+        except sqlalchemy.exc.DatabaseError as error:
+            raise UserError(f"{path} cannot be opened: {error.orig}.") from None
+        self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
+        self._ended = str(self._study.user_attrs.get(ENDED, ""))
+        self._over = bool(self._study.user_attrs.get(OVER, False))
+
+    def set_sampler(self, sampler: BaseSampler) -> None:
+        self._study.sampler = sampler
+
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial there is. A scan: for opening a run, not for each trial of it."""
+        return self._storage.get_all_trials(self._study_id, deepcopy=False)
+
+    def ask(self, distributions: Mapping[str, BaseDistribution]) -> Trial:
+        """A new RUNNING trial with the sampler's proposal."""
+        with _quiet():
+            return self._study.ask(dict(distributions))
+
+    def ask_fixed(self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Trial:
+        """A new RUNNING trial with these parameters instead of a proposal."""
+        self._study.enqueue_trial(dict(params))
+        return self.ask(distributions)
+
+    def reject(self, trial: Trial, reason: str, violation: float) -> None:
+        """A proposal that will not be trained: PRUNED, so that samplers learn from it (FAIL they ignore)."""
+        from optuna.trial import TrialState
+
+        trial.set_user_attr(REJECTED, reason)
+        trial.set_constraint(VIOLATION, float(violation))
+        self._tell(trial.number, TrialState.PRUNED, None)
+
+    def drop(self, number: int, reason: str) -> None:
+        """A proposal that a killed driver left half made: FAIL, because samplers must not see missing parameters."""
+        from optuna.trial import TrialState
+
+        self.write(number, REJECTED, reason)
+        # Not told: a proposal that waits to be asked for cannot be.
+        self._storage.set_trial_state_values(self._trial_id(number), TrialState.FAIL)
+
+    def write(self, number: int, key: str, value: Any) -> None:
+        """Sets a user attribute of an unfinished trial: one commit."""
+        self._storage.set_trial_user_attr(self._trial_id(number), key, value)
+
+    def complete(self, number: int, val_acc: float, macs: float) -> None:
+        from optuna.trial import TrialState
+
+        self._tell(number, TrialState.COMPLETE, [float(val_acc), float(macs)])
+
+    def stop(self, number: int) -> None:
+        from optuna.trial import TrialState
+
+        self._tell(number, TrialState.PRUNED, None)
+
+    def fail(self, number: int) -> None:
+        from optuna.trial import TrialState
+
+        self._tell(number, TrialState.FAIL, None)
+
+    @property
+    def ended(self) -> str:
+        """Why no further architecture is proposed; empty while there may be more. Kept with the study."""
+        return self._ended
+
+    @ended.setter
+    def ended(self, reason: str) -> None:
+        if reason != self._ended:
+            self._study.set_user_attr(ENDED, reason)
+            self._ended = reason
+
+    @property
+    def over(self) -> bool:
+        """Whether the run came to its end: paused trials were not worth more. Kept with the study."""
+        return self._over
+
+    @over.setter
+    def over(self, value: bool) -> None:
+        if value != self._over:
+            self._study.set_user_attr(OVER, value)
+            self._over = value
+
+    def close(self) -> None:
+        """Closes the file; sqlite then folds the write-ahead log into it."""
+        from optuna.storages import RDBStorage
+
+        if isinstance(self._storage, RDBStorage):
+            self._storage.remove_session()
+            self._storage.engine.dispose()
+
+    def _tell(self, number: int, state: Any, values: list[float] | None) -> None:
+        with _quiet():
+            self._study.tell(number, values, state=state)
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+def read_study(folder: Path) -> tuple[list[FrozenTrial], dict[str, Any]]:
+    """The trials and the study's user attributes, without writing anything: also while a driver is at work.
+
+    UserError where there is no study or it cannot be read. A study that is not filled yet has no trials.
+    """
+    import sqlalchemy
+    from optuna.storages import RDBStorage
+
+    path = folder / STUDY_DB
+    if not path.exists():
+        raise UserError(f"{folder} has no {STUDY_DB}: nothing was searched there.")
+    problem: Exception | None = None
+    # Without a log nobody is writing. With one sqlite needs an index of it, which it cannot make in a folder that
+    # cannot be written, where again nobody is.
+    logged = path.with_name(f"{STUDY_DB}-wal").exists()
+    for mode in ("ro", "ro&immutable=1") if logged else ("ro&immutable=1", "ro"):
+        storage = None
+        try:
+            with _quiet():
+                storage = RDBStorage("sqlite://", engine_kwargs=_engine(path, mode))
+            studies = storage.get_all_studies()
+            if not studies:
+                return [], {}
+            return storage.get_all_trials(studies[0]._study_id, deepcopy=False), dict(studies[0].user_attrs)
+        except (sqlalchemy.exc.DatabaseError, sqlite3.DatabaseError, RuntimeError) as error:
+            problem = error
+        finally:
+            if storage is not None:
+                storage.remove_session()
+                storage.engine.dispose()
+    raise UserError(f"{path} cannot be read: {' '.join(str(problem).split())[:200]}.")
+
+
+def _engine(path: Path, mode: str) -> dict[str, Any]:
+    """Arguments of SQLAlchemy's engine. Connecting is done here because its URLs cannot hold every path."""
+    import sqlalchemy
+
+    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(uri, uri=True, timeout=60, check_same_thread=False)
+        if mode == "rwc":
+            # WAL lets others read while the driver writes. NORMAL may lose the last commits at a power cut, never at
+            # a kill, and halves the cost of a commit; what a worker finished before the cut is in its result.json.
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+
+    return {"creator": connect, "poolclass": sqlalchemy.pool.QueuePool}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Optuna's remarks on experimental features and new studies."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)

@@ -1,0 +1,76 @@
+"""Which trials' weights stay on disk."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ...pareto import non_dominated, non_dominated_in_all
+from .trial import COMPLETE, FAILED, STOPPED, Entry
+
+# A budget may be on any of these, so each has its own front: the winner within any limit on one of them is on its
+# front, and so keeps its weights. The winner within limits on several of them is on the front of all together.
+KINDS = ("macs", "params", "activations", "latency")
+
+
+class Weights:
+    """Deletes what no budget's winner needs. Only ever told of what the study knows already.
+
+    Args:
+        trials_folder: where the workers write.
+        keep: ``front`` (weights of what is the most accurate within some limits on :data:`KINDS`) or ``all``.
+    """
+
+    def __init__(self, trials_folder: Path, keep: str) -> None:
+        self._folder = trials_folder
+        self._keep_all = keep == "all"
+        self._kept: dict[int, Entry] = {}
+
+    def finished(self, entry: Entry) -> None:
+        """A trial is over, and the study knows."""
+        if entry.state == COMPLETE:
+            self._kept[entry.number] = entry
+            for beaten in self._beaten():
+                del self._kept[beaten.number]
+                if beaten is not entry:
+                    self._tidy(beaten)
+        self._tidy(entry)
+
+    def sweep(self, entries: Iterable[Entry]) -> None:
+        """All trials again: what a killed driver did not get to delete, and what orphaned workers wrote since."""
+        over = [e for e in entries if e.state in (COMPLETE, STOPPED, FAILED)]
+        self._kept = {e.number: e for e in over if e.state == COMPLETE}
+        for beaten in self._beaten():
+            del self._kept[beaten.number]
+        for entry in over:
+            self._tidy(entry)
+
+    def _beaten(self) -> list[Entry]:
+        if self._keep_all:
+            return []
+        entries = sorted(self._kept.values(), key=lambda e: e.number)
+        accs = [e.val_acc or 0.0 for e in entries]
+        costs = np.array([[e.cost(kind) for e in entries] for kind in KINDS])
+        # A latency is there where a budget is on it; unknown, it must not decide.
+        costs = costs[~np.isnan(costs).any(axis=1)]
+        masks = [non_dominated(accs, column) for column in costs]
+        masks.append(non_dominated_in_all(accs, costs.T))
+        return [e for e, *on_fronts in zip(entries, *masks, strict=True) if not any(on_fronts)]
+
+    def _tidy(self, entry: Entry) -> None:
+        """Removes a finished trial's checkpoints, and all weights but those that are kept."""
+        keep = entry.weights(self._folder) if entry.number in self._kept else None
+        for path in self._large_files(entry):
+            if path != keep:
+                # What cannot be deleted now is tried again by the next sweep; it is no reason to end a search.
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def _large_files(self, entry: Entry) -> Iterator[Path]:
+        for attempt in entry.attempts_folder(self._folder).glob("attempt-*"):
+            # With a dot: temporary files of workers that were killed.
+            for pattern in ("weights*", ".weights*", "checkpoint*", ".checkpoint*"):
+                yield from attempt.glob(pattern)

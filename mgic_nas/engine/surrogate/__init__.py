@@ -1,0 +1,1 @@
+"""What the accuracies so far say of the others."""

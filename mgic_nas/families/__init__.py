@@ -1,0 +1,45 @@
+"""What the search needs of a network family: ``canonical``, ``cost``, ``build``.
+
+:func:`family` finds one by its name. Row families get all three from their rows; others are counted once on the meta
+device.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .base import Family
+    from .mgicified import MgicifiedFamily
+    from .names import create_model_line, in_timm, literal, timm_call
+    from .networks import network_names
+    from .registry import family, model_names
+
+__all__ = [
+    "Family",
+    "MgicifiedFamily",
+    "create_model_line",
+    "family",
+    "in_timm",
+    "literal",
+    "model_names",
+    "network_names",
+    "timm_call",
+]
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "Family": ".base",
+        "MgicifiedFamily": ".mgicified",
+        "create_model_line": ".names",
+        "family": ".registry",
+        "in_timm": ".names",
+        "literal": ".names",
+        "model_names": ".registry",
+        "network_names": ".networks",
+        "timm_call": ".names",
+    },
+)

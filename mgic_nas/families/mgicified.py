@@ -1,0 +1,117 @@
+"""The family of a converted timm network."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from functools import cache, lru_cache
+from typing import Any
+
+import timm
+import torch
+from timm.models import is_model, list_models
+from torch import nn
+
+from ..cost.count import count
+from ..cost.rows_cost import Cost
+from ..errors import UserError, did_you_mean
+from ..models.convert.blueprint import Blueprint, Conversion
+from .base import _digest
+from .names import timm_call
+
+
+class MgicifiedFamily:
+    """A timm network in MGIC form: ``mgicify:<timm name>``, or ``mgicified`` with the name as the argument ``base``.
+
+    Two configs are one architecture where every block gets the same levels and groups. That is arithmetic on what is
+    found out once about a base; the cost is counted on the meta device, once an architecture and input size.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._base = name.partition(":")[2]
+        self.arguments = frozenset({"s_g", "s_c", "min_levels", "min_groups", "drop_rate", "drop_path_rate"})
+        self.arguments |= frozenset() if self._base else {"base"}
+        blueprint = _blueprint(self._base or "resnet18")
+        self.input_size, self.num_classes = blueprint.input_size, blueprint.net.num_classes
+        self._costs: dict[Hashable, Cost] = {}
+
+    def _read(self, config: Mapping[str, Any]) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+        """(base, levels of each converted block, the base's own arguments)."""
+        for key in config:
+            if key not in self.arguments:
+                raise UserError(f"{self.name} takes no argument {key!r}.{did_you_mean(key, self.arguments)}")
+        base = config.get("base", self._base or "resnet18")
+        own = {k: config[k] for k in ("drop_rate", "drop_path_rate") if k in config}
+        choices = (config.get(k, default) for k, default in _MGIC_DEFAULTS.items())
+        return base, _levels(base, *choices), own
+
+    def canonical(self, config: Mapping[str, Any]) -> Hashable:
+        base, levels, own = self._read(config)
+        if own:
+            _takes(base, tuple(own.items()))
+        return base, levels, tuple(sorted(own.items()))
+
+    def arch_id(self, config: Mapping[str, Any]) -> str:
+        return _digest(self.canonical(config))
+
+    def cost(self, config: Mapping[str, Any], input_size: tuple[int, int, int], num_classes: int) -> Cost:
+        base, levels, own = self._read(config)
+        key = (base, levels, tuple(input_size), num_classes)
+        if key not in self._costs:
+            kwargs = {"num_classes": num_classes, "in_chans": input_size[0], "device": torch.device("meta"), **own}
+            net = timm.create_model(base, **kwargs)
+            _blueprint(base).apply(net, dict(levels))
+            self._costs[key] = count(net, input_size)
+        return self._costs[key]
+
+    def original(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
+        """The network that a config converts, as it was."""
+        base, _, own = self._read(config)
+        return timm.create_model(base, num_classes=num_classes, in_chans=in_chans, **own, **kwargs)
+
+    def conversion(self, config: Mapping[str, Any], input_size: tuple[int, int, int], num_classes: int) -> Conversion:
+        """What a config replaces and what it leaves, with the cost before and after at an input size."""
+        base, _, _ = self._read(config)
+        choices = {k: config.get(k, default) for k, default in _MGIC_DEFAULTS.items()}
+        blueprint = _blueprint(base)
+        plan, left = blueprint.plan(**choices)
+        plain = self.original(config, num_classes, input_size[0], device=torch.device("meta"))
+        return Conversion(
+            base,
+            **choices,
+            init="random",
+            replaced=blueprint.replaced(plan),
+            left=left,
+            input_size=input_size,
+            before=count(plain, input_size),
+            after=self.cost(config, input_size, num_classes),
+        )
+
+    def build(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
+        self.canonical(config)  # a wrong one is named in one line
+        name, arguments = timm_call(self.name, config)
+        return timm.create_model(name, num_classes=num_classes, in_chans=in_chans, **{**arguments, **kwargs})
+
+
+_MGIC_DEFAULTS = {"s_g": 64, "s_c": 64, "min_levels": 0, "min_groups": 1}
+
+
+@cache
+def _blueprint(base: str) -> Blueprint:
+    if not isinstance(base, str) or not is_model(base):
+        raise UserError(f"Unknown model {base!r}.{did_you_mean(str(base), list_models())}")
+    return Blueprint(timm.create_model(base, device=torch.device("meta")))
+
+
+@lru_cache(maxsize=1 << 16, typed=True)
+def _levels(base: str, *choices: Any) -> tuple[Any, ...]:
+    return tuple(_blueprint(base).plan(*choices)[0].items())
+
+
+@cache
+def _takes(base: str, arguments: tuple[tuple[str, Any], ...]) -> None:
+    """UserError where a timm model refuses its own arguments."""
+    try:
+        timm.create_model(base, device=torch.device("meta"), **dict(arguments))
+    except (TypeError, ValueError, AssertionError) as error:
+        raise UserError(f"{base} cannot be built with {dict(arguments)}: {error}") from error

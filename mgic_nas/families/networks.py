@@ -1,0 +1,115 @@
+"""Families of the networks that are no timm names: segmentation, point clouds, functions.
+
+Each is a builder in ``NETWORKS`` of its module. The cost is counted on the meta device, once an architecture and input
+size. Such a network is searched and trained as any other; ``timm.create_model`` does not know it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, get_type_hints
+
+import torch
+from torch import nn
+
+from ..cost.count import count
+from ..cost.rows_cost import Cost
+from ..errors import UserError, did_you_mean
+
+#: Module of :mod:`mgic_nas.models` -> (default input size, default outputs) of its networks. A module may have
+#: ``canonical(name, config)``, with every argument in it: equal for the configs that are one architecture.
+MODULES = {
+    "segmentation": ((3, 1024, 2048), 19),
+    "points": ((3, 1024, 1), 10),
+    "implicit": ((5, 1, 1), 1),
+}
+# From the data, or fixed by the name.
+_NOT_SEARCHED = frozenset({"num_classes", "num_outputs", "in_chans", "device", "dtype", "layout", "self", "kwargs"})
+
+
+def network_family(name: str) -> NetworkFamily | None:
+    """The family of a network that is no timm name, or None where there is none of that name."""
+    for module, (input_size, outputs) in MODULES.items():
+        if name in networks(module):
+            return NetworkFamily(name, module, input_size, outputs)
+    return None
+
+
+def network_names() -> list[str]:
+    """Every name that :func:`network_family` knows."""
+    return sorted(name for module in MODULES for name in networks(module))
+
+
+def networks(module: str) -> Mapping[str, Callable[..., nn.Module]]:
+    """Name -> builder of one of :data:`MODULES`."""
+    found: Mapping[str, Callable[..., nn.Module]] = importlib.import_module(f"mgic_nas.models.{module}").NETWORKS
+    return found
+
+
+def _parameters(builder: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """What a builder takes; where it passes the rest on to the class that it gives, that class's arguments too."""
+    own = dict(inspect.signature(builder).parameters)
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
+        given = get_type_hints(builder)["return"]
+        return {**inspect.signature(given.__init__).parameters, **own}
+    return own
+
+
+class NetworkFamily:
+    """One builder as a :class:`~mgic_nas.cost.Family`."""
+
+    def __init__(self, name: str, module: str, input_size: tuple[int, int, int], num_classes: int) -> None:
+        self.name = name
+        self.input_size = input_size
+        self.num_classes = num_classes
+        self._builder = networks(module)[name]
+        self._canonical = getattr(importlib.import_module(f"mgic_nas.models.{module}"), "canonical", None)
+        parameters = _parameters(self._builder)
+        self._outputs = "num_classes" if "num_classes" in parameters else "num_outputs"
+        self._defaults = {k: p.default for k, p in parameters.items() if k not in _NOT_SEARCHED}
+        self.arguments = frozenset(self._defaults)
+        self._valid: dict[Hashable, Hashable] = {}
+        self._costs: dict[Hashable, Cost] = {}
+
+    def canonical(self, config: Mapping[str, Any]) -> Hashable:
+        for name in config:
+            if name not in self.arguments:
+                raise UserError(f"{self.name} takes no argument {name!r}.{did_you_mean(name, self.arguments)}")
+        full = {**self._defaults, **config}
+        key = tuple((k, _frozen(v)) for k, v in sorted(full.items()))
+        if key not in self._valid:
+            self.build(config, self.num_classes, self.input_size[0], device=torch.device("meta"))  # or a UserError
+            self._valid[key] = self.name, self._canonical(self.name, full) if self._canonical else key
+        return self._valid[key]
+
+    def arch_id(self, config: Mapping[str, Any]) -> str:
+        from .base import _digest
+
+        return _digest(self.canonical(config))
+
+    def cost(self, config: Mapping[str, Any], input_size: tuple[int, int, int], num_classes: int) -> Cost:
+        key = (self.canonical(config), tuple(input_size), num_classes)
+        if key not in self._costs:
+            net = self.build(config, num_classes, input_size[0], device=torch.device("meta"))
+            self._costs[key] = count(net, input_size)
+        return self._costs[key]
+
+    # What timm's create_model takes for the data, a network without a cfg of its own carries as it is.
+    def build(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
+        outputs = {self._outputs: num_classes, "in_chans": in_chans}
+        data_config = kwargs.pop("pretrained_cfg_overlay", None)
+        try:
+            net = self._builder(**{**config, **outputs, **kwargs})
+        except UserError:
+            raise
+        except (TypeError, ValueError, AssertionError) as error:
+            raise UserError(f"{self.name} cannot be built from {dict(config)}: {error}") from error
+        if data_config:
+            net.pretrained_cfg = dict(data_config)  # type: ignore[assignment]
+        return net
+
+
+def _frozen(value: Any) -> Hashable:
+    return tuple(_frozen(v) for v in value) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,1 @@
+"""Any timm network's residual blocks in MGIC form."""

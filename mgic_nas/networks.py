@@ -1,0 +1,197 @@
+"""Networks by the name that a search knows them by, and winners from their folders, with weights.
+
+timm builds and loads what it knows. The networks for segmentation, point clouds and functions are no timm names, so
+their folders are written and read here: ``config.json`` and ``model.safetensors``, as timm's own. Needs torch, timm
+and safetensors alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._files import read_json, write_json
+from .errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_LIBRARY = "mgic_nas"
+
+
+def create_model(name: str, *, num_classes: int | None = None, in_chans: int | None = None, **kwargs: Any) -> nn.Module:
+    """A network, untrained: of any model that a search space may name.
+
+    Args:
+        name: a timm name, ``mgicify:NAME``, or a network for segmentation, point clouds or functions, such as
+            ``"mgic_lraspp_mobilenetv3_small"``, ``"mgic_diffgcn"`` or ``"implicit_mgic_mobilenetv3"``.
+        num_classes: its outputs; by default the model's own number.
+        in_chans: channels of its input; by default the model's own.
+        **kwargs: its further arguments.
+
+    Raises:
+        UserError: an unknown name or argument, or an impossible value.
+    """
+    from .families import family
+
+    known = family(name)
+    outputs = known.num_classes if num_classes is None else num_classes
+    return known.build(kwargs, outputs, known.input_size[0] if in_chans is None else in_chans)
+
+
+def load_winner(folder: str | Path) -> nn.Module:
+    """The trained network of a ``winners/<budget>/`` folder, in eval mode; whatever task it is for.
+
+    Its ``pretrained_cfg`` says how inputs were prepared. For timm's names it is the same as
+    ``timm.create_model("local-dir:FOLDER", pretrained=True).eval()``.
+
+    Raises:
+        UserError: no winner in the folder, or one that cannot be read.
+    """
+    folder = Path(folder)
+    try:
+        config = read_json(folder / CONFIG)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / CONFIG} cannot be read: {' '.join(str(error).split())[:200]}.") from None
+    if not isinstance(config, dict) or "architecture" not in config:
+        raise UserError(f"{folder} is no winner: it has no {CONFIG} of a network.")
+    if config.get("library") != _LIBRARY:
+        return _load_from_timm(folder)
+    from .families import family
+
+    net = family(config["architecture"]).build(
+        config.get("model_args") or {},
+        config["num_classes"],
+        config["in_chans"],
+        pretrained_cfg_overlay=_tuples(config.get("pretrained_cfg") or {}),
+    )
+    load_weights(net, folder / WEIGHTS)
+    return net.eval()
+
+
+def _load_from_timm(folder: Path) -> nn.Module:
+    import timm
+    from safetensors import SafetensorError
+
+    try:
+        net: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{folder} cannot be loaded: {' '.join(str(error).split())[:300]}.") from None
+    return net.eval()
+
+
+def save_network(
+    folder: Path,
+    net: nn.Module,
+    name: str,
+    config: Mapping[str, Any],
+    *,
+    num_classes: int,
+    in_chans: int,
+    data_config: Mapping[str, Any],
+    label_names: Sequence[str] = (),
+) -> None:
+    """Writes a trained network that is no timm name so that :func:`load_winner` gives it back.
+
+    Args:
+        folder: an existing one.
+        net: the network.
+        name, config, num_classes, in_chans: what it was built from.
+        data_config: how its inputs were prepared, as timm's data config names it.
+        label_names: of the classes, where known.
+    """
+    import safetensors.torch
+
+    from ._files import write_atomic
+
+    content = {
+        "library": _LIBRARY,
+        "architecture": name,
+        "num_classes": num_classes,
+        "in_chans": in_chans,
+        "model_args": dict(config),
+        "pretrained_cfg": dict(data_config),
+    }
+    if label_names:
+        content["label_names"] = list(label_names)
+    tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    write_atomic(folder / WEIGHTS, safetensors.torch.save(tensors, metadata={"format": "pt"}))
+    write_json(folder / CONFIG, content)
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Loads trained weights into the network that they are of. UserError where they do not fit or cannot be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        net.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path} cannot be loaded: {' '.join(str(error).split())[:300]}.") from None
+
+
+def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+
+
+def mgicify(
+    model: str | nn.Module,
+    s_g: int,
+    s_c: int,
+    *,
+    min_levels: int = 0,
+    min_groups: int = 1,
+    init: str = "random",
+    input_size: tuple[int, int, int] | None = None,
+    **kwargs: Any,
+) -> nn.Module:
+    """A network whose residual blocks of equal width are MGIC blocks of themselves.
+
+    :mod:`mgic_nas.models.convert.blueprint` says how a block is converted, and :mod:`mgic_nas.models.convert.init` what
+    its tensors start with.
+
+    Args:
+        model: a timm name, or a built network, which is copied and stays what it is.
+        s_g: channels a group on all but the coarsest level.
+        s_c: width of the coarsest level at most.
+        min_levels: at least so many restrictions in every block, even where it is no wider than s_c.
+        min_groups: 2 keeps a grouped level from being fully coupled.
+        init: "random" draws the converted blocks anew; "weights" derives them from the original's weights.
+        input_size: (C, H, W) of an image; by default the network's own.
+        **kwargs: of ``timm.create_model``, with a name only.
+
+    Returns:
+        The network, with timm's interface as before. ``net.mgic_report`` says what was replaced, what was left and
+        why, and the cost before and after; ``str()`` of it is a page to read. Saved by ``timm.models.save_for_hf``, it
+        comes back by ``timm.create_model("local-dir:...", pretrained=True)``.
+
+    Raises:
+        UserError: an unknown name, an impossible value, or a network without an eligible block; in one line.
+    """
+    import timm
+    from torch import nn
+
+    from .cost import count
+    from .models.convert.blueprint import check_choices, convert
+    from .models.convert.find import meta_copy
+    from .models.convert.mgicified import name_as_mgicified
+
+    check_choices(s_g, s_c, min_levels, min_groups)
+    if isinstance(model, nn.Module):
+        if kwargs:
+            raise TypeError(f"A built network takes no {', '.join(kwargs)}: give its timm name, or build it with them.")
+        net: Any = copy.deepcopy(model)
+    elif ":" in model or timm.is_model(model):
+        net = timm.create_model(model, **kwargs)
+    else:
+        raise UserError(f"Unknown model {model!r}.{did_you_mean(str(model), timm.list_models())}")
+    plain = meta_copy(net)
+    report = convert(net, s_g, s_c, min_levels, min_groups, init, input_size)
+    before, after = (count(n, report.input_size) for n in (plain, meta_copy(net)))
+    net.mgic_report = replace(report, before=before, after=after)
+    name_as_mgicified(net)
+    return net

@@ -1,0 +1,324 @@
+"""What may be searched: a grid of settings of one model's arguments."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import operator
+import os
+import random
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError, did_you_mean
+from ..families.names import create_model_line
+from .conditions import Scalar, Values
+from .document import Place, read_yaml
+from .parameters import InputSize, Setting
+from .reader import Definition, read_definition
+from .shipped import read_space
+
+if TYPE_CHECKING:
+    from ..cost import Cost
+    from .feasible import Candidate, Candidates, Enumeration
+
+MOST_ENUMERATED = 1_000_000
+_DRAWS = 10_000  # before a sample is looked for otherwise, or given up
+_TRIED_AT_START = 64
+
+
+class SearchSpace:
+    """A model, its fixed arguments, and a grid of values for the searched ones.
+
+    A *setting* names one value for every flat parameter; a *config* is the dict of keyword arguments that
+    ``timm.create_model`` takes. Several settings can be one architecture (:meth:`canonical`).
+    Make one with :meth:`from_yaml` or :meth:`from_dict`.
+
+    Attributes:
+        model: name of the timm model.
+        kwargs: its fixed arguments.
+        params: flat name -> the ordered grid of its values.
+        parameters: the parameters as they were written, with ``per_stage`` ones in one piece.
+        where: the conditions that every setting meets.
+        description: free text.
+        source: the file, or how messages call this space.
+        size: number of settings, before ``where``.
+    """
+
+    def __init__(self, definition: Definition) -> None:
+        self._family = definition.family
+        self.model = definition.family.name
+        self.kwargs = definition.kwargs
+        self.parameters = definition.parameters
+        self.description = definition.description
+        self.source = definition.source
+        self.params: dict[str, tuple[Scalar, ...]] = {column: p.values for p in self.parameters for column in p.columns}
+        self.names = tuple(self.params)
+        self._grids = tuple(self.params.values())
+        self.size = math.prod(map(len, self._grids))
+        self._ranges = {column: p.bounds for p in self.parameters for column in p.columns if p.bounds}
+        self._conditions = definition.conditions
+        self.where = tuple(c.text for c in self._conditions)
+        self._slots: list[tuple[str, Callable[[Values], Any]]] = []
+        first = 0
+        for p in self.parameters:
+            stop = first + len(p.columns)
+            pick = first if p.per_stage is None else slice(first, stop)
+            self._slots.append((p.name, operator.itemgetter(pick)))
+            first = stop
+        self._enumerated: Enumeration | None = None
+        self._allowed: list[int] | None = None
+        self._try_some()
+
+    @classmethod
+    def from_yaml(cls, path_or_name: str | os.PathLike[str]) -> SearchSpace:
+        """The space in a YAML file, or a shipped one by its name (``"quickstart"``).
+
+        UserError naming the file, the line and the mend for anything that cannot be searched.
+        """
+        text, source = read_space(path_or_name)
+        return cls(read_definition(*read_yaml(text, source)))
+
+    @classmethod
+    def from_dict(cls, written: Mapping[str, Any], source: str = "search space") -> SearchSpace:
+        """The space that a dict of the YAML's form describes. UserError as in :meth:`from_yaml`, without lines."""
+        return cls(read_definition(_plain(written), Place(source)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for YAML or JSON; ``from_dict`` gives an equal space back."""
+        written: dict[str, Any] = {"description": self.description} if self.description else {}
+        written["model"] = self.model
+        if self.kwargs:
+            written["kwargs"] = copy.deepcopy(self.kwargs)
+        written["params"] = {p.name: p.to_dict() for p in self.parameters}
+        if self.where:
+            written["where"] = list(self.where)
+        return written
+
+    # --- settings ------------------------------------------------------------------------------------------------
+
+    @property
+    def enumerable(self) -> bool:
+        """Whether the space is small enough for exact answers: at most a million settings."""
+        return self.size <= MOST_ENUMERATED
+
+    def is_range(self, name: str) -> bool:
+        """Whether a flat parameter was written as low, high and step: its order and distances mean something."""
+        return name in self._ranges
+
+    def bounds(self, name: str) -> tuple[float, float, float]:
+        """(low, high, step) of a range; all int where its values are. KeyError for choices."""
+        return self._ranges[name]
+
+    def settings(self) -> Iterator[Setting]:
+        """Every allowed setting in a fixed order: the last parameter changes fastest."""
+        for _, values in self._enumerate():
+            yield dict(zip(self.names, values))
+
+    def sample(self, rng: random.Random) -> Setting:
+        """A random setting, uniform over the allowed ones. UserError where none is found in many draws."""
+        return dict(zip(self.names, self._sample(rng)))
+
+    def allows(self, setting: Mapping[str, Scalar]) -> bool:
+        """Whether a setting meets the conditions of ``where``."""
+        return self._allows(self._values(setting))
+
+    def config(self, setting: Mapping[str, Scalar]) -> dict[str, Any]:
+        """The keyword arguments for ``timm.create_model``: fixed ones, and ``per_stage`` ones gathered to lists."""
+        config = self._config(self._values(setting))
+        return {k: list(v) if isinstance(v, tuple) else copy.deepcopy(v) for k, v in config.items()}
+
+    def create_model_line(self, setting: Mapping[str, Scalar], num_classes: int, in_chans: int) -> str:
+        """The line that builds a setting's network, untrained, after ``import timm, mgic_nas``."""
+        return create_model_line(self.model, self.config(setting), num_classes, in_chans)
+
+    # --- architectures -------------------------------------------------------------------------------------------
+
+    def canonical(self, setting: Mapping[str, Scalar]) -> Hashable:
+        """Equal for two settings exactly where they are the same architecture."""
+        return self._canonical(self._values(setting))
+
+    def arch_id(self, setting: Mapping[str, Scalar]) -> str:
+        """12 hex digits that name the architecture of a setting."""
+        return self._arch_id(self._values(setting))
+
+    def cost(self, setting: Mapping[str, Scalar], input_size: InputSize, num_classes: int) -> Cost:
+        """What a setting's network costs for one image of ``input_size`` (C, H, W)."""
+        return self._cost(self._values(setting), input_size, num_classes)
+
+    def distinct(
+        self, input_size: InputSize, num_classes: int, limits: Mapping[str, float] | None = None
+    ) -> Candidates:
+        """The distinct architectures within ``limits``, each by its first setting, in the order of ``settings()``.
+
+        A sequence of :class:`Candidate` that are made on access, with arrays of their costs. Cached: the first call
+        costs about 20 microseconds a setting.
+
+        Args:
+            input_size: (C, H, W) of an image.
+            num_classes: of the classifier.
+            limits: kind -> largest count that fits, as from ``hard_limits``; a latency is not looked at.
+
+        Raises:
+            UserError: the space is not :attr:`enumerable`.
+        """
+        return self._enumeration().candidates(_size(input_size), num_classes, limits or {})
+
+    def draw_feasible(
+        self,
+        rng: random.Random,
+        input_size: InputSize,
+        num_classes: int,
+        limits: Mapping[str, float] | None = None,
+        exclude: Set[str] = frozenset(),
+        tries: int = 2000,
+    ) -> Candidate | None:
+        """A random architecture within ``limits`` whose ``arch_id`` is not in ``exclude``.
+
+        In an :attr:`enumerable` space it is uniform over what is left, and None means that nothing is left. In a
+        larger one it is the first of ``tries`` random settings that fits, or else one that coordinate descent from
+        a random setting reaches, and None means only that none was found.
+        """
+        if self.enumerable:
+            return self.distinct(input_size, num_classes, limits).draw(rng, exclude)
+        from .feasible import draw_from_large
+
+        return draw_from_large(self, rng, _size(input_size), num_classes, limits or {}, exclude, tries)
+
+    # --- the same on bare tuples of values, for a million of them --------------------------------------------------
+
+    def _values(self, setting: Mapping[str, Scalar]) -> tuple[Scalar, ...]:
+        try:
+            values = tuple([setting[name] for name in self.names])
+        except KeyError as error:
+            raise UserError(f"{self.source}: the setting lacks {error.args[0]!r}.") from None
+        if len(setting) != len(values):
+            extra = next(name for name in setting if name not in self.params)
+            raise UserError(f"{self.source}: no parameter {extra!r}.{did_you_mean(extra, self.names)}")
+        return values
+
+    def _at(self, index: int) -> tuple[Scalar, ...]:
+        """The values of the setting with this number in the order of enumeration (``where`` not asked)."""
+        values = []
+        for grid in reversed(self._grids):
+            index, k = divmod(index, len(grid))
+            values.append(grid[k])
+        return tuple(reversed(values))
+
+    def _enumerate(self) -> Iterator[tuple[int, tuple[Scalar, ...]]]:
+        numbered = enumerate(itertools.product(*self._grids))
+        if not self._conditions:
+            return numbered
+        return ((i, values) for i, values in numbered if self._allows(values))
+
+    def _allows(self, values: Values) -> bool:
+        condition = None
+        try:
+            for condition in self._conditions:
+                if not condition.run(values):
+                    return False
+        except (ArithmeticError, TypeError) as error:
+            text = condition.text if condition else ""
+            raise UserError(
+                f"{self.source}: condition {text!r} has no answer for {self._shown(values)}: {error}."
+            ) from None
+        return True
+
+    def _sample(self, rng: random.Random) -> tuple[Scalar, ...]:
+        for _ in range(_DRAWS):
+            values = self._at(rng.randrange(self.size))
+            if self._allows(values):
+                return values
+        if self.enumerable:
+            if self._allowed is None:
+                self._allowed = [i for i, _ in self._enumerate()]
+            return self._at(rng.choice(self._allowed))
+        raise UserError(
+            f"{self.source}: none of {_DRAWS:,} random settings meets where: {' and '.join(self.where)}. Loosen it."
+        )
+
+    def _config(self, values: Values) -> dict[str, Any]:
+        config = dict(self.kwargs)
+        for name, pick in self._slots:
+            config[name] = pick(values)
+        return config
+
+    def _canonical(self, values: Values) -> Hashable:
+        try:
+            return self._family.canonical(self._config(values))
+        except (UserError, TypeError) as error:
+            raise self._refused(values, error) from None
+
+    def _arch_id(self, values: Values) -> str:
+        try:
+            return self._family.arch_id(self._config(values))
+        except (UserError, TypeError) as error:
+            raise self._refused(values, error) from None
+
+    def _cost(self, values: Values, input_size: InputSize, num_classes: int) -> Cost:
+        try:
+            return self._family.cost(self._config(values), input_size, num_classes)
+        except (UserError, TypeError) as error:
+            raise self._refused(values, error) from None
+
+    def _refused(self, values: Values, error: Exception) -> UserError:
+        reason = " ".join(str(error).split())
+        return UserError(
+            f"{self.source}: {self.model} refuses the setting {self._shown(values)}: {reason} "
+            "Exclude such settings by a condition in where."
+        )
+
+    def _shown(self, values: Values) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in zip(self.names, values))
+
+    def _enumeration(self) -> Enumeration:
+        from .feasible import Enumeration
+
+        if not self.enumerable:
+            raise UserError(f"{self.source} has {self.size:,} settings; up to {MOST_ENUMERATED:,} are enumerated.")
+        if self._enumerated is None:
+            self._enumerated = Enumeration(self)
+        return self._enumerated
+
+    def _try_some(self) -> None:
+        """Finds out now whether ``where`` leaves anything, and whether the model takes what it leaves."""
+        if self.enumerable and next(self._enumerate(), None) is None:
+            raise UserError(f"{self.source}: no setting meets where: {' and '.join(self.where)}. Loosen it.")
+        rng = random.Random(0)
+        for _ in range(_TRIED_AT_START):
+            self._canonical(self._sample(rng))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SearchSpace):
+            return NotImplemented
+        return self.names == other.names and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.names, self.where))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.to_dict(), self.source)
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({self.source!r}, model={self.model!r}, size={self.size:,})"
+
+
+def _restore(written: dict[str, Any], source: str) -> SearchSpace:
+    return SearchSpace.from_dict(written, source)
+
+
+def _size(input_size: Sequence[int]) -> InputSize:
+    channels, height, width = input_size
+    return channels, height, width
+
+
+def _plain(value: Any) -> Any:
+    """Lists for tuples, dicts for mappings and Python's numbers for numpy's: the types of a YAML document."""
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if hasattr(value, "item") and not hasattr(value, "__len__"):
+        return value.item()
+    return value

@@ -1,0 +1,24 @@
+"""Recorded tables, and samplers compared on them by simulated searches: what ``mgic-nas record`` and ``replay`` do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .compare import Comparison, compare
+    from .write import text, to_dict, write
+
+__all__ = ["Comparison", "compare", "text", "to_dict", "write"]
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "Comparison": ".compare",
+        "compare": ".compare",
+        "text": ".write",
+        "to_dict": ".write",
+        "write": ".write",
+    },
+)

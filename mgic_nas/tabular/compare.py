@@ -1,0 +1,295 @@
+"""Many simulated searches, and what they come to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine.samplers.registry import check_sampler
+from ..engine.schedulers.registry import check_rungs
+from ..errors import UserError
+from ..pareto import best_within
+from .bounds import bounds
+from .replay import Trace, Truth, replay
+from .table import Table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+SHARES = (0.90, 0.95, 0.99)  # of the table's hypervolume
+DEFAULT = ("cost+thaw", "cost+halving", "cost", "tpe", "tpe-univariate", "nsga2", "random", "stratified")
+BASELINE = "stratified"
+OPTUNA = ("nsga2", "tpe", "tpe-univariate")
+GRID = 60  # points of a curve over epochs
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A sampler, and its early stopping: ``cost+halving``."""
+
+    sampler: str
+    rungs: str
+
+    @classmethod
+    def parse(cls, text: str) -> Contestant:
+        """UserError for an unknown sampler or unknown rungs."""
+        sampler, _, rungs = text.partition("+")
+        return cls(check_sampler(sampler), check_rungs(rungs or "none"))
+
+    def __str__(self) -> str:
+        return self.sampler if self.rungs == "none" else f"{self.sampler}+{self.rungs}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the replays of one contestant came to; lists are by seed.
+
+    Attributes:
+        name: of the contestant.
+        epochs: share -> epochs trained until so much of the hypervolume was found (inf where it never was).
+        trials: share -> architectures started until then.
+        curve: (quartile, median, quartile) of the share found, at each of the comparison's grid of epochs.
+        by_trials: the same at each of its grid of architectures started.
+        regret: budget -> at each checkpoint the median over seeds of what the winner by observed accuracy is truly
+            short of the best within the budget, percent.
+        winners: budget -> the median true accuracy of the winners at the end of the replay, percent.
+    """
+
+    name: str
+    epochs: dict[float, list[float]]
+    trials: dict[float, list[float]]
+    curve: list[tuple[float, float, float]]
+    by_trials: list[tuple[float, float, float]]
+    regret: dict[str, list[float | None]]
+    winners: dict[str, float | None]
+
+    def median(self, share: float) -> float:
+        """Epochs to a share, median over seeds."""
+        return float(np.median(self.epochs[share]))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All contestants on one table.
+
+    Attributes:
+        facts: of the table: architectures, seeds, epochs, front, reference, hypervolume, noise, spread, ...
+        bounds: name -> share -> epochs that a sampler which was told so much would need; see :mod:`._bounds`.
+        standings: by the order asked for.
+        grid: epochs at which curves are given; ``trials_grid``: architectures started.
+        checkpoints: epochs at which regrets are given.
+        seeds: how many replays of each contestant.
+        concurrent: simulated trainings at a time.
+    """
+
+    facts: dict[str, Any]
+    bounds: dict[str, dict[float, float]]
+    standings: list[Standing]
+    grid: list[int]
+    trials_grid: list[int]
+    checkpoints: list[int]
+    seeds: int
+    concurrent: int
+
+    def find(self, name: str) -> Standing | None:
+        return next((s for s in self.standings if s.name == name), None)
+
+    def ratio(self, name: str, others: Sequence[str], share: float = 0.95) -> float | None:
+        """Epochs of a contestant against the best of others, medians over seeds; None where one was not asked for."""
+        mine = self.find(name)
+        theirs = [s.median(share) for other in others if (s := self.find(other))]
+        return mine.median(share) / min(theirs) if mine and theirs else None
+
+
+def compare(
+    folder: str | Path,
+    contestants: Sequence[str] = DEFAULT,
+    seeds: int = 20,
+    concurrent: int = 1,
+    budgets: Sequence[str | float] = (),
+    jobs: int = 1,
+    say: Callable[[str], object] = lambda line: None,
+) -> Comparison:
+    """Replays every contestant with seeds 0, 1, ... and sums up; the same arguments give the same result.
+
+    Args:
+        folder: of a recorded table.
+        contestants: ``sampler`` or ``sampler+rungs``.
+        seeds: replays of each.
+        concurrent: simulated trainings at a time.
+        budgets: on MACs, for regrets and winners; by default four, evenly spread over the table's MACs. The largest
+            given is the limit of every search.
+        jobs: processes.
+        say: told one line a contestant.
+
+    Raises:
+        UserError: no table, an unknown sampler, a budget on something else than MACs, or one that nothing meets.
+    """
+    parsed = [Contestant.parse(text) for text in dict.fromkeys(contestants)]
+    table = Table(folder)
+    limits = _limits(table, budgets)
+    limit = max(limits.values()) if budgets else None
+    truth = Truth(table, limit)
+    epochs = table.config.epochs
+    grid = sorted({round(v) for v in np.geomspace(epochs, epochs * len(truth.macs), GRID)})
+    trials_grid = sorted({round(v) for v in np.geomspace(1, len(truth.macs), GRID)})
+    checkpoints = [epochs * n for n in (5, 10, 20, 40, 80) if n < len(truth.macs)]
+    standings = []
+    for contestant in parsed:
+        traces = _traces(truth, folder, limit, contestant, seeds, concurrent, jobs)
+        standings.append(_standing(truth, contestant, traces, limits, grid, trials_grid, checkpoints))
+        median = standings[-1].median(0.95)
+        say(f"{contestant}: 95 % of the hypervolume after {_epochs(median)}, median of {seeds} seeds")
+    told = bounds(truth, SHARES, seeds)
+    return Comparison(_facts(truth, limits), told, standings, grid, trials_grid, checkpoints, seeds, concurrent)
+
+
+def _epochs(value: float) -> str:
+    return f"{value:,.0f} epochs" if math.isfinite(value) else "more epochs than the table has"
+
+
+def _limits(table: Table, budgets: Sequence[str | float]) -> dict[str, float]:
+    """Label -> MACs."""
+    from ..space import parse_budgets
+
+    macs = table.cost("macs")
+    if not budgets:
+        values = np.geomspace(macs.min(), macs.max(), 5)[1:]
+        budgets = [f"{v:.2g}" for v in values[:-1]] + [f"{macs.max() * 1.001:.0f}"]
+    limits = {}
+    for budget in parse_budgets(budgets):
+        if budget.kind != "macs":
+            raise UserError(f"budget {budget.label}: a replay knows budgets on MACs only.")
+        if budget.limit < macs.min():
+            raise UserError(f"budget {budget.label}: the cheapest of the table has {macs.min():,.0f} MACs.")
+        limits[budget.label] = float(budget.limit)
+    return limits
+
+
+_worker_truth: dict[tuple[str, float | None], Truth] = {}
+
+
+def _one(folder: str, limit: float | None, sampler: str, rungs: str, seed: int, concurrent: int) -> Trace:
+    """One replay, in a process that may do many."""
+    key = folder, limit
+    if key not in _worker_truth:
+        _worker_truth[key] = Truth(Table(folder), limit)
+    return replay(_worker_truth[key], sampler, seed, rungs=rungs, concurrent=concurrent)
+
+
+def _traces(
+    truth: Truth, folder: str | Path, limit: float | None, who: Contestant, seeds: int, concurrent: int, jobs: int
+) -> list[Trace]:
+    tasks = [(str(folder), limit, who.sampler, who.rungs, seed, concurrent) for seed in range(seeds)]
+    if jobs == 1:
+        return [replay(truth, who.sampler, seed, rungs=who.rungs, concurrent=concurrent) for seed in range(seeds)]
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(_one, *zip(*tasks, strict=True)))
+
+
+def _standing(
+    truth: Truth,
+    who: Contestant,
+    traces: Sequence[Trace],
+    limits: dict[str, float],
+    grid: Sequence[int],
+    trials_grid: Sequence[int],
+    checkpoints: Sequence[int],
+) -> Standing:
+    shares = [truth.shares(trace.rows) for trace in traces]
+
+    def first(share: float, counts: Sequence[NDArray[np.int_]]) -> list[float]:
+        hits = [np.flatnonzero(s >= share) for s in shares]
+        return [float(c[hit[0]]) if len(hit) else math.inf for hit, c in zip(hits, counts, strict=True)]
+
+    def bands(at: Sequence[int], counts: Sequence[NDArray[np.int_]]) -> list[tuple[float, float, float]]:
+        values = np.array([[_last(s, c, point) for point in at] for s, c in zip(shares, counts, strict=True)])
+        low, middle, high = np.percentile(values, [25, 50, 75], axis=0)
+        return list(zip(low.tolist(), middle.tolist(), high.tolist(), strict=True))
+
+    epochs, trials = [t.epochs for t in traces], [t.trials for t in traces]
+    regret, winners = {}, {}
+    for label, limit in limits.items():
+        best = float(truth.acc[truth.macs <= limit].max())
+        at = [[_winner(truth, trace, limit, point) for trace in traces] for point in [*checkpoints, math.inf]]
+        medians = [_median([best - acc for acc in accs if acc is not None], len(traces)) for accs in at]
+        regret[label] = medians[:-1]
+        winners[label] = None if medians[-1] is None else best - medians[-1]
+    return Standing(
+        str(who),
+        {share: first(share, epochs) for share in SHARES},
+        {share: first(share, trials) for share in SHARES},
+        bands(grid, epochs),
+        bands(trials_grid, trials),
+        regret,
+        winners,
+    )
+
+
+def _last(shares: Array, counts: NDArray[np.int_], at: int) -> float:
+    """The share found by a time."""
+    done = int(np.searchsorted(counts, at, side="right"))
+    return float(shares[done - 1]) if done else 0.0
+
+
+def _winner(truth: Truth, trace: Trace, limit: float, epochs: float) -> float | None:
+    """The true accuracy of what a search would have handed over by then; None while nothing fits."""
+    done = int(np.searchsorted(trace.epochs, epochs, side="right"))
+    rows = trace.rows[:done]
+    chosen = best_within(trace.observed[:done], truth.macs[rows], limit) if done else None
+    return None if chosen is None else float(truth.acc[rows[chosen]])
+
+
+def _median(values: Sequence[float], of: int) -> float | None:
+    """The median where more than half have a value: who has found nothing is worse than any."""
+    return float(np.median([*values, *[math.inf] * (of - len(values))])) if 2 * len(values) > of else None
+
+
+def _facts(truth: Truth, limits: dict[str, float]) -> dict[str, Any]:
+    table, final = truth.table, truth.final
+    counted = np.sum(~np.isnan(final), axis=1)
+    cpu = table.curves("cpu_seconds").sum(axis=2)
+    return {
+        "table": table.folder.name,
+        "architectures": len(truth.macs),
+        "seeds": table.seeds,
+        "trainings": int(counted.sum()),
+        "missing": len(table.missing),
+        "epochs": table.config.epochs,
+        "macs": [float(truth.macs.min()), float(truth.macs.max())],
+        "input_size": list(table.config.input_size),
+        "accuracy": [float(truth.acc.min()), float(truth.acc.max())],
+        "front": len(truth.front),
+        "reference": {"val_acc": truth.reference[0], "macs": truth.reference[1]},
+        "hypervolume": truth.best,
+        "noise": math.sqrt(truth.noise) if math.isfinite(truth.noise) else None,
+        "spread": float(np.std(truth.acc)),
+        "rank_correlation_of_seeds": _rank_correlation(final),
+        "cpu_seconds": {"mean": float(np.nanmean(cpu)), "max": float(np.nanmax(cpu)), "sum": float(np.nansum(cpu))},
+        "budgets": limits,
+        "best_within": {label: float(truth.acc[truth.macs <= limit].max()) for label, limit in limits.items()},
+        "machine": table.config.machine,
+        "recipe": table.config.recipe.get("name"),
+        "data": table.config.data.get("spec"),
+    }
+
+
+def _rank_correlation(final: Array) -> float | None:
+    """Spearman's, between the first two seeds."""
+    if final.shape[1] < 2:
+        return None
+    both = final[~np.isnan(final[:, :2]).any(axis=1), :2]
+    if len(both) < 3:
+        return None
+    ranks = both.argsort(axis=0).argsort(axis=0)
+    return float(np.asarray(np.corrcoef(ranks.T))[0, 1])

@@ -1,0 +1,269 @@
+"""Makes a recorded table: trains every architecture within the budgets, with several seeds, and writes down each epoch.
+
+The executors of a search do the training; in place of the Controller they are given a :class:`Recording`, which
+decides nothing either: it goes through the list. Killed at any moment it loses what was being trained, no more, and
+the same command goes on. More seeds or a larger budget extend a table.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..engine.storage.folder import Lock
+from ..engine.storage.trial import trial_seed
+from ..errors import UserError
+from .table import COLUMNS, COSTS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
+from .table import write_curves as rewrite_curves
+
+if TYPE_CHECKING:
+    from ..train import Job
+
+TRIALS = "trials"  # the workers' folder, gone when the table is complete
+MOST_DEATHS = 2  # a training whose worker died is tried again so often
+
+
+class Recording:
+    """The source of jobs of one table: what is still to be trained, and where its epochs are written.
+
+    Args:
+        folder: of the table; made where there is none. Locked while this object lives.
+        config: of the table; UserError where the folder holds another one.
+        seeds: how many trainings of each architecture.
+        say: told one line a training.
+    """
+
+    def __init__(self, folder: str | Path, config: TableConfig, seeds: int, say: Any = None) -> None:
+        from ..space import SearchSpace, hard_limits, parse_budgets
+
+        self.folder = Path(folder).absolute()
+        self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))
+        space = SearchSpace.from_dict(config.space, source="table.yaml")
+        limits = hard_limits(parse_budgets(config.budgets))
+        candidates = space.distinct(config.input_size, config.num_classes, limits)
+        if not len(candidates):
+            raise UserError("no architecture of this space is within the budgets: profile it, and raise them.")
+        self.config = config
+        self._lock = _claim(self.folder, config)
+        try:
+            rows = [
+                Architecture(c.arch_id, dict(c.setting), {kind: int(getattr(c.cost, kind)) for kind in COSTS})
+                for c in candidates
+            ]
+            rows.sort(key=lambda a: (a.cost["macs"], a.arch_id))
+            write_architectures(self.folder, rows)
+            self._configs = {a.arch_id: space.config(a.setting) for a in rows}
+            done = read_curves(self.folder, config.epochs)
+            # A torn line at the end would spoil the next one.
+            rewrite_curves(self.folder, (row for group in done.values() for row in group))
+            order = [a.arch_id for a in rows]
+            random.Random(0).shuffle(order)  # so that the time left can be told from the time gone
+            pairs = [(arch_id, seed) for seed in range(seeds) for arch_id in order]
+            self._number = {pair: number for number, pair in enumerate(pairs)}
+            self._pair = dict(enumerate(pairs))
+            self._todo = deque(pair for pair in pairs if pair not in done)
+        except BaseException:
+            self._lock.release()
+            raise
+        self.total, self.complete = len(pairs), len(pairs) - len(self._todo)
+        self.failed: dict[tuple[str, int], str] = {}
+        self._live: dict[int, Job] = {}
+        self._deaths: dict[int, int] = {}
+        self._began, self._before = time.monotonic(), self.complete
+
+    # ---- what an executor calls; the names are the Controller's ----
+
+    def next(self) -> Job | None:
+        """The next training that is not in the table."""
+        from ..train import Job
+
+        if not self._todo:
+            return None
+        pair = self._todo.popleft()
+        number = self._number[pair]
+        arch_id, seed = pair
+        # Left by an earlier driver; a killed worker of it may still be writing there.
+        attempt = 1 + sum(1 for _ in (self.trials_folder / str(number)).glob("attempt-*"))
+        job = Job(number, attempt, self._configs[arch_id], 0, self.config.epochs, seed=trial_seed(seed, arch_id))
+        self._live[number] = job
+        return job
+
+    def report(self, job: Job, result: Mapping[str, Any]) -> bool:
+        """Every training goes to its end."""
+        return True
+
+    def finish(self, job: Job) -> None:
+        """Writes the training's epochs into the table."""
+        from ..train import read_result
+
+        result = read_result(self.trials_folder, job.number, job.attempt)
+        if result is None:
+            return self.fail(job, "there is no result.json", died=True)
+        self._live.pop(job.number)
+        arch_id, seed = self._pair[job.number]
+        shared = {"arch_id": arch_id, "seed": seed, "device": result["device"]}
+        memory = round(result["peak_memory_mb"], 1)
+        rows = [{**shared, **_rounded(row), "peak_memory_mb": memory} for row in result["curve"]]
+        with open(self.folder / CURVES_CSV, "a", newline="") as stream:
+            csv.DictWriter(stream, COLUMNS, lineterminator="\n", extrasaction="ignore").writerows(rows)
+        shutil.rmtree(self.trials_folder / str(job.number), ignore_errors=True)
+        self.complete += 1
+        self._progress(arch_id, seed, result)
+        return None
+
+    def fail(self, job: Job, error: str, died: bool = False) -> None:
+        """What raised is left out of the table and told at the end; where a worker died the training is repeated."""
+        self._live.pop(job.number, None)
+        pair = self._pair[job.number]
+        deaths = self._deaths[job.number] = self._deaths.get(job.number, 0) + 1
+        if died and deaths <= MOST_DEATHS:
+            self._todo.append(pair)
+        else:
+            self.failed[pair] = error
+        self._say(f"{pair[0]}, seed {pair[1]} failed: {error}")
+
+    @property
+    def done(self) -> bool:
+        return not self._live and not self._todo
+
+    @property
+    def wanted(self) -> int:
+        return len(self._todo)
+
+    @property
+    def trials_folder(self) -> Path:
+        """Where workers write."""
+        return self.folder / TRIALS
+
+    def close(self) -> None:
+        """Removes the workers' folder, and lets go of the table."""
+        shutil.rmtree(self.trials_folder, ignore_errors=True)
+        (self.folder / ".lock").unlink(missing_ok=True)
+        self._lock.release()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _progress(self, arch_id: str, seed: int, result: Mapping[str, Any]) -> None:
+        each = (time.monotonic() - self._began) / (self.complete - self._before)
+        left = each * (self.total - self.complete)
+        self._say(
+            f"[{self.complete}/{self.total}] {arch_id}, seed {seed}: {result['val_acc']:.2f} % in "
+            f"{result['seconds']:.0f} s, about {left / 60:.0f} min left"
+        )
+
+
+def record(
+    space: Any,
+    data: str,
+    budgets: Any,
+    epochs: int,
+    seeds: int,
+    out: str | Path,
+    recipe: Any = None,
+    executor: str = "local",
+    concurrent: int | None = None,
+    gpus_per_trial: str | float = "auto",
+) -> None:
+    """Makes, resumes or extends a recorded table; arguments as those of :func:`mgic_nas.search`.
+
+    Raises:
+        UserError: wrong input, or another table in ``out``.
+        RuntimeError: some trainings failed; the others are in the table.
+    """
+    import dataclasses
+
+    from ..engine.executors.registry import choose
+    from ..engine.executors.registry import executor as find_executor
+    from ..engine.storage.config import at_least_one, now, versions
+    from ..space import SearchSpace, parse_budgets
+    from ..tasks import load_data, resolve_spec
+    from ..train import Setup, get_recipe
+
+    at_least_one("seeds", seeds)
+    at_least_one("epochs", epochs)
+    space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
+    recipe = get_recipe(recipe or "quick")
+    info = load_data(data).info
+    if any(budget.kind == "latency" for budget in parse_budgets(budgets)):
+        raise UserError("a table has no latencies: limit it by MACs, params or activations.")
+    config = TableConfig(
+        space=space.to_dict(),
+        data={"spec": data, **_listed(dataclasses.asdict(info))},
+        budgets=[budget.label for budget in parse_budgets(budgets)],
+        epochs=epochs,
+        recipe=recipe.to_dict(),
+        machine=_machine(),
+        versions=versions(),
+        created=now(),
+    )
+    execute = find_executor(choose(executor, lambda line: None))
+    with Recording(out, config, seeds) as recording:
+        setup = Setup(
+            model=space.model,
+            data=resolve_spec(data),
+            epochs=epochs,
+            recipe=recipe,
+            folder=str(recording.trials_folder),
+            fingerprint=info.fingerprint,
+        )
+        execute(recording, setup, concurrent, gpus_per_trial)
+        if recording.failed:
+            (arch_id, seed), error = next(iter(recording.failed.items()))
+            count = len(recording.failed)
+            raise RuntimeError(f"{count} trainings failed ({arch_id}, seed {seed}: {error}); the same command retries")
+
+
+def _claim(folder: Path, config: TableConfig) -> Lock:
+    """The folder, made, locked, and with this table's table.yaml in it."""
+    if folder.is_dir() and not (folder / TABLE_YAML).exists():
+        others = [p.name for p in folder.iterdir() if p.name != ".lock"]
+        if others:
+            raise UserError(f"{folder} is no table and not empty ({sorted(others)[0]}, ...): name another folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error.strerror}.") from None
+    lock = Lock(folder)
+    try:
+        if (folder / TABLE_YAML).exists():
+            old = TableConfig.load(folder)
+            old.refuse_other(config, folder)
+        config.save(folder)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Six significant digits: what is left out is far below the noise of a training."""
+    return {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in row.items()}
+
+
+def _listed(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def _machine() -> str:
+    """The processor and the number of cores, for people."""
+    import os
+    import platform
+
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        pass
+    return f"{model}, {os.cpu_count()} cores"

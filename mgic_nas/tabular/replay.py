@@ -1,0 +1,234 @@
+"""A search in a recorded table: the Controller, its samplers and rungs as they are, on a simulated clock.
+
+Nothing is trained: an epoch takes the CPU seconds that the table says, and gives the accuracy that it says. A replay
+of a seed draws, for every architecture, one of the table's trainings; what an architecture is truly worth is the mean
+over all of them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine.controller import Controller
+from ..families import family
+from ..pareto import hypervolume, hypervolume_history, non_dominated
+from .table import Table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..engine.storage.config import RunConfig
+    from ..train import Job
+
+#: Of the table's front: a replay ends once it has found so much of its hypervolume.
+ENOUGH = 0.99
+
+
+class Truth:
+    """What is known of a table that a search in it is not told.
+
+    Attributes:
+        table: the table, of which every architecture has at least one training.
+        macs: float64 (A,).
+        final: float64 (A, S), the accuracy at the end of each training, percent; NaN where there is none.
+        acc: float64 (A,), the mean over trainings: the true accuracy.
+        reference: (accuracy, MACs) from which hypervolume is measured: the 10th percentile of the true accuracies,
+            and the largest budget on MACs (or the dearest architecture).
+        noise: the variance of one training's accuracy around its architecture's, percent squared.
+    """
+
+    def __init__(self, table: Table, limit: float | None = None) -> None:
+        self.table = table
+        self.macs = table.cost("macs")
+        self.final = table.curves("val_acc")[:, :, -1]
+        self.acc = np.nanmean(self.final, axis=1)
+        self.reference = (float(np.nanpercentile(self.acc, 10)), float(limit or self.macs.max() * 1.001))
+        self.best = self.hypervolume(np.arange(len(self.macs)))
+        spare = int((np.sum(~np.isnan(self.final), axis=1) - 1).sum())
+        self.noise = float(np.nansum((self.final - self.acc[:, None]) ** 2)) / spare if spare else math.nan
+
+    def hypervolume(self, found: Sequence[int] | NDArray[np.int_]) -> float:
+        """Of the true accuracies of some architectures, in percent times decades of MACs."""
+        rows = np.asarray(found, dtype=int)
+        return hypervolume(self.acc[rows], self.macs[rows], self.reference)
+
+    def shares(self, found: Sequence[int] | NDArray[np.int_]) -> NDArray[np.float64]:
+        """The part of the table's hypervolume that is found after each of some architectures."""
+        rows = np.asarray(found, dtype=int)
+        return hypervolume_history(self.acc[rows], self.macs[rows], self.reference) / self.best
+
+    @property
+    def front(self) -> NDArray[np.int_]:
+        """The rows on the true front, the cheapest first."""
+        rows = np.flatnonzero(non_dominated(self.acc, self.macs))
+        return rows[np.argsort(self.macs[rows])]
+
+    def fewest(self, share: float) -> int:
+        """How many trainings a sampler that knew the truth would need for a share of the hypervolume.
+
+        Greedy, by the largest gain first, which for hypervolume is within 1 - 1/e of the best and here usually is it.
+        """
+        chosen: list[int] = []
+        while self.hypervolume(chosen) < share * self.best:
+            gains = [self.hypervolume([*chosen, row]) for row in self.front]
+            chosen.append(int(self.front[int(np.argmax(gains))]))
+        return len(chosen)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one replay found, training by training in the order in which they ended.
+
+    Attributes:
+        rows: int (n,), the architectures trained to the end.
+        epochs: int (n,), the epochs that all trials had trained by then, unfinished ones included.
+        trials: int (n,), the architectures started by then.
+        seconds: float (n,), the simulated clock.
+        observed: float (n,), the accuracy that the search saw, percent.
+    """
+
+    rows: NDArray[np.int_]
+    epochs: NDArray[np.int_]
+    trials: NDArray[np.int_]
+    seconds: NDArray[np.float64]
+    observed: NDArray[np.float64]
+
+
+def replay(
+    truth: Truth,
+    sampler: str,
+    seed: int,
+    *,
+    rungs: str = "none",
+    concurrent: int = 1,
+    trials: int | None = None,
+    enough: float = ENOUGH,
+) -> Trace:
+    """One simulated search.
+
+    Args:
+        truth: of the table.
+        sampler: by name.
+        seed: of the proposals, and of which training of an architecture is drawn.
+        rungs: early stopping, by name.
+        concurrent: trainings at a time.
+        trials: how many architectures are started at most; by default all of the table's.
+        enough: the share of the table's hypervolume at which the replay ends.
+    """
+    table = truth.table
+    lookup = _Lookup(truth, seed)
+    config = _config(table, sampler, rungs, seed, trials or len(table.architectures), truth.reference[1])
+    ended: list[tuple[int, int, int, float, float]] = []
+    epochs = 0
+    with Controller(None, config, space=table.space, read_result=lookup.read_result) as controller:
+        order = itertools.count()
+        running: list[tuple[float, int, Job, int]] = []  # (clock at the end of an epoch, tie, job, epoch)
+        clock = 0.0
+        while True:
+            while len(running) < concurrent and (job := controller.next()) is not None:
+                lookup.jobs[job.number] = job
+                seconds = lookup.seconds(job, job.first_epoch + 1)
+                heapq.heappush(running, (clock + seconds, next(order), job, job.first_epoch + 1))
+            if not running:
+                break
+            clock, _, job, epoch = heapq.heappop(running)
+            epochs += 1
+            row = lookup.epoch(job, epoch)
+            if not controller.report(job, row):
+                continue
+            if epoch < job.last_epoch:
+                heapq.heappush(running, (clock + lookup.seconds(job, epoch + 1), next(order), job, epoch + 1))
+                continue
+            controller.finish(job)
+            if epoch == config.epochs:
+                ended.append((lookup.row(job), epochs, controller.counts.started, clock, row["val_acc"]))
+                if truth.hypervolume([e[0] for e in ended]) >= enough * truth.best:
+                    break
+    columns = list(zip(*ended, strict=True)) if ended else [()] * 5
+    return Trace(
+        np.array(columns[0], dtype=int),
+        np.array(columns[1], dtype=int),
+        np.array(columns[2], dtype=int),
+        np.array(columns[3], dtype=float),
+        np.array(columns[4], dtype=float),
+    )
+
+
+def drawn(truth: Truth, seed: int) -> NDArray[np.int_]:
+    """Which of its trainings each architecture has in a replay: int (A,)."""
+    return np.array(
+        [
+            random.Random(f"{seed}/{architecture.arch_id}").choice(np.flatnonzero(~np.isnan(ends)))
+            for architecture, ends in zip(truth.table.architectures, truth.final, strict=True)
+        ],
+        dtype=int,
+    )
+
+
+class _Lookup:
+    """The trainings that one replay draws, in the shape in which workers report them."""
+
+    def __init__(self, truth: Truth, seed: int) -> None:
+        table = truth.table
+        self.jobs: dict[int, Job] = {}
+        self._index = table.index
+        self._curves = {name: table.curves(name) for name in ("train_loss", "val_acc", "val_loss")}
+        self._seconds = table.curves("cpu_seconds")
+        self._rows: dict[int, int] = {}  # trial number -> row
+        self._family = family(table.space.model)
+        self._drawn = drawn(truth, seed)
+
+    def row(self, job: Job) -> int:
+        """The architecture of a job."""
+        if job.number not in self._rows:  # by arch_id: several settings may lead to one architecture
+            self._rows[job.number] = self._index[self._family.arch_id(job.config)]
+        return self._rows[job.number]
+
+    def seconds(self, job: Job, epoch: int) -> float:
+        row = self.row(job)
+        return float(self._seconds[row, self._drawn[row], epoch - 1])
+
+    def epoch(self, job: Job, epoch: int) -> dict[str, Any]:
+        """What the worker reports after an epoch (1, 2, ...)."""
+        row = self.row(job)
+        at = row, self._drawn[row], epoch - 1
+        return {
+            "epoch": epoch,
+            **{name: float(values[at]) for name, values in self._curves.items()},
+            "seconds": float(self._seconds[at]),
+        }
+
+    def read_result(self, folder: Path, number: int, attempt: int) -> dict[str, Any] | None:
+        """The result.json that a worker would have written."""
+        job = self.jobs.get(number)
+        if job is None or job.attempt != attempt:
+            return None
+        curve = [self.epoch(job, epoch) for epoch in range(1, job.last_epoch + 1)]
+        return {"attempt": attempt, "epochs": job.last_epoch, "val_acc": curve[-1]["val_acc"], "curve": curve}
+
+
+def _config(table: Table, sampler: str, rungs: str, seed: int, trials: int, limit: float) -> RunConfig:
+    from ..engine.storage.config import RunConfig
+
+    recorded = table.config
+    return RunConfig(
+        name="replay",
+        space=recorded.space,
+        data=recorded.data,
+        budgets=[f"{limit:.0f}"],
+        trials=trials,
+        epochs=recorded.epochs,
+        recipe=recorded.recipe,
+        sampler=sampler,
+        rungs=rungs,
+        seed=seed,
+    )

@@ -1,0 +1,199 @@
+"""A comparison for a terminal, for a program, and as a page with a picture."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .._figure import INK, RULE, dress, figure, save
+from .._files import write_atomic
+from ..report.words import count
+from .compare import BASELINE, OPTUNA, SHARES, Comparison, Standing
+
+COLOURS = {
+    "cost+thaw": "#0b6b66",
+    "cost+halving": "#2f6fb0",
+    "cost": "#4fa8a2",
+    "tpe": "#a34a07",
+    "tpe-univariate": "#dd9a5d",
+    "nsga2": "#6b3fa0",
+    "random": "#a9a498",
+    "stratified": "#5d594f",
+}
+FURTHER = ("#1d1c1a", "#b8336a", "#2f6fb0", "#8a8f1f")
+BEST = "cost+thaw"
+
+
+def text(comparison: Comparison) -> str:
+    """The tables for a terminal."""
+    return _page(comparison, _plain)
+
+
+def to_dict(comparison: Comparison) -> dict[str, Any]:
+    """Plain values, for JSON; infinities are None."""
+
+    def number(value: float | None) -> float | None:
+        return value if value is not None and math.isfinite(value) else None
+
+    return {
+        "table": comparison.facts,
+        "seeds": comparison.seeds,
+        "concurrent": comparison.concurrent,
+        "bounds": {
+            name: {f"{share:.2f}": epochs for share, epochs in bound.items()}
+            for name, bound in comparison.bounds.items()
+        },
+        "grid_epochs": comparison.grid,
+        "grid_trials": comparison.trials_grid,
+        "checkpoints": comparison.checkpoints,
+        "ratios_at_0.95": _ratios(comparison),
+        "contestants": [
+            {
+                "name": s.name,
+                "epochs": {f"{share:.2f}": [number(v) for v in values] for share, values in s.epochs.items()},
+                "median_epochs": {f"{share:.2f}": number(s.median(share)) for share in SHARES},
+                "trials": {f"{share:.2f}": [number(v) for v in values] for share, values in s.trials.items()},
+                "hypervolume_by_epochs": s.curve,
+                "hypervolume_by_trials": s.by_trials,
+                "regret": {k: [None if v is None else number(v) for v in row] for k, row in s.regret.items()},
+                "winners": {k: None if v is None else number(v) for k, v in s.winners.items()},
+            }
+            for s in comparison.standings
+        ],
+    }
+
+
+def write(comparison: Comparison, folder: str | Path, command: str) -> None:
+    """Writes replay.json, replay.png and README.md into a folder that is made where there is none."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / "replay.json", json.dumps(to_dict(comparison), indent=1) + "\n")
+    _picture(comparison, folder / "replay.png")
+    page = f"# Simulated searches\n\nMade by `{command}`.\n\n![hypervolume against epochs](replay.png)\n\n"
+    write_atomic(folder / "README.md", page + _page(comparison, _markdown) + "\n")
+
+
+Table = Callable[[list[str], list[list[str]]], str]
+
+
+def _page(comparison: Comparison, table: Table) -> str:
+    facts = comparison.facts
+    size = "x".join(map(str, facts["input_size"]))
+    low, high = (count(v) for v in facts["macs"])
+    lines = [
+        f"{facts['table']}: {facts['architectures']} architectures of {low} to {high} MACs at {size}, "
+        f"{facts['trainings']} trainings of {facts['epochs']} epochs"
+        + (f" ({facts['missing']} of {facts['architectures'] * facts['seeds']} missing)" if facts["missing"] else ""),
+        f"true accuracies (mean over seeds) {facts['accuracy'][0]:.2f} to {facts['accuracy'][1]:.2f} %, "
+        f"{facts['front']} on the front; spread between architectures {facts['spread']:.2f}"
+        + (f", noise of one training {facts['noise']:.2f} (standard deviations)" if facts["noise"] else "")
+        + (
+            f"; rank correlation of two seeds {facts['rank_correlation_of_seeds']:.2f}"
+            if facts["rank_correlation_of_seeds"] is not None
+            else ""
+        ),
+        f"hypervolume over accuracy and log MACs from {facts['reference']['val_acc']:.2f} % and "
+        f"{count(facts['reference']['macs'])} MACs: {facts['hypervolume']:.3f}; {comparison.seeds} seeds, "
+        f"{comparison.concurrent} at a time",
+    ]
+    shares = [f"{share:.0%}".replace("%", " %") for share in SHARES]
+    rows = [
+        [s.name, *(_spread(s.epochs[share]) for share in SHARES), *(_middle(s.trials[share]) for share in SHARES)]
+        for s in comparison.standings
+    ]
+    for name, bound in comparison.bounds.items():
+        rows.append([name, *(f"{bound[share]:.0f}" for share in SHARES), *[""] * len(SHARES)])
+    head = ["epochs trained to", *shares, *(f"trials to {share}" for share in shares)]
+    parts = [*lines, table(head, rows)]
+    ratios = _ratios(comparison)
+    for name, ratio in ratios.items():
+        parts.append(f"{BEST} needs {ratio:.2f} of the epochs of {name} for 95 %")
+    for label, best in facts["best_within"].items():
+        budget = f"budget {label}: regret in %, true best {best:.2f} %"
+        head = [budget, *(f"after {e}" for e in comparison.checkpoints), "winner at the end"]
+        parts.append(table(head, [_regrets(s, label) for s in comparison.standings]))
+    return "\n\n".join(parts)
+
+
+def _regrets(s: Standing, label: str) -> list[str]:
+    winner = s.winners[label]
+    shown = ["-" if value is None or not math.isfinite(value) else f"{value:.2f}" for value in s.regret[label]]
+    return [s.name, *shown, "-" if winner is None else f"{winner:.2f}"]
+
+
+def _ratios(comparison: Comparison) -> dict[str, float]:
+    """What the project claims: against stratified random search, and against the best of Optuna's."""
+    found = {
+        f"{BASELINE} random search": comparison.ratio(BEST, [BASELINE]),
+        f"the best of {', '.join(OPTUNA)}": comparison.ratio(BEST, OPTUNA),
+    }
+    return {name: ratio for name, ratio in found.items() if ratio is not None and math.isfinite(ratio)}
+
+
+def _middle(values: list[float]) -> str:
+    middle = sorted(values)[len(values) // 2] if len(values) % 2 else _mean_of_two(values)
+    return f"{middle:.0f}" if math.isfinite(middle) else "-"
+
+
+def _mean_of_two(values: list[float]) -> float:
+    ordered = sorted(values)
+    return (ordered[len(values) // 2 - 1] + ordered[len(values) // 2]) / 2
+
+
+def _spread(values: list[float]) -> str:
+    """Median and quartiles: 124 (98-151)."""
+    ordered = sorted(values)
+    quarter, three = ordered[len(values) // 4], ordered[(3 * len(values)) // 4]
+    return f"{_middle(values)} ({_number(quarter)}-{_number(three)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if math.isfinite(value) else "never"
+
+
+def _plain(head: list[str], rows: list[list[str]]) -> str:
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in [head, *rows]
+    )
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in lines)
+
+
+def _picture(comparison: Comparison, path: Path) -> None:
+    """The share of the hypervolume against epochs: medians, and the middle half of the seeds."""
+    made = figure(8.4, 5.0)
+    axes = made.add_subplot()
+    facts = comparison.facts
+    dress(
+        axes,
+        "What a search finds for its training",
+        f"{facts['table']}: {facts['architectures']} architectures; median and middle half of {comparison.seeds} "
+        "simulated searches",
+        "epochs trained, over all architectures (log scale)",
+        "of the true front's hypervolume (%)",
+    )
+    axes.axhline(95, color=RULE, linewidth=0.9, linestyle=(0, (5, 4)), zorder=1)
+    further = itertools.cycle(FURTHER)
+    for s in comparison.standings:
+        colour = COLOURS.get(s.name) or next(further)
+        low, middle, high = ([100 * v for v in band] for band in zip(*s.curve, strict=True))
+        axes.fill_between(comparison.grid, low, high, color=colour, alpha=0.10, linewidth=0)
+        bold = s.name == BEST
+        axes.plot(comparison.grid, middle, color=colour, linewidth=2.4 if bold else 1.4, label=s.name, zorder=3 + bold)
+    axes.set_xscale("log")
+    axes.set_ylim(0, 101)
+    ticks = [tick for tick in (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if tick <= comparison.grid[-1]]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlim(comparison.grid[0], comparison.grid[-1])
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right")
+    save(made, path)

@@ -1,0 +1,1 @@
+"""Image classification: sources of images, splits, loaders."""

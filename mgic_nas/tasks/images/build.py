@@ -1,0 +1,187 @@
+"""From chosen images to splits: in what shape, in one tensor or from files, with which statistics."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...errors import UserError
+from ..base import Split
+from ..spec import Spec
+from .loader import ImageDataset, LoaderSplit
+from .parts import GREY, Part, Source, in_channels
+from .tensors import TensorSplit, statistics
+
+#: Images up to this side, and data sets up to this many bytes of uint8, live in one tensor.
+SMALL_SIDE = 128
+SMALL_BYTES = 2**30
+#: The input side of images that are larger, as for ImageNet.
+LARGE_INPUT = 224
+#: Where reading every image at the start would take minutes, so many stand for all.
+SAMPLE = 512
+#: Up to so many files get their headers checked at the start, so that a broken one is found before training.
+CHECKED_FILES = 20_000
+INTERPOLATION = "bicubic"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The images of a part that are used."""
+
+    part: Part
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.array(self.part.labels[self.rows])  # a copy: torch wants it writable and contiguous
+
+    def sample(self, count: int) -> list[int]:
+        """At most ``count`` of the rows, evenly spread."""
+        return [int(row) for row in self.rows[:: max(1, -(-len(self.rows) // count))]]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What every image becomes and how it is held. ``strict``: each must have this size already."""
+
+    input_size: tuple[int, int, int]
+    in_memory: bool
+    strict: bool
+
+
+class _Coloured(Exception):
+    """An image has colours where the sample had none."""
+
+
+def find_shape(spec: Spec, source: Source, parts: list[Chosen]) -> Shape:
+    """The shape that the options say, or else a sample of the images.
+
+    Raises:
+        UserError: the sizes differ and no option says which to use.
+    """
+    headers = [(chosen.part.header(row), chosen.part.where(row)) for chosen in parts for row in chosen.sample(SAMPLE)]
+    channels = spec.get("chans") or (1 if all(mode in GREY for (_, mode), _ in headers) else 3)
+    (first, _), first_place = headers[0]
+    strict = False
+    if "size" in spec.options:
+        height, width = spec.options["size"]
+    else:
+        small = np.median([max(size) for (size, _), _ in headers]) <= SMALL_SIDE
+        differing = next(((size, place) for (size, _), place in headers if size != first), None)
+        if differing is not None and (small or not source.mixed_sizes):
+            raise _sizes_differ(first, first_place, *differing)
+        strict = small
+        width, height = first if small else (LARGE_INPUT, LARGE_INPUT)
+    count = sum(len(chosen) for chosen in parts)
+    in_memory = max(height, width) <= SMALL_SIDE and count * channels * height * width <= SMALL_BYTES
+    return Shape((channels, height, width), in_memory, strict)
+
+
+def _sizes_differ(size: tuple[int, int], place: str, other: tuple[int, int], other_place: str) -> UserError:
+    return UserError(
+        f"the images differ in size: {place} is {size[0]}x{size[1]}, {other_place} is {other[0]}x{other[1]}; "
+        "say which to train at with ?size=PIXELS"
+    )
+
+
+class Builder:
+    """Makes the splits of one data set, and knows what all of them share."""
+
+    def __init__(self, spec: Spec, source: Source, train: Chosen, val: Chosen) -> None:
+        self.shape = find_shape(spec, source, [train, val])
+        self._parts = {"train": train, "val": val}
+        self._classes = source.classes
+        if self.shape.in_memory:
+            try:
+                pixels = {role: self._read(chosen, guess="chans" not in spec.options) for role, chosen in self._both()}
+            except _Coloured:
+                _, height, width = self.shape.input_size
+                self.shape = Shape((3, height, width), True, self.shape.strict)
+                pixels = {role: self._read(chosen) for role, chosen in self._both()}
+            self.mean, self.std = statistics(pixels["train"])
+            self.train, self.val = (self._tensors(chosen, pixels[role]) for role, chosen in self._both())
+        else:
+            self._check_headers()
+            some = Chosen(train.part, np.array(train.sample(SAMPLE)))
+            self.mean, self.std = statistics(self._read(some))
+            self.train, self.val = (self._files(chosen) for _, chosen in self._both())
+
+    def _both(self) -> Iterator[tuple[str, Chosen]]:
+        return iter(self._parts.items())
+
+    def split(self, chosen: Chosen) -> Split:
+        """A further split, prepared in the same way."""
+        return self._tensors(chosen, self._read(chosen)) if self.shape.in_memory else self._files(chosen)
+
+    def fingerprint(self) -> str:
+        """16 hex digits over what a network is trained and compared on: images, labels, cut, shape.
+
+        Of images in memory the bytes count, of others the file's name in the data set and its size.
+        """
+        digest = hashlib.sha256(repr((self.shape.input_size, self.mean, self.std, self._classes)).encode())
+        for role, chosen in self._both():
+            digest.update(f"{role} {len(chosen)}".encode())
+            digest.update(chosen.labels.tobytes())
+            for row in map(int, chosen.rows):
+                part = chosen.part
+                digest.update(part.content(row) if self.shape.in_memory else part.identity(row).encode())
+        return digest.hexdigest()[:16]
+
+    def _read(self, chosen: Chosen, guess: bool = False) -> torch.Tensor:
+        """All the images as uint8 (N, C, H, W). With ``guess``, colours among grey images raise :class:`_Coloured`."""
+        channels, height, width = self.shape.input_size
+        transform = None  # made on the first image that needs it: timm takes seconds to import
+        pixels = np.empty((len(chosen), channels, height, width), dtype=np.uint8)
+        for position, row in enumerate(map(int, chosen.rows)):
+            place = chosen.part.where(row)
+            image = chosen.part.image(row)
+            if guess and channels == 1 and image.mode not in GREY:
+                raise _Coloured
+            if self.shape.strict and image.size != (width, height):
+                raise _sizes_differ((width, height), "most of them", image.size, place)
+            image = in_channels(image, channels, place)
+            if image.size == (width, height):
+                array = np.asarray(image)
+                pixels[position] = array if channels == 1 else array.transpose(2, 0, 1)
+            else:
+                transform = transform or _evaluation_transform(self.shape.input_size)
+                pixels[position] = transform(image)
+        return torch.from_numpy(pixels)
+
+    def _dataset(self, chosen: Chosen) -> ImageDataset:
+        return ImageDataset(chosen.part, chosen.rows, self.shape.input_size[0])
+
+    def _tensors(self, chosen: Chosen, pixels: torch.Tensor) -> Split:
+        return TensorSplit(pixels, chosen.labels, self.mean, self.std, self._dataset(chosen))
+
+    def _files(self, chosen: Chosen) -> Split:
+        config = {
+            "input_size": self.shape.input_size,
+            "mean": self.mean,
+            "std": self.std,
+            "interpolation": INTERPOLATION,
+            "crop_pct": 1.0,
+            "crop_mode": "center",
+        }
+        return LoaderSplit(self._dataset(chosen), chosen.labels, config)
+
+    def _check_headers(self) -> None:
+        for _, chosen in self._both():
+            if len(chosen) <= CHECKED_FILES:
+                for row in map(int, chosen.rows):
+                    chosen.part.header(row)
+
+
+def _evaluation_transform(input_size: tuple[int, int, int]) -> Callable[[Any], torch.Tensor]:
+    """timm's own, up to the uint8 tensor: what its loader does to a validation image."""
+    from timm.data import create_transform
+
+    return create_transform(
+        input_size, is_training=False, interpolation=INTERPOLATION, crop_pct=1.0, use_prefetcher=True
+    )

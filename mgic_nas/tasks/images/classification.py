@@ -1,0 +1,140 @@
+"""Image classification: which images, in what shape, in memory or from files; cross-entropy and top-1.
+
+What a spec may name:
+
+- ``fashion``: comes with the package (14x14 grey, 10 classes: 5,000 to train on, 2,000 to validate, 1,000 to test)
+- a folder with ``train*.parquet`` and ``test*.parquet`` as Hugging Face writes them (CIFAR-10, for one)
+- a folder that holds torchvision's ``cifar-10-batches-py`` or ``cifar-100-python``
+- a folder with MNIST's idx files (``train-images-idx3-ubyte.gz`` and its siblings), as Fashion-MNIST comes
+- a folder of image files, ``train/<class>/``, ``val/<class>/``, ``test/<class>/``, or ``<class>/`` alone
+- a name that timm's ``create_dataset`` reads: ``torch/cifar10?root=FOLDER``, ``hfds/NAME``, ``wds/...``, ``tfds/...``
+
+Options, written ``?option=value&option=value``, are part of the name, so that a run records what it was given:
+
+- ``train``, ``val``, ``test``: so many images (2000) or such a fraction (0.1), every class in its proportion
+- ``size``: pixels (32, or 28x32), resized and centre-cropped as timm does at crop_pct 1
+- ``pool``: of idx files, means of so many by so many pixels (2 makes 14x14 of 28x28)
+- ``chans``: 1 or 3; else what the images have
+- ``seed``: another cut
+- ``image``, ``label``: column names; ``root``, ``train_split``, ``val_split``, ``test_split``: for timm's names
+
+The validation part is the data set's own where it has one, else cut from train: a tenth unless ``val`` says other.
+Images of at most 128 pixels whose uint8 values fit 1 GiB live in one tensor; others go through timm's loader, at
+224 pixels unless ``size`` says other.
+"""
+
+import dataclasses
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+
+from ...errors import UserError
+from ..base import Data, DataInfo, Split
+from ..metrics import TOP1
+from ..split import amount, choose, cut
+from .build import INTERPOLATION, Builder, Chosen
+from .parts import Part, Source
+from .sources import checked_spec, find_source
+
+
+class Classification:
+    """One label an image: cross-entropy, and the percentage of images whose best class is right."""
+
+    name = "images"
+    metric = TOP1.name
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+        return F.cross_entropy(output, target, label_smoothing=smoothing)
+
+    @torch.inference_mode()
+    def evaluate(
+        self, net: torch.nn.Module, split: Split, *, device: str | torch.device = "cpu", batch_size: int = 512
+    ) -> dict[str, float]:
+        """``{"val_acc": percent, "val_loss": mean cross-entropy}`` in float32; leaves the net in its mode."""
+        was_training = net.training
+        net.eval()
+        losses, right = [], []
+        try:
+            for x, y in split.batches(batch_size, device=device):
+                output = net(x).float()
+                losses.append(F.cross_entropy(output, y, reduction="sum"))
+                right.append((output.argmax(1) == y).sum())
+        finally:
+            net.train(was_training)
+        # One transfer at the end, so that a GPU is not waited for after every batch.
+        loss = float(torch.stack(losses).cpu().double().sum()) / len(split)
+        return {"val_acc": 100 * int(torch.stack(right).sum()) / len(split), "val_loss": loss}
+
+
+def resolve(spec: str) -> str:
+    """The spec with absolute paths, checked as far as that goes without reading data."""
+    return str(checked_spec(spec))
+
+
+def load(spec: str, *, seed: int = 0) -> Data:
+    """Opens, cuts and, where it is small, decodes a data set.
+
+    Raises:
+        UserError: see :func:`mgic_nas.tasks.load_data`.
+    """
+    parsed = checked_spec(spec)
+    if seed and "seed" not in parsed.options:
+        parsed = dataclasses.replace(
+            parsed, options={**parsed.options, "seed": seed}, texts={**parsed.texts, "seed": str(seed)}
+        )
+    seed = parsed.get("seed", 0)
+    source = find_source(parsed)
+    classes = len(source.classes)
+
+    train_part = _part(source, "train")
+    assert train_part is not None
+    val_part = _part(source, "val")
+    wanted = parsed.get("train"), parsed.get("val")
+    try:
+        if val_part is None:
+            train_rows, val_rows = cut(train_part.labels, classes, *wanted, source.default_val, seed)
+        else:
+            train_rows, _ = cut(train_part.labels, classes, wanted[0], None, 0, seed)
+            val_rows = choose(val_part.labels, wanted[1], seed, "val")
+        available = source.test_count()
+        tests = amount(parsed.get("test"), available, available, "test")
+    except UserError as error:
+        raise UserError(f"data {parsed.source!r}: {error}") from None
+    built = Builder(parsed, source, Chosen(train_part, train_rows), Chosen(val_part or train_part, val_rows))
+
+    info = DataInfo(
+        name=source.name,
+        num_classes=classes,
+        input_size=built.shape.input_size,
+        mean=built.mean,
+        std=built.std,
+        classes=source.classes,
+        interpolation=INTERPOLATION,
+        crop_pct=1.0,
+        fingerprint=built.fingerprint(),
+        sizes={"train": len(train_rows), "val": len(val_rows), "test": tests},
+    )
+    return Data(
+        spec=str(parsed),
+        info=info,
+        task=Classification(),
+        train=built.train,
+        val=built.val,
+        load_test=partial(_load_test, source, built, parsed.get("test"), seed),
+    )
+
+
+def _part(source: Source, role: str) -> Part | None:
+    part = source.part(role)
+    if part is not None and not len(part):
+        raise UserError(f"the {role} part of {source.name} has no images")
+    if part is not None and (part.labels.min() < 0 or part.labels.max() >= len(source.classes)):
+        row = int(((part.labels < 0) | (part.labels >= len(source.classes))).argmax())
+        raise UserError(f"{part.where(row)} has the label {part.labels[row]}, of which train has no images")
+    return part
+
+
+def _load_test(source: Source, built: Builder, wanted: int | float | None, seed: int) -> Split | None:
+    part = _part(source, "test")
+    return None if part is None else built.split(Chosen(part, choose(part.labels, wanted, seed, "test")))

@@ -1,0 +1,186 @@
+"""Data sets that timm's ``create_dataset`` reads by name: torch/, hfds/, hfids/, tfds/, wds/."""
+
+from typing import Any
+
+import numpy as np
+
+from ...errors import UserError
+from ..spec import Spec
+from .parts import DecodedPart, Part, class_names
+
+#: torchvision sets that have a training and a test split, and no other.
+TRAIN_AND_TEST = ("cifar10", "cifar100", "mnist", "kmnist", "fashion_mnist", "qmnist")
+STREAMS = ("hfids", "tfds", "wds")
+#: Streams have no random access, so they are held decoded; this is as much as is held.
+MOST_BYTES = 2**30
+
+
+class TorchvisionPart(DecodedPart):
+    """A torchvision data set: items are (PIL image, class number)."""
+
+    def __init__(self, dataset: Any, name: str) -> None:
+        self._dataset = dataset
+        self._name = name
+        targets = getattr(dataset, "targets", None)
+        if targets is None:
+            targets = [dataset[index][1] for index in range(len(dataset))]
+        labels = np.asarray(targets, dtype=np.int64)
+        self.labels = labels[:, 0] if labels.ndim == 2 else labels  # QMNIST's first column is the digit
+
+    def where(self, index: int) -> str:
+        return f"image {index} of {self._name}"
+
+    def image(self, index: int) -> Any:
+        try:
+            return self._dataset[index][0]
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UserError(f"{self.where(index)} is not readable ({_line(error)}): replace or remove it") from None
+
+
+class ReaderPart(Part):
+    """A timm reader with random access (hfds/): items are (open file, class number)."""
+
+    def __init__(self, reader: Any, name: str) -> None:
+        self._reader = reader
+        self._name = name
+        self.labels = np.fromiter(reader.iter_targets(), dtype=np.int64, count=len(reader))
+
+    def where(self, index: int) -> str:
+        return f"row {index} of {self._name}"
+
+    def content(self, index: int) -> bytes:
+        with self._reader[index][0] as file:
+            return bytes(file.read())
+
+
+class StreamPart(DecodedPart):
+    """A stream, read to its end once and held decoded."""
+
+    def __init__(self, dataset: Any, name: str) -> None:
+        self._name = name
+        self._images: list[Any] = []
+        labels, held = [], 0
+        for image, label in dataset:
+            image.load()
+            held += image.width * image.height * len(image.getbands())
+            if held > MOST_BYTES:
+                raise UserError(
+                    f"{name} is a stream of more than {MOST_BYTES / 2**30:.0f} GiB of pixels, too much for memory: "
+                    "use an image folder or hfds/, which are read from disk while training"
+                )
+            self._images.append(image)
+            labels.append(int(label))
+        stated = len(dataset)
+        if len(labels) < stated:  # timm leaves out what it cannot read, with no more than a warning
+            raise UserError(
+                f"{name} gave {len(labels):,} of its {stated:,} images: replace or remove the unreadable ones"
+            )
+        self.labels = np.array(labels, dtype=np.int64)
+
+    def where(self, index: int) -> str:
+        return f"image {index} of {self._name}"
+
+    def image(self, index: int) -> Any:
+        return self._images[index]
+
+
+class NamedSource:
+    """``prefix/name`` with ``root=`` and, where they are not the usual ones, the names of the splits."""
+
+    default_val: int | float = 0.1
+    mixed_sizes = True
+
+    def __init__(self, spec: Spec) -> None:
+        assert spec.kind is not None
+        spec.only("root", "image", "label", "train_split", "val_split", "test_split")
+        self._spec = spec
+        self._kind = spec.kind
+        self.name = spec.source
+        if self._kind == "torch" and "root" not in spec.options:
+            raise UserError(f"{spec.source} needs the folder where it lies: {spec.source}?root=FOLDER")
+        if self._kind == "torch":
+            for option in ("image", "label"):
+                if option in spec.options:
+                    raise UserError(f"{spec.source} has no columns: remove {option}=")
+        plain = self._kind == "torch" and spec.source.rpartition("/")[2].lower() in TRAIN_AND_TEST
+        self._splits = {
+            "train": spec.get("train_split", "train"),
+            "val": spec.get("val_split", "none" if plain else "validation"),
+            "test": spec.get("test_split", "test" if plain or self._kind != "torch" else "none"),
+        }
+        train = self._open("train")
+        names = self._names(train)
+        part = self._part(train, "train")
+        self.classes = class_names(part.labels, names, self.name)
+        self._train = part
+
+    def part(self, role: str) -> Part | None:
+        if role == "train":
+            return self._train
+        dataset = self._open(role)
+        return None if dataset is None else self._part(dataset, role)
+
+    def test_count(self) -> int:
+        dataset = self._open("test")
+        return 0 if dataset is None else len(dataset)
+
+    def _open(self, role: str) -> Any:
+        """timm's data set of a role. None where the split is called none, or is an assumed name that is not there."""
+        from timm.data import create_dataset
+
+        split = self._splits[role]
+        if split == "none":
+            return None
+        options: dict[str, Any] = {"root": self._spec.get("root"), "split": split}
+        if self._kind != "torch":
+            options |= {"input_key": self._spec.get("image"), "target_key": self._spec.get("label")}
+            options |= {"input_img_mode": None if self._kind == "hfds" else _mode(self._spec)}
+        try:
+            return create_dataset(self._spec.source, **options)
+        except (ImportError, NameError, TypeError) as error:  # timm without the package behind the prefix
+            raise UserError(f"{self.name} cannot be opened: {_line(error)}; {_needs(self._kind)}") from None
+        except Exception as error:  # whatever the library behind the prefix raises
+            absent = isinstance(error, (ValueError, RuntimeError, LookupError, FileNotFoundError, AssertionError))
+            if absent and role != "train" and f"{role}_split" not in self._spec.options:
+                return None
+            raise UserError(
+                f"{self.name} has no readable split {split!r}: {_line(error)}; {_needs(self._kind)}"
+            ) from None
+
+    def _names(self, dataset: Any) -> tuple[str, ...] | None:
+        if self._kind == "torch":
+            names = getattr(dataset, "classes", None)
+            return tuple(name[0] if isinstance(name, tuple) else str(name) for name in names) if names else None
+        numbers = getattr(dataset.reader, "class_to_idx", None)
+        if not numbers:
+            return None
+        return tuple(str(name) for name, _ in sorted(numbers.items(), key=lambda item: item[1]))
+
+    def _part(self, dataset: Any, role: str) -> Part:
+        name = f"{self.name} ({self._splits[role]})"
+        if self._kind == "torch":
+            return TorchvisionPart(dataset, name)
+        try:
+            return StreamPart(dataset, name) if self._kind in STREAMS else ReaderPart(dataset.reader, name)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"{name} cannot be read: {_line(error)}") from None
+
+
+def _mode(spec: Spec) -> str:
+    """What timm converts a stream's images to: nothing, so that grey stays grey, but tfds/ must be told."""
+    if spec.kind != "tfds":
+        return ""
+    return "L" if spec.get("chans") == 1 else "RGB"
+
+
+def _needs(kind: str) -> str:
+    package = {"hfds": "datasets", "hfids": "datasets", "tfds": "tensorflow-datasets", "wds": "webdataset"}.get(kind)
+    check = "check the name, root= and train_split="
+    return f"{check}, and that {package} is installed (pip install {package})" if package else check
+
+
+def _line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -1,0 +1,92 @@
+"""Samplers by name, and the space in Optuna's words."""
+
+import random
+from typing import Any
+
+import optuna
+import pytest
+from mgic_nas.engine.proposals.candidate import Candidate, Task
+from mgic_nas.engine.proposals.filters import Budgets, Chain, Untried, Where
+from mgic_nas.engine.proposals.params import distributions, to_setting
+
+from mgic_nas.engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS, make_sampler
+from mgic_nas.errors import UserError
+from mgic_nas.space import SearchSpace
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    params: dict[str, Any] = {
+        "s_g": {"choices": [4, 8, 16]},
+        "s_c": {"low": 8, "high": 32, "step": 8},
+        "width_mult": {"low": 0.3, "high": 0.9, "step": 0.1, "per_stage": 3},
+        "block": {"choices": ["basic", "bottleneck"]},
+    }
+    return SearchSpace.from_dict({"model": "mgic_resnet20", "params": params, "where": ["s_c >= s_g"]})
+
+
+def test_values_that_optuna_proposes_are_the_spaces_own(space: SearchSpace) -> None:
+    """0.1 + 0.2 is not 0.3: off the grid by rounding, one architecture would count as two."""
+    study = optuna.create_study(sampler=make_sampler("random", 0), directions=["maximize", "minimize"])
+    for _ in range(100):
+        setting = to_setting(space, study.ask(distributions(space)).params)
+        for name, value in setting.items():
+            assert value in space.params[name]
+            assert type(value) in (int, float, str)
+        space.arch_id(setting)
+
+
+def test_ranges_stay_ranges(space: SearchSpace) -> None:
+    """A sampler may then use that 0.5 lies between 0.4 and 0.6."""
+    found = distributions(space)
+    assert found["s_g"] == optuna.distributions.CategoricalDistribution((4, 8, 16))
+    assert found["s_c"] == optuna.distributions.IntDistribution(8, 32, step=8)
+    assert found["width_mult.2"] == optuna.distributions.FloatDistribution(0.3, 0.9, step=0.1)
+    for setting in (space.sample(random.Random(i)) for i in range(50)):
+        for name, value in setting.items():
+            assert found[name]._contains(found[name].to_internal_repr(value))
+
+
+def test_unknown_sampler_names_those_there_are() -> None:
+    with pytest.raises(UserError, match=r"Unknown sampler 'gp'.*cost, nsga2, random, stratified, tpe"):
+        make_sampler("gp", 0)
+    assert DEFAULT_SAMPLER in SAMPLERS
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_repeats_itself_for_a_seed(name: str, space: SearchSpace) -> None:
+    def proposals(seed: int) -> list[dict[str, Any]]:
+        study = optuna.create_study(sampler=make_sampler(name, seed), directions=["maximize", "minimize"])
+        found = []
+        for i in range(25):
+            trial = study.ask(distributions(space))
+            study.tell(trial, [float(i % 7), float(i % 5)])
+            found.append(trial.params)
+        return found
+
+    assert proposals(1) == proposals(1) != proposals(2)
+
+
+def test_filters_say_why_and_by_how_much(space: SearchSpace) -> None:
+    task = Task(space, (3, 32, 32), 10)
+    setting = {"s_g": 8, "s_c": 16, "width_mult.0": 0.5, "width_mult.1": 0.5, "width_mult.2": 0.5, "block": "basic"}
+    candidate = Candidate(setting, task)
+    macs = candidate.cost.macs
+    tried: set[str] = set()
+    rules = Chain((Where(), Budgets({"macs": macs, "params": 10**9}), Untried(tried)))
+    assert rules(candidate) is None
+    assert Budgets({"macs": macs}).violation(candidate) == 0
+    tried.add(candidate.arch_id)
+    duplicate = rules(candidate)
+    assert duplicate is not None
+    assert (duplicate.reason, duplicate.violation) == ("duplicate", None)
+    over = Chain((Where(), Budgets({"macs": macs / 2})))(candidate)
+    assert over is not None
+    assert (over.reason, over.violation) == ("over budget", 1.0)
+    where = rules(Candidate({**setting, "s_g": 16, "s_c": 8}, task))
+    assert where is not None
+    assert where.reason == "where"
+    assert (where.violation or 0) > 0
+    impossible = rules(Candidate({**setting, "s_g": -4}, task))
+    assert impossible is not None
+    assert impossible.reason == "impossible"

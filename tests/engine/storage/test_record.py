@@ -1,0 +1,247 @@
+"""trials.csv and which weights stay: what a user keeps of a search."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import engine as engine_fakes
+from fakes.engine import EPOCHS, FakeSpace, accuracy, attempt_folder, write_result
+
+from mgic_nas.engine import read_record, read_trials
+from mgic_nas.engine.schedulers.base import NoRungs
+from mgic_nas.engine.storage.trial import Entry
+from mgic_nas.engine.storage.weights import Weights
+from mgic_nas.errors import UserError
+
+COLUMNS = [
+    *("number", "arch_id", "state", "p.a", "p.b", "p.alias", "macs", "macs_without_transfers", "params", "activations"),
+    *("val_acc", "epochs", "seconds", "peak_memory_mb", "seed", "on_front", "error"),
+]
+
+
+def read_csv(run: Any) -> list[dict[str, str]]:
+    with open(run.folder / "trials.csv", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_table_has_the_promised_columns_and_says_what_happened(run: Any) -> None:
+    with run.open(trials=4) as controller:
+        failed = controller.next()
+        controller.fail(failed, 'ValueError: a "quoted", text')
+        run.finish(controller)
+    rows = run.rows()
+    assert list(rows[0]) == COLUMNS
+    assert [list(row) for row in read_csv(run)] == [COLUMNS] * 4
+    assert read_csv(run)[0]["error"] == 'ValueError: a "quoted", text'
+    complete = [row for row in rows if row["state"] == "complete"]
+    for row in complete:
+        config = {"a": row["p.a"], "b": row["p.b"]}
+        assert row["val_acc"] == accuracy(config)
+        assert row["macs"] == 1000 * row["p.a"] * row["p.b"]
+        assert (row["epochs"], row["seconds"], row["peak_memory_mb"], row["error"]) == (EPOCHS, 1.5, 10.0, None)
+        better = [r for r in complete if r["val_acc"] >= row["val_acc"] and r["macs"] <= row["macs"] and r is not row]
+        assert row["on_front"] == (not better)
+
+
+def test_running_trials_are_seen_while_a_driver_works_and_after_it_was_killed(run: Any) -> None:
+    controller = run.open(trials=3)
+    run.train(controller, controller.next())
+    controller.next()
+    assert [row["state"] for row in run.rows()] == ["complete", "running"]
+    run.kill(controller)
+    assert [row["state"] for row in run.rows()] == ["complete", "running"]
+
+
+def test_reading_writes_nothing(run: Any) -> None:
+    with run.open(trials=2) as controller:
+        run.finish(controller)
+    before = {p.name: p.stat().st_mtime_ns for p in run.folder.iterdir()}
+    assert "study.db-wal" not in before
+    read_trials(run.folder)
+    assert {p.name: p.stat().st_mtime_ns for p in run.folder.iterdir()} == before
+
+
+def test_run_in_a_folder_that_cannot_be_written_is_readable(run: Any) -> None:
+    """A colleague's run, or one on a read-only mount."""
+    controller = run.open(trials=2)
+    run.train(controller, controller.next())
+    run.kill(controller)
+    assert run.rows()  # everything that reading needs is imported
+    for path in [run.folder, *run.folder.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    user = os.geteuid()
+    if user == 0:
+        for path in run.folder.parents:
+            path.chmod(path.stat().st_mode | 0o011)
+        os.seteuid(65534)  # root may write anywhere
+    try:
+        assert not os.access(run.folder, os.W_OK, effective_ids=True)
+        assert [row["state"] for row in run.rows()] == ["complete"]
+    finally:
+        os.seteuid(user)
+        run.folder.chmod(0o755)
+
+
+def test_folder_without_a_run_or_a_study_is_one_clear_line(run: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a run"):
+        read_trials(tmp_path)
+    run.open(trials=2).close()
+    assert read_trials(run.folder) == []
+    assert (run.folder / "trials.csv").read_text().startswith("number,arch_id,state,macs")
+    (run.folder / "study.db").write_bytes(b"not a database")
+    with pytest.raises(UserError, match=r"study.db cannot be read"):
+        read_trials(run.folder)
+    with pytest.raises(UserError, match=r"study.db cannot be opened"):
+        run.open(trials=2)
+    (run.folder / "study.db").unlink()
+    with pytest.raises(UserError, match=r"has no study.db"):
+        read_trials(run.folder)
+
+
+def weights(run: Any) -> set[int]:
+    """The trials whose weights are on disk."""
+    return {int(p.parent.parent.name) for p in run.trials.glob("*/attempt-*/weights.safetensors")}
+
+
+@pytest.fixture
+def some_are_beaten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks with an odd ``a`` are worse than cheaper ones."""
+    monkeypatch.setattr(engine_fakes, "accuracy", lambda c: 50 + (c["a"] * c["b"]) ** 0.5 - 10 * (c["a"] % 2))
+
+
+def test_every_possible_budget_keeps_its_winners_weights(run: Any, some_are_beaten: None) -> None:
+    """Any limit on MACs, parameters or activations: whoever wins within it can still be loaded."""
+    with run.open(trials=1000) as controller:
+        run.finish(controller)
+    rows = {row["number"]: row for row in run.rows()}
+    kept = weights(run)
+    assert len(kept) < len(rows)
+    for kind in ("macs", "params", "activations"):
+        for limit in {row[kind] for row in rows.values()}:
+            within = [row for row in rows.values() if row[kind] <= limit]
+            winner = min(within, key=lambda row: (-row["val_acc"], row[kind], row["number"]))
+            assert winner["number"] in kept
+    assert kept == set(read_record(run.folder).weights)
+
+
+def test_keep_all_keeps_all_weights_but_no_checkpoints(run: Any) -> None:
+    with run.open(trials=5, keep="all") as controller:
+        job = controller.next()
+        write_result(run.trials, job.number, 1, 60.0)
+        (attempt_folder(run.trials, job.number, 1) / "checkpoint.pt").touch()
+        controller.finish(job)
+        run.finish(controller)
+    assert weights(run) == {row["number"] for row in run.rows()}
+    assert not list(run.trials.glob("*/*/checkpoint*"))
+
+
+def test_weights_are_deleted_only_once_the_study_knows_of_the_better_network(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in between, a run must not be left without any weights for a budget."""
+    told = []
+    with run.open(trials=6) as controller:
+        complete, tidy = controller._store.complete, Weights._tidy
+
+        def spy_complete(number: int, *values: float) -> None:
+            complete(number, *values)
+            told.append(number)
+
+        def spy_tidy(self: Weights, entry: Entry) -> None:
+            assert entry.number in told
+            assert controller._books.entries[told[-1]] is entry or told.index(entry.number) < len(told) - 1
+            tidy(self, entry)
+
+        monkeypatch.setattr(controller._store, "complete", spy_complete)
+        monkeypatch.setattr(Weights, "_tidy", spy_tidy)
+        run.finish(controller)
+
+
+def test_what_a_killed_driver_did_not_delete_is_deleted_later(
+    run: Any, monkeypatch: pytest.MonkeyPatch, some_are_beaten: None
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Weights, "_tidy", lambda *_: None)
+        with run.open(trials=20) as controller:
+            run.finish(controller)
+    assert weights(run) == {row["number"] for row in run.rows()}
+    run.open(trials=20).close()
+    assert weights(run) == set(read_record(run.folder).weights) < {row["number"] for row in run.rows()}
+
+
+class Halving:
+    """Pauses everybody after one epoch; the better half goes on. A stand-in for early stopping with promotion."""
+
+    def __init__(self) -> None:
+        self.remembered: list[int] = []
+
+    def first(self, entry: Entry) -> int:
+        return 1
+
+    def decide(self, entry: Entry, result: dict[str, Any]) -> bool:
+        return result["epoch"] != 2 or entry.job["setting"]["a"] > 1
+
+    def promote(self, paused: Any, ending=False) -> tuple[int, int] | None:
+        best = [e.number for e in paused if e.job["setting"]["a"] * e.job["setting"]["b"] >= 6]
+        return (min(best), EPOCHS) if best else None
+
+    def remember(self, entry: Entry) -> None:
+        self.remembered.append(entry.number)
+
+
+def test_trials_pause_and_go_on_from_checkpoints_also_over_restarts(run: Any) -> None:
+    """Jobs, attempts and states carry early stopping: nothing trained is trained again."""
+    allowed = 8
+    controller = run.open(trials=allowed, rungs=Halving())
+    continued = []
+    for _ in range(allowed + 2):
+        job = controller.next()
+        if job.first_epoch:
+            continued.append(job)
+            assert (job.first_epoch, job.last_epoch, job.attempt) == (1, EPOCHS, 2)
+            assert job.checkpoint == str(run.trials / str(job.number) / "attempt-1/checkpoint.pt")
+            assert Path(job.checkpoint).exists()
+        if len(continued) == 2:
+            break
+        run.train(controller, job)
+    paused = {r["number"] for r in run.rows() if r["state"] == "paused"}
+    assert paused
+    assert continued[0].number in {r["number"] for r in run.rows() if r["state"] == "complete"}
+    run.kill(controller)  # while a promoted one is under way
+
+    rungs = Halving()
+    controller = run.open(trials=allowed, rungs=rungs)
+    assert rungs.remembered
+    job = controller.next()
+    assert (job.number, job.attempt, job.first_epoch) == (continued[1].number, 3, 1)
+    run.train(controller, job)
+    run.finish(controller)
+    assert controller.done  # those that were never promoted stay paused
+    controller.close()
+    rows = {row["number"]: row for row in run.rows()}
+    assert {row["state"] for row in rows.values()} == {"complete", "paused"}
+    for row in rows.values():
+        assert (row["state"] == "complete") == (row["p.a"] * row["p.b"] >= 6)
+        # A checkpoint is kept exactly as long as it may be needed.
+        assert bool(list(run.trials.glob(f"{row['number']}/*/checkpoint.pt"))) == (row["state"] == "paused")
+
+    # Without early stopping the same run trains them to the end.
+    with run.open(trials=allowed, rungs=NoRungs(EPOCHS)) as controller:
+        run.finish(controller)
+    assert {row["state"] for row in run.rows()} == {"complete"}
+
+
+def test_stopped_trial_keeps_its_curve_and_enters_no_front(run: Any) -> None:
+    class Stop(NoRungs):
+        def decide(self, entry: Entry, result: dict[str, Any]) -> bool:
+            return result["epoch"] < 2
+
+    with run.open(trials=2, rungs=Stop(EPOCHS), space=FakeSpace()) as controller:
+        run.finish(controller)
+    rows = run.rows()
+    assert [row["state"] for row in rows] == ["stopped"] * 2
+    assert [row["epochs"] for row in rows] == [2, 2]
+    assert not any(row["on_front"] for row in rows)
+    assert all(len(curve) == 2 for curve in read_record(run.folder).curves.values())

@@ -1,0 +1,1 @@
+"""What the tests share: small stand-ins for spaces, studies, runs and data."""

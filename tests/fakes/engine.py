@@ -1,0 +1,190 @@
+"""A tiny search space and a training that takes no time: whole searches whose outcome is known.
+
+Workers import this module too, so it imports nothing heavy.
+"""
+
+import itertools
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mgic_nas._files import read_json, write_json
+from mgic_nas.engine.storage.config import RunConfig
+
+EPOCHS = 3
+
+
+DATA = {"spec": "fake", "fingerprint": "f1", "num_classes": 10, "input_size": [1, 8, 8]}
+
+
+def make_config(**changes: Any) -> RunConfig:
+    values: dict[str, Any] = {
+        "name": "demo",
+        "space": {"model": "fake", "params": {}},
+        "data": DATA,
+        "budgets": ["10k", "20k"],
+        "trials": 6,
+        "epochs": EPOCHS,
+        "recipe": {},
+        "sampler": "random",
+    }
+    return RunConfig(**{**values, **changes})
+
+
+@dataclass(frozen=True)
+class Cost:
+    macs: int
+    macs_without_transfers: int
+    params: int
+    activations: int
+
+
+@dataclass(frozen=True)
+class Drawn:
+    setting: dict[str, Any]
+    arch_id: str
+
+
+class Feasible(list):
+    def untried(self, tried: Set[str]) -> list[int]:
+        return [i for i, c in enumerate(self) if c.arch_id not in tried]
+
+    def arch_id(self, index: int) -> str:
+        return self[index].arch_id
+
+    @property
+    def activations(self) -> Any:
+        import numpy as np
+
+        return np.array([c.setting["b"] for c in self])
+
+
+class FakeSpace:
+    """``a`` in 1..8 (a range), ``b`` in 4 choices, ``alias`` in 2 that make no difference: 32 architectures.
+
+    A network costs ``a * b`` kMACs; ``where`` wants ``a + b != 9``.
+    """
+
+    def __init__(self, a: int = 8, bs: tuple[int, ...] = (1, 2, 4, 8), aliases: int = 2) -> None:
+        self.params = {"a": tuple(range(1, a + 1)), "b": bs, "alias": tuple(range(aliases))}
+        self.size = a * len(bs) * aliases
+        self.enumerable = True
+        self.model = "fake"
+
+    def is_range(self, name: str) -> bool:
+        return name == "a"
+
+    def bounds(self, name: str) -> tuple[int, int, int]:
+        return 1, self.params["a"][-1], 1
+
+    def settings(self) -> Iterator[dict[str, Any]]:
+        for values in itertools.product(*self.params.values()):
+            setting = dict(zip(self.params, values, strict=True))
+            if self.allows(setting):
+                yield setting
+
+    def allows(self, setting: Mapping[str, Any]) -> bool:
+        return setting["a"] + setting["b"] != 9
+
+    def arch_id(self, setting: Mapping[str, Any]) -> str:
+        return f"a{setting['a']}b{setting['b']}"
+
+    def config(self, setting: Mapping[str, Any]) -> dict[str, Any]:
+        return {"a": setting["a"], "b": setting["b"]}
+
+    def cost(self, setting: Mapping[str, Any], input_size: Any, num_classes: int) -> Cost:
+        macs = 1000 * setting["a"] * setting["b"]
+        return Cost(macs, macs - 100, setting["a"], setting["b"])
+
+    def sample(self, rng: random.Random) -> dict[str, Any]:
+        return rng.choice(list(self.settings()))
+
+    def _feasible(self, input_size: Any, num_classes: int, limits: Mapping[str, float]) -> Feasible:
+        found: dict[str, Drawn] = {}
+        for setting in self.settings():
+            cost = self.cost(setting, input_size, num_classes)
+            if all(getattr(cost, kind) <= limit for kind, limit in limits.items()):
+                found.setdefault(self.arch_id(setting), Drawn(setting, self.arch_id(setting)))
+        return Feasible(found.values())
+
+    distinct = _feasible
+
+    def draw_feasible(
+        self, rng: random.Random, input_size: Any, num_classes: int, limits: Mapping[str, float], exclude: Set[str]
+    ) -> Drawn | None:
+        left = [c for c in self._feasible(input_size, num_classes, limits) if c.arch_id not in exclude]
+        return rng.choice(left) if left else None
+
+
+def feasible(space: FakeSpace, macs: float) -> set[str]:
+    """The architectures that a budget leaves."""
+    return {c.arch_id for c in space.distinct(None, 10, {"macs": macs})}
+
+
+def accuracy(config: Mapping[str, Any]) -> float:
+    """More channels, more accuracy: the fake truth."""
+    return 50 + 5 * config["a"] ** 0.5 + 2 * config["b"] ** 0.5
+
+
+def attempt_folder(folder: str | Path, number: int, attempt: int) -> Path:
+    return Path(folder) / str(number) / f"attempt-{attempt}"
+
+
+def read_result(folder: str | Path, number: int, attempt: int) -> dict[str, Any] | None:
+    return read_json(attempt_folder(folder, number, attempt) / "result.json")
+
+
+def write_result(folder: str | Path, number: int, attempt: int, val_acc: float, epochs: int = EPOCHS) -> None:
+    """What a worker leaves at the end."""
+    path = attempt_folder(folder, number, attempt)
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "weights.safetensors").write_text("weights")
+    if epochs < EPOCHS:
+        (path / "checkpoint.pt").write_text("checkpoint")
+    curve = [{"epoch": e + 1, "val_acc": val_acc - (epochs - 1 - e), "seconds": 0.5} for e in range(epochs)]
+    result = {"number": number, "attempt": attempt, "seed": 1, "epochs": epochs, "val_acc": val_acc, "val_loss": 0.1}
+    write_json(path / "result.json", {**result, "seconds": 0.5 * epochs, "peak_memory_mb": 10.0, "curve": curve})
+
+
+def work(job: Any, setup: Any) -> Iterator[dict[str, Any]]:
+    """Trains nothing. ``mishaps.json`` beside the run may name who is slow, raises, turns NaN or is killed.
+
+    ``kill``/``raise``/``nan``/``memory``/``poison``: arch_ids; ``kill_first``: only in its first attempt; ``seconds``:
+    of an epoch.
+    """
+    mishaps = read_json(Path(setup.folder).parent.parent / "mishaps.json") or {}
+    arch = f"a{job.config['a']}b{job.config['b']}"
+    path = attempt_folder(setup.folder, job.number, job.attempt)
+    path.mkdir(parents=True, exist_ok=True)
+    for epoch in range(job.first_epoch + 1, job.last_epoch + 1):
+        with open(path / "epochs.csv", "a") as stream:
+            stream.write(f"{epoch},{os.getpid()}\n")
+        time.sleep(mishaps.get("seconds", 0))
+        if epoch == 2:
+            if arch in mishaps.get("kill", ()) or (arch in mishaps.get("kill_first", ()) and job.attempt == 1):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if arch in mishaps.get("raise", ()):
+                raise ValueError("no such\nlayer")
+            if arch in mishaps.get("memory", ()):
+                raise MemoryError("cannot allocate 1 TB")
+            if arch in mishaps.get("poison", ()):
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        val_acc = accuracy(job.config) - (EPOCHS - epoch)
+        if epoch == 2 and arch in mishaps.get("nan", ()):
+            val_acc = float("nan")
+        if epoch == job.last_epoch:
+            write_result(setup.folder, job.number, job.attempt, accuracy(job.config), job.last_epoch)
+        yield {"epoch": epoch, "val_acc": val_acc, "train_loss": 1.0 / epoch, "seconds": 0.01}
+
+
+def pids(folder: str | Path) -> set[int]:
+    """The processes that trained something in a run."""
+    found = set()
+    for path in Path(folder).glob("trials/*/attempt-*/epochs.csv"):
+        found |= {int(line.split(",")[1]) for line in path.read_text().split() if line.count(",") == 1}
+    return found

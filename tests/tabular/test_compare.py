@@ -1,0 +1,94 @@
+"""`mgic-nas replay`: samplers compared in seconds."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from fakes.table import make_table
+
+from mgic_nas.cli import main
+from mgic_nas.errors import UserError
+from mgic_nas.tabular import compare, text, to_dict
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_table(tmp_path_factory.mktemp("tables") / "fake")
+
+
+@pytest.fixture(scope="module")
+def found(table: Path):
+    return compare(table, ["cost+halving", "stratified", "nsga2"], seeds=3)
+
+
+def test_every_share_is_reached_later_than_the_one_below(found) -> None:
+    for standing in found.standings:
+        for nine, more, most in zip(*(standing.epochs[s] for s in (0.90, 0.95, 0.99)), strict=True):
+            assert nine <= more <= most
+        middle = [band[1] for band in standing.curve]
+        assert middle == sorted(middle)
+        assert all(low <= median <= high for low, median, high in standing.curve)
+
+
+def test_nobody_beats_the_one_who_knows_the_truth(found) -> None:
+    for share, bound in found.bounds["knows the truth"].items():
+        assert all(standing.median(share) >= bound for standing in found.standings)
+
+
+def test_who_knows_less_needs_more(found) -> None:
+    assert list(found.bounds) == ["knows the truth", "foresees every training", "knows what features tell"]
+    for bound in found.bounds.values():
+        assert bound[0.90] <= bound[0.95] <= bound[0.99]
+    for share, fewest in found.bounds["knows the truth"].items():
+        assert all(bound[share] >= fewest for bound in found.bounds.values())
+
+
+def test_regret_is_what_the_winner_lacks(found) -> None:
+    for standing in found.standings:
+        for label, best in found.facts["best_within"].items():
+            regrets = [r for r in standing.regret[label] if r is not None]
+            assert all(r >= -1e-9 for r in regrets)
+            winner = standing.winners[label]
+            assert winner is None or winner <= best + 1e-9
+
+
+def test_the_same_arguments_give_the_same_numbers(table: Path, found) -> None:
+    again = compare(table, ["cost+halving", "stratified", "nsga2"], seeds=3)
+    assert json.dumps(to_dict(again)) == json.dumps(to_dict(found))
+
+
+def test_the_page_says_what_was_compared(found) -> None:
+    page = text(found)
+    for words in ("cost+halving", "knows the truth", "noise of one training", "MACs at 1x14x14", "regret"):
+        assert words in page
+    assert not math.isnan(found.facts["noise"])
+
+
+def test_the_command_writes_a_page_with_a_picture(table: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    assert main(["replay", str(table), "--sampler", "random", "--seeds", "2", "--out", str(out), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((out / "replay.json").read_text())
+    assert (out / "replay.png").read_bytes().startswith(b"\x89PNG")
+    assert "| random |" in (out / "README.md").read_text()
+
+
+def test_wrong_input_is_one_line(table: Path, tmp_path: Path, capsys) -> None:
+    for arguments, words in (
+        ([str(table), "--sampler", "hyperband"], "Unknown sampler 'hyperband'"),
+        ([str(table), "--sampler", "cost+asha"], "Unknown rungs 'asha'"),
+        ([str(tmp_path)], "not a recorded table"),
+        ([str(table), "--budget", "10"], "the cheapest of the table has"),
+        ([str(table), "--seeds", "0"], "seeds must be a whole number"),
+    ):
+        assert main(["replay", *arguments]) == 2
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert words in error
+
+
+def test_a_budget_is_the_limit_of_every_search(table: Path) -> None:
+    found = compare(table, ["random"], seeds=2, budgets=["0.5M", "1M"])
+    assert found.facts["reference"]["macs"] == 1e6
+    with pytest.raises(UserError, match="budgets on MACs only"):
+        compare(table, ["random"], seeds=1, budgets=["params=1M"])
