@@ -207,7 +207,8 @@ def _record(args: argparse.Namespace) -> None:
 
 def _replay(args: argparse.Namespace) -> None:
     from .engine.storage.config import at_least_one
-    from .tabular import compare, text, to_dict, write
+    from .tabular import text, to_dict, write
+    from .tabular.compare import compare
 
     for name in ("seeds", "concurrent", "jobs"):
         at_least_one(name, getattr(args, name))
@@ -237,7 +238,8 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _tables(args: argparse.Namespace) -> None:
-    from .paper import compare, page, text, to_json
+    from .paper import page, text, to_json
+    from .paper.compare import compare
 
     tables = compare(args.numbers, args.runs)
     _json(to_json(tables)) if args.json else print(page(tables) if args.markdown else text(tables))

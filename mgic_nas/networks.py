@@ -175,7 +175,7 @@ def mgicify(
     import timm
     from torch import nn
 
-    from .cost import count
+    from .cost.count import count
     from .models.convert.blueprint import check_choices, convert
     from .models.convert.find import meta_copy
     from .models.convert.mgicified import name_as_mgicified

@@ -131,7 +131,8 @@ class NetworkProfile:
 def _measure(known: Family, config: dict[str, Any], size: tuple[int, int, int], classes: int) -> Inference:
     import torch
 
-    from .cost import count, latency
+    from .cost.count import count
+    from .cost.latency import latency
     from .models.fusing import fuse
 
     def norms(net: nn.Module) -> int:
@@ -177,7 +178,8 @@ def profile_target(
     UserError for anything that is not understood.
     """
     from .families import MgicifiedFamily, family, model_names, network_names
-    from .space import SearchSpace, parse_budgets, shipped_spaces, survey
+    from .space import SearchSpace, parse_budgets, shipped_spaces
+    from .space.survey import survey
 
     if data and (input_size or num_classes is not None):
         raise UserError("Give either --data or --input-size and --num-classes, not both.")

@@ -81,7 +81,7 @@ def search(
     from .engine.executors.registry import check_address, choose
     from .engine.executors.slots import parse_gpus_per_trial
     from .engine.samplers.registry import DEFAULT_SAMPLER, check_sampler
-    from .engine.schedulers.registry import DEFAULT_RUNGS, check_rungs
+    from .engine.schedulers.registry import DEFAULT_SCHEDULER, check_scheduler
     from .engine.storage.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
 
     # Cheap checks first: a typing error should not wait for torch.
@@ -90,7 +90,7 @@ def search(
     if concurrent is not None:
         at_least_one("concurrent", concurrent)
     check_sampler(sampler or DEFAULT_SAMPLER)
-    check_rungs(rungs or DEFAULT_RUNGS)
+    check_scheduler(rungs or DEFAULT_SCHEDULER)
     share = parse_gpus_per_trial(gpus_per_trial)
     if address is not None and executor == "local":
         raise UserError("an address is of a Ray cluster: use it with --executor ray.")
@@ -113,7 +113,7 @@ def search(
     if sampler is None:
         sampler = old.sampler if old is not None else DEFAULT_SAMPLER
     if rungs is None:
-        rungs = old.rungs if old is not None else DEFAULT_RUNGS
+        rungs = old.rungs if old is not None else DEFAULT_SCHEDULER
     config = RunConfig(
         name=folder.absolute().name,
         space=space.to_dict(),
@@ -206,7 +206,8 @@ def _budgets(budgets: Iterable[str | float] | str | float) -> tuple[Budget, ...]
 
 def _refuse_impossible(space: SearchSpace, config: RunConfig, budgets: tuple[Budget, ...]) -> None:
     """UserError, before anything is made on disk, where some budget cannot be met."""
-    from .space import survey, within
+    from .space import within
+    from .space.survey import survey
 
     limits = config.limits()
     size, classes = config.input_size, config.num_classes

@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .count import count
-    from .latency import image_latency, latency, timed_on
-    from .rows_cost import COSTS, Cost, rows_cost
+    from .latency import image_latency, timed_on
+    from .rows_cost import COSTS, Cost
 
-__all__ = ["COSTS", "Cost", "count", "image_latency", "latency", "rows_cost", "timed_on"]
+__all__ = ["COSTS", "Cost", "image_latency", "timed_on"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "COSTS": ".rows_cost",
         "Cost": ".rows_cost",
-        "count": ".count",
+        : ".count",
         "image_latency": ".latency",
-        "latency": ".latency",
-        "rows_cost": ".rows_cost",
+        : ".latency",
+        : ".rows_cost",
         "timed_on": ".latency",
     },
 )

@@ -24,18 +24,18 @@ from typing import TYPE_CHECKING, Any
 from . import events
 from .events import Counts, Observer
 from .ledger import Ledger
-from .proposals.candidate import Task
+from .proposals.candidate import SearchProblem
 from .proposals.pool import CandidatePool
 from .proposals.proposer import Proposal, Proposer
 from .samplers.registry import Search, make_sampler
-from .schedulers.base import Rungs
-from .schedulers.registry import make_rungs
+from .schedulers.base import Scheduler
+from .schedulers.registry import make_scheduler
 from .storage.config import RunConfig
 from .storage.folder import claim_folder, lock_folder
 from .storage.latencies import of_run
 from .storage.record import COSTS, write_trials_csv
 from .storage.study import JOB, REJECTED, RESULT, StudyStore
-from .storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Entry, finite, plain, trial_seed
+from .storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Trial, finite, plain, trial_seed
 from .storage.weights import Weights
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ..train import Job
     from .storage.latencies import Latencies
 
-MOST_DEATHS = 2  # a job whose worker died is handed out again so often, then it has failed
+MAX_RETRIES = 2  # a job whose worker died is handed out again so often, then it has failed
 NOWHERE = Path(os.devnull)  # a folder in which nothing can be
 VISIBLE_WITHIN = 2.0  # seconds that a shared file system may take to show a result that another node wrote
 
@@ -63,7 +63,7 @@ class Controller:
         config: of the run. UserError where the folder holds another one, or another driver is at work in it.
         observer: is told every :class:`Event`.
         space: in place of the one that ``config.space`` describes.
-        rungs: early stopping, in place of what ``config.rungs`` names.
+        scheduler: early stopping, in place of what ``config.rungs`` names.
         read_result: ``(trials folder, number, attempt) -> result or None``; by default the worker's result.json.
     """
 
@@ -74,7 +74,7 @@ class Controller:
         observer: Observer | None = None,
         *,
         space: SearchSpace | None = None,
-        rungs: Rungs | None = None,
+        scheduler: Scheduler | None = None,
         read_result: ReadResult | None = None,
     ) -> None:
         if space is None:
@@ -87,8 +87,8 @@ class Controller:
             read_result = read_result_json
         self.folder = None if folder is None else Path(folder)
         self._read_result: ReadResult = read_result
-        self._queue: deque[Entry] = deque()  # to be handed out again
-        self._orphans: list[Entry] = []  # handed out by an earlier driver
+        self._queue: deque[Trial] = deque()  # to be handed out again
+        self._orphans: list[Trial] = []  # handed out by an earlier driver
         self._exhausted = ""
         self._lock = None if self.folder is None else lock_folder(self.folder, config)
         try:
@@ -97,9 +97,9 @@ class Controller:
             self._weights = Weights(self.trials_folder, self.config.keep)
             latencies = of_run(self.folder, self.config)
             self._parts = Parts(self.config, space, latencies)
-            self._rungs = rungs or self._parts.rungs()
+            self._scheduler = scheduler or self._parts.scheduler()
             budgets = self.config.parsed_budgets()
-            self._books = Ledger(self.folder, self.config.trials, budgets, observer, latencies)
+            self._ledger = Ledger(self.folder, self.config.trials, budgets, observer, latencies)
             self._store = StudyStore(self.folder, self.config.name)
             self._proposer = self._make_proposer(self._load())
             self._tell(events.OPENED)
@@ -120,10 +120,10 @@ class Controller:
             return self._hand_out(promoted)
         if not self._may_start:
             return None
-        proposal = None if self._books.hopeless else self._proposer.propose()
+        proposal = None if self._ledger.failing_alike else self._proposer.propose()
         if proposal is None:
-            self._store.ended = "" if self._books.hopeless else self._proposer.exhausted
-            self._exhausted = self._books.hopeless or self._store.ended
+            self._store.ended = "" if self._ledger.failing_alike else self._proposer.exhausted
+            self._exhausted = self._ledger.failing_alike or self._store.ended
             self._tell(events.EXHAUSTED, text=self._exhausted)
             return None
         self._store.ended = ""
@@ -131,7 +131,7 @@ class Controller:
 
     def report(self, job: Job, result: Mapping[str, Any]) -> bool:
         """An epoch of a job is over. False: its worker is to stop, and nothing more is to be said of the job."""
-        entry = self._books.current(job.number, job.attempt)
+        entry = self._ledger.current(job.number, job.attempt)
         if entry is None or self._adopt(entry):
             return False
         entry.curve.append(dict(result))
@@ -139,7 +139,7 @@ class Controller:
         if not finite(val_acc):
             self._settle(entry, FAILED, {"error": f"val_acc is {val_acc} after epoch {result.get('epoch')}"})
             return False
-        if result["epoch"] < self.config.epochs and not self._rungs.decide(entry, dict(result)):
+        if result["epoch"] < self.config.epochs and not self._scheduler.decide(entry, dict(result)):
             self._settle(entry, STOPPED, {"val_acc": val_acc})
             return False
         self._tell(events.EPOCH, entry, result)
@@ -147,7 +147,7 @@ class Controller:
 
     def finish(self, job: Job) -> None:
         """A worker has done a job: its result.json is read, and the trial is complete, or pauses at its rung."""
-        entry = self._books.current(job.number, job.attempt)
+        entry = self._ledger.current(job.number, job.attempt)
         if entry is None:
             return
         waited_until = time.monotonic() + VISIBLE_WITHIN
@@ -167,13 +167,13 @@ class Controller:
             died: its worker is gone, and the job may not be to blame: it is handed out again, at most twice. What
                 training itself raised is final.
         """
-        entry = self._books.current(job.number, job.attempt)
+        entry = self._ledger.current(job.number, job.attempt)
         # A worker may die between writing its result and saying so.
         if entry is None or self._adopt(entry, including=entry.attempt):
             return
-        if died and entry.job["deaths"] < MOST_DEATHS:
+        if died and entry.job["deaths"] < MAX_RETRIES:
             entry.job["deaths"] += 1
-            self._books.live.discard(entry.number)
+            self._ledger.live.discard(entry.number)
             self._queue.append(entry)
             self._tell(events.RETRIED, entry, text=error)
             return
@@ -184,12 +184,12 @@ class Controller:
     @property
     def done(self) -> bool:
         """Whether the run is over: nothing is being trained, and nothing is left to be handed out."""
-        return not self._books.live and not self.wanted
+        return not self._ledger.live and not self.wanted
 
     @property
     def wanted(self) -> int:
         """How many jobs ``next`` would hand out at most, were it asked now."""
-        new = self.config.trials - self._books.started if self._may_start else 0
+        new = self.config.trials - self._ledger.started if self._may_start else 0
         return len(self._queue) + new + (self._promotion() is not None)
 
     @property
@@ -200,17 +200,17 @@ class Controller:
     @property
     def gave_up(self) -> str:
         """Why no more trials are started although there may be some: something is wrong that is not the networks'."""
-        return self._books.hopeless if self._exhausted else ""
+        return self._ledger.failing_alike if self._exhausted else ""
 
     @property
     def counts(self) -> Counts:
         """How the run stands."""
-        return self._books.counts(len(self._queue))
+        return self._ledger.counts(len(self._queue))
 
     def close(self) -> None:
         """Writes trials.csv, tidies up and lets go of the run. Safe at any time, also after an interruption."""
         try:
-            self._weights.sweep(self._books.entries.values())
+            self._weights.sweep(self._ledger.entries.values())
             self._store.over = self.done
             if self.folder is not None:
                 write_trials_csv(self.folder)  # from the study: whatever was interrupted, it knows
@@ -234,32 +234,32 @@ class Controller:
 
         trials = self._store.trials()
         for trial in trials:
-            entry = Entry.from_trial(trial)
+            entry = Trial.from_trial(trial)
             if entry is not None:
-                self._books.add(entry)
+                self._ledger.add(entry)
                 if entry.state == RUNNING:
                     self._orphans.append(entry)
                 if entry.curve:
-                    self._rungs.remember(entry)
+                    self._scheduler.remember(entry)
             elif trial.state in (TrialState.RUNNING, TrialState.WAITING):
                 self._store.drop(trial.number, "never handed out")
             elif trial.state == TrialState.PRUNED:
-                self._books.rejected(trial.user_attrs.get(REJECTED, "unknown"))
-        self._weights.sweep(self._books.entries.values())
+                self._ledger.rejected(trial.user_attrs.get(REJECTED, "unknown"))
+        self._weights.sweep(self._ledger.entries.values())
         return len(trials)
 
     def _make_proposer(self, trials: int) -> Proposer:
         self._store.set_sampler(self._parts.sampler(trials))
 
         def rejected(reason: str) -> None:
-            self._books.rejected(reason)
+            self._ledger.rejected(reason)
             self._tell(events.REJECTED, text=reason)
 
         return Proposer(
             self._store,
             self._parts.task,
             self.config.limits(),
-            self._books.tried,
+            self._ledger.tried,
             self.config.seed,
             rejected,
             doubtful=bool(self._store.ended),
@@ -281,24 +281,24 @@ class Controller:
 
     @property
     def _may_start(self) -> bool:
-        return self._books.started < self.config.trials and not self._exhausted
+        return self._ledger.started < self.config.trials and not self._exhausted
 
     def _promotion(self) -> tuple[int, int] | None:
-        paused = self._books.paused
-        return self._rungs.promote(list(paused.values()), ending=not self._may_start) if paused else None
+        paused = self._ledger.paused
+        return self._scheduler.promote(list(paused.values()), ending=not self._may_start) if paused else None
 
-    def _promoted(self) -> Entry | None:
+    def _promoted(self) -> Trial | None:
         """A paused trial that goes on from its checkpoint, if one should."""
         promotion = self._promotion()
         if promotion is None:
             return None
         number, last_epoch = promotion
-        entry = self._books.entries[number]
+        entry = self._ledger.entries[number]
         entry.job.update(first_epoch=entry.job["last_epoch"], last_epoch=last_epoch, paused=False)
-        self._books.move(entry, RUNNING)
+        self._ledger.move(entry, RUNNING)
         return entry
 
-    def _start(self, proposal: Proposal) -> Entry:
+    def _start(self, proposal: Proposal) -> Trial:
         """A new trial. It counts as started once its job is saved, which handing it out does first."""
         candidate = proposal.candidate
         job = {
@@ -315,14 +315,14 @@ class Controller:
             "paused": False,
             "drawn": proposal.drawn,
         }
-        entry = Entry(proposal.number, job, started=time.time())
-        job["last_epoch"] = min(self._rungs.first(entry), self.config.epochs)
+        entry = Trial(proposal.number, job, started=time.time())
+        job["last_epoch"] = min(self._scheduler.first(entry), self.config.epochs)
         # Left by a run whose study was lost to a power cut: a result in there would be taken for this trial's.
         shutil.rmtree(entry.attempts_folder(self.trials_folder), ignore_errors=True)
-        self._books.add(entry)
+        self._ledger.add(entry)
         return entry
 
-    def _hand_out(self, entry: Entry) -> Job:
+    def _hand_out(self, entry: Trial) -> Job:
         from ..train import Job
 
         self._store.over = False
@@ -330,7 +330,7 @@ class Controller:
         job["attempt"] += 1
         del entry.curve[job["first_epoch"] :]
         self._store.write(entry.number, JOB, plain(job))
-        self._books.live.add(entry.number)
+        self._ledger.live.add(entry.number)
         self._tell(events.HANDED_OUT, entry)
         return Job(
             number=entry.number,
@@ -342,7 +342,7 @@ class Controller:
             seed=job["seed"],
         )
 
-    def _adopt(self, entry: Entry, including: int = 0) -> bool:
+    def _adopt(self, entry: Trial, including: int = 0) -> bool:
         """Takes the first complete result of a trial's attempts, if there is one, and closes the trial with it.
 
         Attempts before the latest belong to workers of a killed driver, or to dead ones; they may finish at any time.
@@ -355,16 +355,16 @@ class Controller:
                 return True
         return False
 
-    def _result(self, entry: Entry, attempt: int) -> dict[str, Any] | None:
+    def _result(self, entry: Trial, attempt: int) -> dict[str, Any] | None:
         try:
             result = self._read_result(self.trials_folder, entry.number, attempt)
         except (OSError, ValueError):  # unreadable: as good as none, and no reason not to open the run
             return None
         return result if isinstance(result, dict) and isinstance(result.get("epochs"), int) else None
 
-    def _accept(self, entry: Entry, result: dict[str, Any]) -> None:
+    def _accept(self, entry: Trial, result: dict[str, Any]) -> None:
         entry.curve = list(result.get("curve") or entry.curve)
-        self._rungs.remember(entry)  # an orphan's epochs were not reported to this driver
+        self._scheduler.remember(entry)  # an orphan's epochs were not reported to this driver
         if not finite(result.get("val_acc")):
             self._settle(entry, FAILED, {**result, "val_acc": None, "error": f"val_acc is {result.get('val_acc')}"})
         elif result["epochs"] >= self.config.epochs:
@@ -372,7 +372,7 @@ class Controller:
         else:
             self._pause(entry, result)
 
-    def _pause(self, entry: Entry, result: dict[str, Any]) -> None:
+    def _pause(self, entry: Trial, result: dict[str, Any]) -> None:
         """A trial has reached its rung, with a checkpoint."""
         from ..train import attempt_folder
 
@@ -380,10 +380,10 @@ class Controller:
         # The curve so far goes with the job: rungs and sampler need it, also after a restart.
         entry.job.update(paused=True, checkpoint=str(folder / "checkpoint.pt"), curve=entry.curve)
         self._store.write(entry.number, JOB, plain(entry.job))
-        self._books.move(entry, PAUSED)
+        self._ledger.move(entry, PAUSED)
         self._tell(events.PAUSED, entry, result)
 
-    def _settle(self, entry: Entry, state: str, result: Mapping[str, Any]) -> None:
+    def _settle(self, entry: Trial, state: str, result: Mapping[str, Any]) -> None:
         """A trial is over: what came of it is saved, then told, and only then is anything deleted."""
         entry.result = plain(
             {
@@ -403,16 +403,16 @@ class Controller:
         else:
             self._store.fail(entry.number)
         entry.ended = time.time()
-        self._books.move(entry, state)
+        self._ledger.move(entry, state)
         self._weights.finished(entry)
-        self._books.write_csv()
+        self._ledger.write_csv()
         kind = {COMPLETE: events.FINISHED, STOPPED: events.STOPPED, FAILED: events.FAILED}[state]
         self._tell(kind, entry, entry.result, text=entry.result.get("error") or "")
 
     def _tell(
-        self, kind: str, entry: Entry | None = None, result: Mapping[str, Any] | None = None, text: str = ""
+        self, kind: str, entry: Trial | None = None, result: Mapping[str, Any] | None = None, text: str = ""
     ) -> None:
-        self._books.tell(kind, len(self._queue), entry, result, text)
+        self._ledger.tell(kind, len(self._queue), entry, result, text)
 
 
 class Parts:
@@ -427,16 +427,16 @@ class Parts:
     def __init__(self, config: RunConfig, space: SearchSpace, latencies: Latencies | None) -> None:
         self._config = config
         self._budgets = tuple((budget.kind, budget.limit) for budget in config.parsed_budgets())
-        self.task = Task(space, config.input_size, config.num_classes, latencies)
+        self.task = SearchProblem(space, config.input_size, config.num_classes, latencies)
 
     @cached_property
     def pool(self) -> CandidatePool:
         """What our own sampler and rungs choose from; not made where Optuna's do."""
         return CandidatePool(self.task, self._config.limits(), self._config.seed)
 
-    def rungs(self) -> Rungs:
+    def scheduler(self) -> Scheduler:
         """Early stopping."""
-        return make_rungs(self._config.rungs, self._config.epochs, lambda: self.pool, self._budgets)
+        return make_scheduler(self._config.rungs, self._config.epochs, lambda: self.pool, self._budgets)
 
     def sampler(self, trials: int) -> BaseSampler:
         """The sampler of a study that has so many trials.

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from .events import Counts, Event, Observer
 from .proposals.proposer import UNIFORM
 from .storage.record import write_trials_csv
-from .storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Entry
+from .storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Trial
 
 if TYPE_CHECKING:
     from ..space import Budget
     from .storage.latencies import Latencies
 
-HOPELESS = 6  # so many trials that fail alike before one succeeds, and no further one is started
+FAILING_ALIKE = 6  # so many trials that fail alike before one succeeds, and no further one is started
 CSV_EVERY = 5.0  # seconds between two trials.csv
 
 
@@ -42,9 +42,9 @@ class Ledger:
         observer: Observer | None,
         latencies: Latencies | None = None,
     ) -> None:
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[int, Trial] = {}
         self.live: set[int] = set()  # handed out by this driver, and not heard the last of
-        self.paused: dict[int, Entry] = {}  # at a rung
+        self.paused: dict[int, Trial] = {}  # at a rung
         self.tried: set[str] = set()  # arch_ids
         self._folder = folder
         self._trials = trials
@@ -59,7 +59,7 @@ class Ledger:
         self._succeeded = False  # since the run was opened
         self._errors: list[str] = []  # likewise
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Trial) -> None:
         """An architecture whose training was started, now or by an earlier driver."""
         self.entries[entry.number] = entry
         self.tried.add(entry.arch_id)
@@ -69,7 +69,7 @@ class Ledger:
         self._uniform += entry.job["drawn"] == UNIFORM
         self._enter(entry)
 
-    def move(self, entry: Entry, state: str) -> None:
+    def move(self, entry: Trial, state: str) -> None:
         """A trial changes its state."""
         self._states[entry.state] -= 1
         self.paused.pop(entry.number, None)
@@ -82,9 +82,9 @@ class Ledger:
             self._errors.append(str(entry.result.get("error")))
 
     @property
-    def hopeless(self) -> str:
+    def failing_alike(self) -> str:
         """Why the fault is not the networks' (data that are gone, a full disk), so that the rest is left for later."""
-        if self._succeeded or len(self._errors) < HOPELESS or len(set(self._errors)) > 1:
+        if self._succeeded or len(self._errors) < FAILING_ALIKE or len(set(self._errors)) > 1:
             return ""
         return f"{len(self._errors)} trials failed alike and none succeeded: {self._errors[0]}"
 
@@ -92,7 +92,7 @@ class Ledger:
         """A proposal was not trained."""
         self._rejected[reason] += 1
 
-    def current(self, number: int, attempt: int) -> Entry | None:
+    def current(self, number: int, attempt: int) -> Trial | None:
         """The trial that an attempt belongs to, while somebody waits for just this attempt."""
         entry = self.entries.get(number)
         return entry if entry and number in self.live and entry.attempt == attempt else None
@@ -127,7 +127,7 @@ class Ledger:
         self,
         kind: str,
         queued: int,
-        entry: Entry | None = None,
+        entry: Trial | None = None,
         result: Mapping[str, Any] | None = None,
         text: str = "",
     ) -> None:
@@ -144,7 +144,7 @@ class Ledger:
             self._observer = None
             warnings.warn(f"the observer of the search failed and is told nothing more: {error!r}", stacklevel=2)
 
-    def _enter(self, entry: Entry) -> None:
+    def _enter(self, entry: Trial) -> None:
         self._states[entry.state] += 1
         if entry.state == PAUSED:
             self.paused[entry.number] = entry

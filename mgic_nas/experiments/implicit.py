@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from .._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
 from .._files import write_atomic
-from ..cost import count
+from ..cost.count import count
 from ..models.implicit import NETWORKS, ImplicitNetwork
 from ..tasks import Data, load_data
 from ..tasks._random import seeded

@@ -18,7 +18,7 @@ import torch
 
 from .._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
 from .._files import write_atomic
-from ..cost import count
+from ..cost.count import count
 from ..errors import UserError, did_you_mean
 from ..models.points import NETWORKS, PointNetwork
 from ..tasks import Data

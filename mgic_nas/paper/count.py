@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..cost import Cost, count, rows_cost
+from ..cost import Cost
+from ..cost.count import count
+from ..cost.rows_cost import rows_cost
 from ..models.rows import Row, Rows, Stage
 from ..profiling import profile
 

@@ -196,10 +196,10 @@ class Summary:
 
     @cached_property
     def hypervolume_reference(self) -> tuple[float, float]:
-        """What the hypervolume is measured from: guessing, at the largest budget (else the dearest network)."""
+        """What the hypervolume is measured from: guessing, at the largest budget (else the costliest network)."""
         limits = [b.limit for b in self.facts.budgets if b.kind == "macs"]
-        dearest = max((t.macs or 0 for t in self.complete), default=1.0)
-        return self.guessing, max(limits) if limits else dearest * 1.1
+        costliest = max((t.macs or 0 for t in self.complete), default=1.0)
+        return self.guessing, max(limits) if limits else costliest * 1.1
 
     @property
     def guessing(self) -> float:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from .feasible import Candidate, Candidates
     from .search_space import SearchSpace
     from .shipped import shipped_spaces
-    from .survey import survey
     from .survey_result import Survey
 
 __all__ = [
@@ -24,7 +23,7 @@ __all__ = [
     "parse_budget",
     "parse_budgets",
     "shipped_spaces",
-    "survey",
+    ,
     "within",
 ]
 
@@ -40,7 +39,7 @@ __getattr__, __dir__ = lazy_exports(
         "parse_budget": ".budget",
         "parse_budgets": ".budget",
         "shipped_spaces": ".shipped",
-        "survey": ".survey",
+        : ".survey",
         "within": ".budget",
     },
 )

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .compare import Comparison, compare
+    from .compare import Comparison
     from .write import text, to_dict, write
 
-__all__ = ["Comparison", "compare", "text", "to_dict", "write"]
+__all__ = ["Comparison", "text", "to_dict", "write"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "Comparison": ".compare",
-        "compare": ".compare",
+        : ".compare",
         "text": ".write",
         "to_dict": ".write",
         "write": ".write",

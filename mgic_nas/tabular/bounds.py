@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..engine.proposals.candidate import Task
+from ..engine.proposals.candidate import SearchProblem
 from ..engine.proposals.pool import CandidatePool
 from ..engine.surrogate.expected_gain import expected_gain
-from ..engine.surrogate.gaussian_process import Observations, Surrogate
+from ..engine.surrogate.gaussian_process import Surrogate, TrainingData
 from ..pareto import non_dominated
 from .replay import Truth, drawn
 
@@ -56,15 +56,15 @@ def bounds(truth: Truth, shares: Sequence[float], seeds: int) -> dict[str, dict[
 def _by_the_others(truth: Truth) -> Array:
     """What the features of each architecture say of it, once the true accuracies of all others are known."""
     config = truth.table.config
-    task = Task(truth.table.space, config.input_size, config.num_classes)
+    task = SearchProblem(truth.table.space, config.input_size, config.num_classes)
     pool = CandidatePool(task, {"macs": float(truth.macs.max())})
     features = np.array([pool.describe(a.setting)[1] for a in truth.table.architectures])
     zeros = np.zeros(len(features))
-    settled = Surrogate(Observations(features, truth.acc, zeros)).settled
+    settled = Surrogate(TrainingData(features, truth.acc, zeros)).settled
     expected = []
     for row in range(len(features)):
         others = np.arange(len(features)) != row
-        model = Surrogate(Observations(features[others], truth.acc[others], zeros[others]), settled)
+        model = Surrogate(TrainingData(features[others], truth.acc[others], zeros[others]), settled)
         expected.append(float(model.predict(features[row : row + 1])[0][0]))
     return np.array(expected)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine.samplers.registry import check_sampler
-from ..engine.schedulers.registry import check_rungs
+from ..engine.schedulers.registry import check_scheduler
 from ..errors import UserError
 from ..pareto import best_within
 from .bounds import bounds
@@ -41,7 +41,7 @@ class Contestant:
     def parse(cls, text: str) -> Contestant:
         """UserError for an unknown sampler or unknown rungs."""
         sampler, _, rungs = text.partition("+")
-        return cls(check_sampler(sampler), check_rungs(rungs or "none"))
+        return cls(check_sampler(sampler), check_scheduler(rungs or "none"))
 
     def __str__(self) -> str:
         return self.sampler if self.rungs == "none" else f"{self.sampler}+{self.rungs}"

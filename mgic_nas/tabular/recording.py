@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..train import Job
 
 TRIALS = "trials"  # the workers' folder, gone when the table is complete
-MOST_DEATHS = 2  # a training whose worker died is tried again so often
+MAX_RETRIES = 2  # a training whose worker died is tried again so often
 
 
 class Recording:
@@ -123,7 +123,7 @@ class Recording:
         self._live.pop(job.number, None)
         pair = self._pair[job.number]
         deaths = self._deaths[job.number] = self._deaths.get(job.number, 0) + 1
-        if died and deaths <= MOST_DEATHS:
+        if died and deaths <= MAX_RETRIES:
             self._todo.append(pair)
         else:
             self.failed[pair] = error

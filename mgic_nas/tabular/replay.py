@@ -42,7 +42,7 @@ class Truth:
         final: float64 (A, S), the accuracy at the end of each training, percent; NaN where there is none.
         acc: float64 (A,), the mean over trainings: the true accuracy.
         reference: (accuracy, MACs) from which hypervolume is measured: the 10th percentile of the true accuracies,
-            and the largest budget on MACs (or the dearest architecture).
+            and the largest budget on MACs (or the costliest architecture).
         noise: the variance of one training's accuracy around its architecture's, percent squared.
     """
 

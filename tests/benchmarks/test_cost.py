@@ -12,9 +12,10 @@ import torch
 from fakes.bench import alternating, peak_mb, per_item, show
 from torch.utils.flop_counter import FlopCounterMode
 
-from mgic_nas.cost import count
+from mgic_nas.cost.count import count
 from mgic_nas.families import family
-from mgic_nas.space import SearchSpace, survey
+from mgic_nas.space import SearchSpace
+from mgic_nas.space.survey import survey
 
 pytestmark = [pytest.mark.slow, pytest.mark.benchmark]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 import mgic_nas
-from mgic_nas.cost import count
+from mgic_nas.cost.count import count
 from mgic_nas.errors import UserError
 from mgic_nas.families import family, model_names
 from mgic_nas.models.blocks import BLOCKS

@@ -26,7 +26,7 @@ class Run:
             fakes.make_config(**changes),
             self.events.append,
             space=space or self.space,
-            rungs=rungs,
+            scheduler=rungs,
             read_result=fakes.read_result,
         )
 

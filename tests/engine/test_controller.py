@@ -295,7 +295,7 @@ def test_driver_may_die_between_any_two_writes(run: Any, at: str, monkeypatch: p
         elif at == "result saved":
             patch.setattr(controller._store, "complete", killed)
         else:
-            patch.setattr(controller._books, "move", killed)
+            patch.setattr(controller._ledger, "move", killed)
         with pytest.raises(Killed):
             run.train(controller, controller.next())
     run.kill(controller)

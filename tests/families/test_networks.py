@@ -7,7 +7,7 @@ import timm
 import torch
 
 import mgic_nas
-from mgic_nas.cost import count
+from mgic_nas.cost.count import count
 from mgic_nas.errors import UserError
 from mgic_nas.families import family
 from mgic_nas.families.names import NETWORKS, create_model_line

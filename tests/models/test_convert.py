@@ -10,18 +10,18 @@ import pickle
 import pytest
 import timm
 import torch
-from mgic_nas.models.convert.blueprint import Blueprint, ConvertedBlock
-from mgic_nas.models.convert.init import Source
-from mgic_nas.models.convert.level import PointwiseConv
 from timm.layers import DropPath, ScaledStdConv2d
 from timm.models import resolve_model_input_args, save_for_hf
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import mgic_nas
-from mgic_nas.cost import count
+from mgic_nas.cost.count import count
 from mgic_nas.errors import UserError
 from mgic_nas.families import family, timm_call
+from mgic_nas.models.convert.blueprint import Blueprint, ConvertedBlock
+from mgic_nas.models.convert.init import Source
+from mgic_nas.models.convert.level import PointwiseConv
 from mgic_nas.models.mgic import ChannelTransfer, MGICBlock
 
 META = torch.device("meta")

@@ -4,7 +4,7 @@ import pytest
 import timm
 
 import mgic_nas
-from mgic_nas.cost import count
+from mgic_nas.cost.count import count
 
 RESNET56 = [  # s_c, s_g, params, MACs
     (16, 8, 301_690, 66_466_432),

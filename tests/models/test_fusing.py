@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import mgic_nas
-from mgic_nas.cost import count
+from mgic_nas.cost.count import count
 from mgic_nas.families import model_names
 from mgic_nas.models.blocks import BLOCKS
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mgic_nas.cost import count, rows_cost
+from mgic_nas.cost.count import count
+from mgic_nas.cost.rows_cost import rows_cost
 from mgic_nas.errors import UserError
 from mgic_nas.models.implicit import (
     NETWORKS,

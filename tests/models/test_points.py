@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mgic_nas.cost import count
+from mgic_nas.cost.count import count
 from mgic_nas.errors import UserError
 from mgic_nas.models._graph import Graph
 from mgic_nas.models._point_layers import EdgeNorm

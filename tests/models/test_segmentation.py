@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import nn
 
-from mgic_nas.cost import count
+from mgic_nas.cost.count import count
 from mgic_nas.errors import UserError
 from mgic_nas.families import family
 from mgic_nas.models.blocks import BLOCKS

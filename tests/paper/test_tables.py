@@ -12,8 +12,8 @@ import pytest
 import mgic_nas
 from mgic_nas.cli import main
 from mgic_nas.errors import UserError
-from mgic_nas.paper import ComparedTable, compare, page, text, to_json
-from mgic_nas.paper.compare import quantity
+from mgic_nas.paper import ComparedTable, page, text, to_json
+from mgic_nas.paper.compare import compare, quantity
 from mgic_nas.paper.notes import NOTES
 from mgic_nas.paper.tables import TABLES
 from mgic_nas.paper.write import percent

@@ -8,7 +8,8 @@ import pytest
 from mgic_nas.errors import UserError
 from mgic_nas.families import model_names
 from mgic_nas.profiling import profile
-from mgic_nas.space import SearchSpace, shipped_spaces, survey
+from mgic_nas.space import SearchSpace, shipped_spaces
+from mgic_nas.space.survey import survey
 
 NAMES = ("cifar10_resnet56", "cifar10_small", "fashion_table", "imagenet_mobilenetv3", "quickstart")
 

@@ -7,7 +7,8 @@ import statistics
 import pytest
 
 from mgic_nas.errors import UserError
-from mgic_nas.space import parse_budgets, survey, within
+from mgic_nas.space import parse_budgets, within
+from mgic_nas.space.survey import survey
 
 IMAGE = (3, 8, 8)
 GRID = {"low": 1, "high": 8}

@@ -9,7 +9,8 @@ from fakes.table import make_table
 
 from mgic_nas.cli import main
 from mgic_nas.errors import UserError
-from mgic_nas.tabular import compare, text, to_dict
+from mgic_nas.tabular import text, to_dict
+from mgic_nas.tabular.compare import compare
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...train import Job, Setup
     from ..controller import Controller
 
-MOST_DEATHS_IN_A_ROW = 3  # of workers without a job
+MAX_FAILED_STARTS = 3  # of workers without a job
 PATIENCE = 5.0  # seconds that a worker has to end by itself
 
 
@@ -203,7 +203,7 @@ class _Crew:
             controller.fail(worker.job, why, died=True)
             return
         self._deaths += 1
-        if self._deaths >= MOST_DEATHS_IN_A_ROW:
+        if self._deaths >= MAX_FAILED_STARTS:
             raise RuntimeError(f"workers do not start: {why}")
 
     def _environment(self, slot: int) -> dict[str, str]:

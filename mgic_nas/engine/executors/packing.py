@@ -1,7 +1,7 @@
 """How many trials at a time: measured once, for seconds, before the first is trained.
 
 Trials that share a GPU share its memory without isolation, and cores are shared well or badly depending on the
-networks. So the dearest network that the budgets allow is trained for a moment, alone and in several copies side by
+networks. So the costliest network that the budgets allow is trained for a moment, alone and in several copies side by
 side, and as many trials run at a time as train the most images a second within the memory that is there.
 """
 
@@ -35,8 +35,8 @@ PATIENCE = 60.0  # seconds that a probe may take in all; on a machine so busy it
 MARGIN = 0.15  # of the memory is left free: networks differ, and evaluation takes some too
 GOOD_ENOUGH = 0.95  # of the best throughput: fewer trials at a time let a sampler learn more from each
 ROOM = 3_072  # MiB that a copy does not take before it trains
-ENUMERATED = 50_000  # settings of a space in which the dearest network is looked up
-DRAWS = 500  # in a larger one, the dearest of so many
+ENUMERATED = 50_000  # settings of a space in which the costliest network is looked up
+DRAWS = 500  # in a larger one, the costliest of so many
 
 Say = Callable[[str], None]
 
@@ -148,7 +148,7 @@ def packing(folder: Path, config: RunConfig, space: SearchSpace, setup: Setup, t
             return int(kept["concurrent"])
     begin = time.monotonic()
     found = None
-    with _Copies(setup, dearest(space, config), machine) as copies, contextlib.suppress(TimeoutError):
+    with _Copies(setup, costliest(space, config), machine) as copies, contextlib.suppress(TimeoutError):
         found = choose(machine, copies.measure)
     if found is None:
         return None
@@ -173,7 +173,7 @@ def this_machine() -> Machine:
     return Machine(cpu_model(), cores(), tuple(visible_gpus()), available_memory_mb())
 
 
-def dearest(space: SearchSpace, config: RunConfig) -> dict[str, Any]:
+def costliest(space: SearchSpace, config: RunConfig) -> dict[str, Any]:
     """The model's arguments of the network with the most activations within the budgets, as far as it is looked for."""
     size, classes = config.input_size, config.num_classes
     limits = {kind: limit for kind, limit in config.limits().items() if kind != "latency"}

@@ -19,7 +19,7 @@ LATENCY = "latency"  # the kind of limit that is measured, not counted
 
 
 @dataclass(frozen=True)
-class Task:
+class SearchProblem:
     """Where candidates come from and what they are costed for: a space, (C, H, W) images and their classes.
 
     ``latencies`` measures them, where a budget is on latency.
@@ -36,10 +36,10 @@ class Task:
         return frozenset() if self.latencies is None else self.latencies.too_slow
 
 
-class Candidate:
+class LazyCandidate:
     """A setting of the space. What is asked of it is worked out once, and only when it is asked."""
 
-    def __init__(self, setting: Setting, task: Task) -> None:
+    def __init__(self, setting: Setting, task: SearchProblem) -> None:
         self.setting = setting
         self._task = task
 

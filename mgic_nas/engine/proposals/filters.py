@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ...errors import UserError
-from .candidate import LATENCY, Candidate
+from .candidate import LATENCY, LazyCandidate
 
 if TYPE_CHECKING:
     pass
@@ -28,13 +28,13 @@ class Rejection:
 class Filter(Protocol):
     """One rule; None where the candidate passes."""
 
-    def __call__(self, candidate: Candidate) -> Rejection | None: ...
+    def __call__(self, candidate: LazyCandidate) -> Rejection | None: ...
 
 
 class Where:
     """The conditions of the space, and what its model refuses to be built with."""
 
-    def __call__(self, candidate: Candidate) -> Rejection | None:
+    def __call__(self, candidate: LazyCandidate) -> Rejection | None:
         if not candidate.allowed:
             return Rejection("where", 1.0)
         try:
@@ -50,11 +50,11 @@ class Budgets:
     def __init__(self, limits: Mapping[str, float]) -> None:
         self._limits = {kind: limit for kind, limit in limits.items() if kind != LATENCY}
 
-    def __call__(self, candidate: Candidate) -> Rejection | None:
+    def __call__(self, candidate: LazyCandidate) -> Rejection | None:
         violation = self._counted(candidate)
         return Rejection("over budget", violation) if violation > 0 else None
 
-    def violation(self, candidate: Candidate) -> float:
+    def violation(self, candidate: LazyCandidate) -> float:
         """By how much the candidate is over the limit that it exceeds most, relative to it; negative within all.
 
         The limit on latency counts where the candidate was measured.
@@ -62,14 +62,14 @@ class Budgets:
         measured = candidate.over_latency(measure=False)
         return max(self._counted(candidate), -1.0 if measured is None else measured)
 
-    def _counted(self, candidate: Candidate) -> float:
+    def _counted(self, candidate: LazyCandidate) -> float:
         return max((getattr(candidate.cost, kind) / limit - 1 for kind, limit in self._limits.items()), default=-1.0)
 
 
 class FastEnough:
     """The limit on latency, if there is one. To ask means to measure: the last of the filters."""
 
-    def __call__(self, candidate: Candidate) -> Rejection | None:
+    def __call__(self, candidate: LazyCandidate) -> Rejection | None:
         violation = candidate.over_latency() or 0.0
         return Rejection("too slow", violation) if violation > 0 else None
 
@@ -80,7 +80,7 @@ class Untried:
     def __init__(self, tried: Container[str]) -> None:
         self._tried = tried
 
-    def __call__(self, candidate: Candidate) -> Rejection | None:
+    def __call__(self, candidate: LazyCandidate) -> Rejection | None:
         return Rejection("duplicate", None) if candidate.arch_id in self._tried else None
 
 
@@ -90,7 +90,7 @@ class Chain:
     def __init__(self, filters: Sequence[Filter]) -> None:
         self._filters = tuple(filters)
 
-    def __call__(self, candidate: Candidate) -> Rejection | None:
+    def __call__(self, candidate: LazyCandidate) -> Rejection | None:
         for rule in self._filters:
             if rejection := rule(candidate):
                 return rejection

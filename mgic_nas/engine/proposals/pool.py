@@ -15,7 +15,7 @@ import numpy as np
 from ...cost.rows_cost import COSTS
 from ...errors import UserError
 from ...space.parameters import Setting
-from .candidate import Task
+from .candidate import SearchProblem
 from .params import distributions, to_setting
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class CandidatePool:
         whole: whether these are all there are.
     """
 
-    def __init__(self, task: Task, limits: Mapping[str, float], seed: int = 0) -> None:
+    def __init__(self, task: SearchProblem, limits: Mapping[str, float], seed: int = 0) -> None:
         self._task = task
         self._limits = {kind: limit for kind, limit in limits.items() if kind in COSTS}
         self._rng = random.Random(seed)

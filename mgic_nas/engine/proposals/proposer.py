@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...errors import UserError
 from ...space.parameters import Setting
 from ..storage.study import VIOLATION
-from .candidate import LATENCY, Candidate, Task
+from .candidate import LATENCY, LazyCandidate, SearchProblem
 from .filters import Budgets, Chain, FastEnough, Filter, Untried, Where
 from .params import distributions, to_setting
 
@@ -32,14 +32,14 @@ class Proposal:
     """A candidate that passed every filter, and the study's RUNNING trial that stands for it."""
 
     number: int
-    candidate: Candidate
+    candidate: LazyCandidate
     drawn: str  # SAMPLER or UNIFORM
 
 
 class Pool:
     """What is left to train: uniform draws from the feasible untried part of a space."""
 
-    def __init__(self, task: Task, limits: Mapping[str, float], passes: Filter) -> None:
+    def __init__(self, task: SearchProblem, limits: Mapping[str, float], passes: Filter) -> None:
         self._task = task
         counted = {kind: limit for kind, limit in limits.items() if kind != LATENCY}
         self._where = (task.input_size, task.num_classes, counted)
@@ -52,7 +52,7 @@ class Pool:
         feasible = self._feasible
         return feasible is not None and len(tried) >= len(feasible) and not feasible.untried(tried)
 
-    def draw(self, tried: Set[str], rng: random.Random) -> Candidate | None:
+    def draw(self, tried: Set[str], rng: random.Random) -> LazyCandidate | None:
         """A feasible untried candidate; None where there is none (or none was found, where not :attr:`exact`).
 
         Uniform over architectures. In a space that takes long to enumerate, uniform over settings while that finds
@@ -62,7 +62,7 @@ class Pool:
         try:
             if self._feasible is None and space.size > ENUMERATED_AT_ONCE:
                 for _ in range(DRAWS):
-                    candidate = Candidate(space.sample(rng), self._task)
+                    candidate = LazyCandidate(space.sample(rng), self._task)
                     if self._passes(candidate) is None:
                         return candidate
             if self.exact and self._feasible is None:
@@ -72,16 +72,16 @@ class Pool:
             # Somewhere the model refuses a combination that ``where`` lets through, so nothing can be enumerated.
             self.exact = False
             return None
-        return None if found is None else Candidate(found.setting, self._task)
+        return None if found is None else LazyCandidate(found.setting, self._task)
 
-    def smallest(self, out: Set[str]) -> Candidate | None:
+    def smallest(self, out: Set[str]) -> LazyCandidate | None:
         """The one with the fewest activations that is not in ``out``; in a space that is not enumerated, any."""
         feasible = self._feasible
         if feasible is None:
             return self.draw(out, random.Random(len(out)))
         order = feasible.activations.argsort(kind="stable").tolist()
         left = next((index for index in order if feasible.arch_id(index) not in out), None)
-        return None if left is None else Candidate(feasible[left].setting, self._task)
+        return None if left is None else LazyCandidate(feasible[left].setting, self._task)
 
 
 class Proposer:
@@ -100,7 +100,7 @@ class Proposer:
     def __init__(
         self,
         store: StudyStore,
-        task: Task,
+        task: SearchProblem,
         limits: Mapping[str, float],
         tried: Set[str],
         seed: int,
@@ -145,7 +145,7 @@ class Proposer:
         """The arch_ids that are not to be drawn: tried, or measured and too slow."""
         return self._tried | self._task.too_slow
 
-    def _draw(self) -> Candidate | None:
+    def _draw(self) -> LazyCandidate | None:
         rng = random.Random(f"{self._seed}/{len(self._tried)}")
         for turn in range(MEASURED):
             # Where chance finds only slow ones, the smallest that are left are likelier to be fast.
@@ -160,7 +160,7 @@ class Proposer:
             trial = self._store.ask(self._distributions)
         else:
             trial = self._store.ask_fixed(fixed, self._distributions)
-        candidate = Candidate(to_setting(self._task.space, trial.params), self._task)
+        candidate = LazyCandidate(to_setting(self._task.space, trial.params), self._task)
         if rejection := self._filter(candidate):
             violation = rejection.violation
             self._store.reject(

@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from ..storage.study import JOB, REJECTED, RESULT
-from ..surrogate.expected_gain import Beliefs, Scope, Seen
+from ..surrogate.expected_gain import ExpectedGain, Objective, Observation
 from .base import PoolSampler
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class _Trial:
     """What a trial of the study is, and what it says; ``open`` until it is told."""
 
     arch_id: str
-    seen: Seen
+    seen: Observation
     open: bool = True
 
 
@@ -87,15 +87,15 @@ class CostAwareSampler(PoolSampler):
         # How smooth and how noisy accuracies are does not change from one trial to the next.
         if len(seen) > self._settled[0]:
             self._settled = int(1.15 * len(seen)), None
-        beliefs = Beliefs(seen, self._scope(), self._settled[1])
+        beliefs = ExpectedGain(seen, self._scope(), self._settled[1])
         self._settled = self._settled[0], beliefs.settled
         gains = beliefs.of_candidates(pool.costs[positions], pool.features[positions])
         return pool.settings[int(positions[int(np.argmax(gains))])]
 
-    def _scope(self) -> Scope:
+    def _scope(self) -> Objective:
         pool = self._pool
         assert pool is not None
-        return Scope(float(pool.macs.min()), float(pool.macs.max()), self._epochs, self._budgets)
+        return Objective(float(pool.macs.min()), float(pool.macs.max()), self._epochs, self._budgets)
 
     def _stratum(self, positions: NDArray[np.int_], number: int) -> int:
         """The untried candidate whose MACs are nearest to those of this start, which are evenly spread."""
@@ -133,5 +133,5 @@ class CostAwareSampler(PoolSampler):
         if any(trial.distributions[name] != d for name, d in pool.distributions.items()):
             return None
         setting = pool.setting(trial.params)
-        self._known[trial.number] = known = _Trial(pool.arch_id(setting), Seen(*pool.describe(setting)))
+        self._known[trial.number] = known = _Trial(pool.arch_id(setting), Observation(*pool.describe(setting)))
         return known

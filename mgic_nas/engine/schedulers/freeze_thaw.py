@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..storage.trial import COMPLETE, FAILED, PAUSED, STOPPED, Entry
-from ..surrogate.expected_gain import Beliefs, Scope, Seen
+from ..storage.trial import COMPLETE, FAILED, PAUSED, STOPPED, Trial
+from ..surrogate.expected_gain import ExpectedGain, Objective, Observation
 
 if TYPE_CHECKING:
     from ..proposals.pool import CandidatePool
@@ -23,38 +23,38 @@ WORTH = 0.02  # percent by which the front must be expected to rise for a traini
 LOOKED_AT = 1_024  # candidates that are compared with the paused trials
 
 
-class Thaw:
-    """Rungs after every eighth of the epochs, without a fixed share that goes on.
+class FreezeThaw:
+    """Scheduler after every eighth of the epochs, without a fixed share that goes on.
 
     Args:
         pool: the architectures that might be begun instead.
         scope: what is searched.
     """
 
-    def __init__(self, pool: CandidatePool, scope: Scope) -> None:
+    def __init__(self, pool: CandidatePool, scope: Objective) -> None:
         self._pool = pool
         self._scope = scope
         pauses = {max(1, round(scope.epochs * part / PAUSES)) for part in range(1, PAUSES + 1)}
         self.levels = tuple(sorted(pauses))
-        self._entries: dict[int, Entry] = {}
-        self._seen: dict[int, Seen] = {}
+        self._entries: dict[int, Trial] = {}
+        self._seen: dict[int, Observation] = {}
         self._settled: tuple[int, tuple[float, float] | None] = (0, None)
         self._news = 0
         self._answer: tuple[Any, tuple[int, int] | None] = (None, None)
 
-    def first(self, entry: Entry) -> int:
+    def first(self, entry: Trial) -> int:
         self.remember(entry)
         return self.levels[0]
 
-    def decide(self, entry: Entry, result: dict[str, Any]) -> bool:
+    def decide(self, entry: Trial, result: dict[str, Any]) -> bool:
         self.remember(entry)
         return True
 
-    def remember(self, entry: Entry) -> None:
+    def remember(self, entry: Trial) -> None:
         self._entries[entry.number] = entry
         self._news += 1
 
-    def promote(self, paused: Sequence[Entry], ending: bool = False) -> tuple[int, int] | None:
+    def promote(self, paused: Sequence[Trial], ending: bool = False) -> tuple[int, int] | None:
         if not paused:
             return None
         for entry in paused:
@@ -74,7 +74,7 @@ class Thaw:
             return None
         if len(seen) > self._settled[0]:
             self._settled = int(1.15 * len(seen)), None
-        beliefs = Beliefs(seen, self._scope, self._settled[1])
+        beliefs = ExpectedGain(seen, self._scope, self._settled[1])
         self._settled = self._settled[0], beliefs.settled
         waiting, gains = beliefs.of_waiting()
         here = [i for i, position in enumerate(waiting) if numbers[position] in paused]
@@ -92,7 +92,7 @@ class Thaw:
         done = len(seen[position].curve)
         return numbers[position], next(level for level in self.levels if level > done)
 
-    def _of_new(self, beliefs: Beliefs) -> float:
+    def _of_new(self, beliefs: ExpectedGain) -> float:
         """The gain of the best architecture that is not tried."""
         pool = self._pool
         positions = pool.untried({entry.arch_id for entry in self._entries.values()})
@@ -101,10 +101,10 @@ class Thaw:
         positions = positions[:: max(1, len(positions) // LOOKED_AT)]
         return float(beliefs.of_candidates(pool.costs[positions], pool.features[positions]).max())
 
-    def _see(self, entry: Entry) -> Seen:
+    def _see(self, entry: Trial) -> Observation:
         seen = self._seen.get(entry.number)
         if seen is None:
-            seen = self._seen[entry.number] = Seen(*self._pool.describe(entry.job["setting"]))
+            seen = self._seen[entry.number] = Observation(*self._pool.describe(entry.job["setting"]))
         seen.curve = tuple(entry.curve)
         seen.acc = entry.val_acc if entry.state == COMPLETE else None
         seen.waiting = entry.state in (PAUSED, STOPPED)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..storage.trial import Entry
-from ..surrogate.learning_curves import Curves
+from ..storage.trial import Trial
+from ..surrogate.learning_curves import LearningCurves
 
 
-class Halving:
+class SuccessiveHalving:
     """Asynchronous successive halving (Li et al. 2020) on the distance to the front.
 
     Rungs are at E, E / eta, E / eta^2, ... epochs. A trial pauses at each; one goes on as soon as it is among the best
@@ -36,20 +36,20 @@ class Halving:
         self._macs: dict[int, float] = {}
         self._rankings: dict[int, list[tuple[int, float]]] = {}  # by level; until something new is known
 
-    def first(self, entry: Entry) -> int:
+    def first(self, entry: Trial) -> int:
         return self.levels[0]
 
-    def decide(self, entry: Entry, result: dict[str, Any]) -> bool:
+    def decide(self, entry: Trial, result: dict[str, Any]) -> bool:
         self.remember(entry)
         return True
 
-    def remember(self, entry: Entry) -> None:
+    def remember(self, entry: Trial) -> None:
         if entry.curve:
             self._curves[entry.number] = list(entry.curve)
             self._macs[entry.number] = float(entry.cost("macs"))
             self._rankings.clear()
 
-    def promote(self, paused: Sequence[Entry], ending: bool = False) -> tuple[int, int] | None:
+    def promote(self, paused: Sequence[Trial], ending: bool = False) -> tuple[int, int] | None:
         waiting = {entry.number: int(entry.job["last_epoch"]) for entry in paused}
         steps = [*zip(self.levels, self.levels[1:], strict=False)][::-1]
         for level, following in steps:
@@ -77,7 +77,7 @@ class Halving:
     def _scores(self, level: int) -> dict[int, float]:
         """Number -> distance to the front, of all that have reached a rung."""
         here = {number: curve[:level] for number, curve in self._curves.items() if len(curve) >= level}
-        curves = Curves(list(self._curves.values()), self._epochs)
+        curves = LearningCurves(list(self._curves.values()), self._epochs)
         promised = dict(zip(here, curves.expect(list(here.values()))[0].tolist(), strict=True))
         scores: dict[int, float] = {}
         best = min(promised.values())

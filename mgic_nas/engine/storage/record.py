@@ -14,7 +14,7 @@ from typing import Any
 from ..._files import write_atomic
 from ...pareto import non_dominated
 from .study import ENDED, OVER, REJECTED, read_study
-from .trial import COMPLETE, FAILED, PAUSED, STOPPED, Entry
+from .trial import COMPLETE, FAILED, PAUSED, STOPPED, Trial
 
 TRIALS_CSV = "trials.csv"
 COSTS = ("macs", "macs_without_transfers", "params", "activations")
@@ -36,7 +36,7 @@ class Record:
         over: the run came to its end; what is paused then was not worth more training.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Trial, ...]
     rejected: dict[str, int]
     uniform: int
     ended: str
@@ -79,7 +79,7 @@ def read_record(folder: str | Path) -> Record:
     config = RunConfig.load(folder)
     trials_folder = config.trials_folder(folder)
     trials, attributes = read_study(folder)
-    entries = [entry for trial in trials if (entry := Entry.from_trial(trial))]
+    entries = [entry for trial in trials if (entry := Trial.from_trial(trial))]
     timed = None
     if "latency" in config.limits():
         seconds, place = read_latencies(folder)
@@ -102,7 +102,7 @@ def read_trials(folder: str | Path) -> list[Row]:
     return read_record(folder).rows
 
 
-def write_trials_csv(folder: str | Path, entries: Iterable[Entry] | None = None, timed: bool = False) -> None:
+def write_trials_csv(folder: str | Path, entries: Iterable[Trial] | None = None, timed: bool = False) -> None:
     """Writes trials.csv, whole or not at all; without ``entries`` from the study. ``timed``: as in :func:`rows`."""
     table = read_trials(folder) if entries is None else rows(entries, timed)
     text = io.StringIO()
@@ -117,7 +117,7 @@ def columns(table: Sequence[Row]) -> list[str]:
     return list(table[0]) if table else list(_row(_NOTHING, [], False))
 
 
-def rows(entries: Iterable[Entry], timed: bool = False) -> list[Row]:
+def rows(entries: Iterable[Trial], timed: bool = False) -> list[Row]:
     """One row an entry, in the order of their numbers; all with the same columns. ``timed``: with latency_ms."""
     entries = sorted(entries, key=lambda e: e.number)
     names = list(dict.fromkeys(name for e in entries for name in e.job["setting"]))
@@ -127,7 +127,7 @@ def rows(entries: Iterable[Entry], timed: bool = False) -> list[Row]:
     return [_row(e, names, e.number in front, timed) for e in entries]
 
 
-def _row(entry: Entry, names: Sequence[str], on_front: bool, timed: bool = False) -> Row:
+def _row(entry: Trial, names: Sequence[str], on_front: bool, timed: bool = False) -> Row:
     job, result = entry.job, entry.result
     over = entry.state in (COMPLETE, STOPPED, FAILED)
     if entry.state == PAUSED:  # what it cost so far; its accuracy is none yet
@@ -154,4 +154,4 @@ def _finite(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-_NOTHING = Entry(0, {"arch_id": "", "setting": {}, "cost": dict.fromkeys(COSTS), "seed": None})
+_NOTHING = Trial(0, {"arch_id": "", "setting": {}, "cost": dict.fromkeys(COSTS), "seed": None})

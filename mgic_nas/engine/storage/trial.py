@@ -18,7 +18,7 @@ RUNNING, PAUSED, COMPLETE, STOPPED, FAILED = "running", "paused", "complete", "s
 
 
 @dataclass
-class Entry:
+class Trial:
     """One architecture whose training started.
 
     Attributes:
@@ -71,7 +71,7 @@ class Entry:
         return self.attempts_folder(trials_folder) / f"attempt-{self.result['attempt']}" / "weights.safetensors"
 
     @classmethod
-    def from_trial(cls, trial: FrozenTrial) -> Entry | None:
+    def from_trial(cls, trial: FrozenTrial) -> Trial | None:
         """None for a proposal that was never trained."""
         from optuna.trial import TrialState
 

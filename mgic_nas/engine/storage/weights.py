@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...pareto import non_dominated, non_dominated_in_all
-from .trial import COMPLETE, FAILED, STOPPED, Entry
+from .trial import COMPLETE, FAILED, STOPPED, Trial
 
 # A budget may be on any of these, so each has its own front: the winner within any limit on one of them is on its
 # front, and so keeps its weights. The winner within limits on several of them is on the front of all together.
@@ -27,9 +27,9 @@ class Weights:
     def __init__(self, trials_folder: Path, keep: str) -> None:
         self._folder = trials_folder
         self._keep_all = keep == "all"
-        self._kept: dict[int, Entry] = {}
+        self._kept: dict[int, Trial] = {}
 
-    def finished(self, entry: Entry) -> None:
+    def finished(self, entry: Trial) -> None:
         """A trial is over, and the study knows."""
         if entry.state == COMPLETE:
             self._kept[entry.number] = entry
@@ -39,7 +39,7 @@ class Weights:
                     self._tidy(beaten)
         self._tidy(entry)
 
-    def sweep(self, entries: Iterable[Entry]) -> None:
+    def sweep(self, entries: Iterable[Trial]) -> None:
         """All trials again: what a killed driver did not get to delete, and what orphaned workers wrote since."""
         over = [e for e in entries if e.state in (COMPLETE, STOPPED, FAILED)]
         self._kept = {e.number: e for e in over if e.state == COMPLETE}
@@ -48,7 +48,7 @@ class Weights:
         for entry in over:
             self._tidy(entry)
 
-    def _beaten(self) -> list[Entry]:
+    def _beaten(self) -> list[Trial]:
         if self._keep_all:
             return []
         entries = sorted(self._kept.values(), key=lambda e: e.number)
@@ -60,7 +60,7 @@ class Weights:
         masks.append(non_dominated_in_all(accs, costs.T))
         return [e for e, *on_fronts in zip(entries, *masks, strict=True) if not any(on_fronts)]
 
-    def _tidy(self, entry: Entry) -> None:
+    def _tidy(self, entry: Trial) -> None:
         """Removes a finished trial's checkpoints, and all weights but those that are kept."""
         keep = entry.weights(self._folder) if entry.number in self._kept else None
         for path in self._large_files(entry):
@@ -69,7 +69,7 @@ class Weights:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    def _large_files(self, entry: Entry) -> Iterator[Path]:
+    def _large_files(self, entry: Trial) -> Iterator[Path]:
         for attempt in entry.attempts_folder(self._folder).glob("attempt-*"):
             # With a dot: temporary files of workers that were killed.
             for pattern in ("weights*", ".weights*", "checkpoint*", ".checkpoint*"):

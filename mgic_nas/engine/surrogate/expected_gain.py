@@ -14,8 +14,8 @@ import numpy as np
 
 from ...cost.rows_cost import COSTS
 from ...pareto import non_dominated
-from .gaussian_process import Observations, Surrogate
-from .learning_curves import Curves
+from .gaussian_process import Surrogate, TrainingData
+from .learning_curves import LearningCurves
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 BUDGETS = 0.1  # the weight of the winners within budgets, against the front's: more of it starves the rest of the front
-OWN = 0.5  # of what the model cannot explain: the part that is the architecture's own and not one training's luck
+ARCHITECTURE_SHARE = (
+    0.5  # of what the model cannot explain: the part that is the architecture's own and not one training's luck
+)
 
 
 @dataclass
-class Seen:
+class Observation:
     """An architecture whose training began.
 
     Attributes:
@@ -46,7 +48,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Scope:
+class Objective:
     """What is searched: MACs from ``least`` to ``most``, (kind, limit) budgets, epochs of a whole training."""
 
     least: float
@@ -55,7 +57,7 @@ class Scope:
     budgets: Sequence[tuple[str, float]] = field(default=())
 
 
-class Beliefs:
+class ExpectedGain:
     """Accuracies that are to be expected, in percent, and gains.
 
     A gain is what an architecture is expected to add to the front of those that are finished or in training (as they
@@ -71,14 +73,16 @@ class Beliefs:
         settled: for the next one.
     """
 
-    def __init__(self, seen: Sequence[Seen], scope: Scope, settled: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self, seen: Sequence[Observation], scope: Objective, settled: tuple[float, float] | None = None
+    ) -> None:
         self._scope = scope
         told = [i for i, s in enumerate(seen) if s.acc is not None or s.curve]
         values, extra = _expected([seen[i] for i in told], scope.epochs)
         features = np.array([s.features for s in seen])
-        self._model = Surrogate(Observations(features[told], values, extra), settled)
+        self._model = Surrogate(TrainingData(features[told], values, extra), settled)
         self.settled = self._model.settled
-        self._own = OWN * self._model.noise
+        self._own = ARCHITECTURE_SHARE * self._model.noise
         self.mean, deviation = self._model.predict(features)
         variance = deviation**2 + self._own
         # What an architecture showed itself counts for it beyond what it says of others like it.
@@ -121,13 +125,13 @@ class Beliefs:
         return total
 
 
-def _expected(told: Sequence[Seen], epochs: int) -> tuple[Array, Array]:
+def _expected(told: Sequence[Observation], epochs: int) -> tuple[Array, Array]:
     """(accuracies at the end, variances that are due to not having come there)."""
     values, extra = np.array([math.nan if s.acc is None else s.acc for s in told]), np.zeros(len(told))
     unfinished = np.flatnonzero(np.isnan(values)).tolist()
     if unfinished:
         whole = max((len(s.curve) for s in told if s.acc is not None), default=epochs)
-        curves = Curves([s.curve for s in told if s.curve], max(whole, epochs))
+        curves = LearningCurves([s.curve for s in told if s.curve], max(whole, epochs))
         values[unfinished], extra[unfinished] = curves.expect([told[i].curve for i in unfinished])
     return values, extra
 

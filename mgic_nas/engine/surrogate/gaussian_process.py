@@ -24,7 +24,7 @@ JITTER = 1e-8
 
 
 @dataclass(frozen=True)
-class Observations:
+class TrainingData:
     """What has been seen.
 
     Attributes:
@@ -52,10 +52,10 @@ class Surrogate:
 
     settled: tuple[float, float]
 
-    def __init__(self, seen: Observations, settled: tuple[float, float] | None = None) -> None:
+    def __init__(self, seen: TrainingData, settled: tuple[float, float] | None = None) -> None:
         if settled is None and len(seen.values) > ENOUGH_POINTS:
             some = np.linspace(0, len(seen.values) - 1, ENOUGH_POINTS).round().astype(int)
-            settled = Surrogate(Observations(seen.features[some], seen.values[some], seen.extra[some])).settled
+            settled = Surrogate(TrainingData(seen.features[some], seen.values[some], seen.extra[some])).settled
         count = len(seen.values)
         used = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int))
         x, y, extra = seen.features[used], seen.values[used], seen.extra[used]

@@ -24,7 +24,7 @@ PRIOR = 3.0  # so many imagined trainings say so
 Curve = Sequence[Mapping[str, Any]]
 
 
-class Curves:
+class LearningCurves:
     """The trainings of one search, finished and unfinished, epoch by epoch.
 
     Args:

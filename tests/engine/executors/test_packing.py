@@ -9,7 +9,7 @@ import torch
 from fakes.engine import make_config
 
 from mgic_nas.engine.executors import packing as probe
-from mgic_nas.engine.executors.packing import Machine, Packing, Reading, choose, dearest, packing
+from mgic_nas.engine.executors.packing import Machine, Packing, Reading, choose, costliest, packing
 from mgic_nas.space import SearchSpace
 from mgic_nas.train import Setup
 
@@ -143,7 +143,7 @@ def test_dearest_network_is_the_one_with_the_most_activations_within_the_budgets
     best = max(
         (c for c in space.distinct((1, 14, 14), 10, {"macs": 1e6})), key=lambda candidate: candidate.cost.activations
     )
-    assert dearest(space, config) == space.config(best.setting)
+    assert costliest(space, config) == space.config(best.setting)
 
 
 @pytest.mark.parametrize(

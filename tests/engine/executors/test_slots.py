@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mgic_nas.engine import executors
+from mgic_nas.engine.executors import registry as executors
 from mgic_nas.engine.executors.registry import choose
 from mgic_nas.engine.executors.slots import Slots, cores, plan
 from mgic_nas.errors import UserError

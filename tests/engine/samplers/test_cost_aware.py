@@ -8,9 +8,6 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from mgic_nas.engine.proposals.candidate import Task
-from mgic_nas.engine.proposals.params import distributions
-from mgic_nas.engine.proposals.pool import CandidatePool
 from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import (
@@ -19,6 +16,9 @@ from optuna.testing.pytest_samplers import (
     RelativeSamplerTestCase,
 )
 
+from mgic_nas.engine.proposals.candidate import SearchProblem
+from mgic_nas.engine.proposals.params import distributions
+from mgic_nas.engine.proposals.pool import CandidatePool
 from mgic_nas.engine.samplers.cost_aware import CostAwareSampler
 from mgic_nas.engine.samplers.stratified import StratifiedSampler
 from mgic_nas.engine.storage.study import JOB, RESULT
@@ -35,7 +35,7 @@ def space() -> SearchSpace:
 
 @pytest.fixture(scope="module")
 def pool(space: SearchSpace) -> CandidatePool:
-    return CandidatePool(Task(space, SIZE, 10), {"macs": LIMIT})
+    return CandidatePool(SearchProblem(space, SIZE, 10), {"macs": LIMIT})
 
 
 class TestConformance(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
@@ -105,7 +105,7 @@ def test_trials_that_run_side_by_side_are_different(space, pool) -> None:
 
 
 def test_when_everything_is_tried_it_still_answers(space) -> None:
-    few = CandidatePool(Task(space, SIZE, 10), {"macs": 115_000})
+    few = CandidatePool(SearchProblem(space, SIZE, 10), {"macs": 115_000})
     assert len(few.settings) < 12
     study = optimise(space, CostAwareSampler(few, seed=0), len(few.settings))
     assert len({few.arch_id(few.setting(t.params)) for t in study.trials}) == len(few.settings)
@@ -153,7 +153,7 @@ def test_a_study_with_other_distributions_is_left_to_chance(space, pool) -> None
 
 
 def test_a_large_space_is_searched_in_a_part_that_is_renewed() -> None:
-    task = Task(SearchSpace.from_yaml("cifar10_resnet56"), (3, 32, 32), 10)
+    task = SearchProblem(SearchSpace.from_yaml("cifar10_resnet56"), (3, 32, 32), 10)
     pool = CandidatePool(task, {"macs": 4e7}, seed=0)
     assert not pool.whole
     before = set(pool.arch_ids)
@@ -169,7 +169,7 @@ def test_a_large_space_is_searched_in_a_part_that_is_renewed() -> None:
 
 def test_a_budget_on_parameters_has_its_best_found(space) -> None:
     """MACs and parameters rank networks differently: a front over MACs alone would neglect a budget on parameters."""
-    pool = CandidatePool(Task(space, SIZE, 10), {"macs": LIMIT})
+    pool = CandidatePool(SearchProblem(space, SIZE, 10), {"macs": LIMIT})
     limit = 8_000.0
     fits = pool.costs[:, 1] <= limit
     best = max(truth(s) for s, ok in zip(pool.settings, fits, strict=True) if ok)

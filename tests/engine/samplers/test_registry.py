@@ -5,10 +5,10 @@ from typing import Any
 
 import optuna
 import pytest
-from mgic_nas.engine.proposals.candidate import Candidate, Task
+
+from mgic_nas.engine.proposals.candidate import LazyCandidate, SearchProblem
 from mgic_nas.engine.proposals.filters import Budgets, Chain, Untried, Where
 from mgic_nas.engine.proposals.params import distributions, to_setting
-
 from mgic_nas.engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS, make_sampler
 from mgic_nas.errors import UserError
 from mgic_nas.space import SearchSpace
@@ -68,9 +68,9 @@ def test_every_sampler_repeats_itself_for_a_seed(name: str, space: SearchSpace) 
 
 
 def test_filters_say_why_and_by_how_much(space: SearchSpace) -> None:
-    task = Task(space, (3, 32, 32), 10)
+    task = SearchProblem(space, (3, 32, 32), 10)
     setting = {"s_g": 8, "s_c": 16, "width_mult.0": 0.5, "width_mult.1": 0.5, "width_mult.2": 0.5, "block": "basic"}
-    candidate = Candidate(setting, task)
+    candidate = LazyCandidate(setting, task)
     macs = candidate.cost.macs
     tried: set[str] = set()
     rules = Chain((Where(), Budgets({"macs": macs, "params": 10**9}), Untried(tried)))
@@ -83,10 +83,10 @@ def test_filters_say_why_and_by_how_much(space: SearchSpace) -> None:
     over = Chain((Where(), Budgets({"macs": macs / 2})))(candidate)
     assert over is not None
     assert (over.reason, over.violation) == ("over budget", 1.0)
-    where = rules(Candidate({**setting, "s_g": 16, "s_c": 8}, task))
+    where = rules(LazyCandidate({**setting, "s_g": 16, "s_c": 8}, task))
     assert where is not None
     assert where.reason == "where"
     assert (where.violation or 0) > 0
-    impossible = rules(Candidate({**setting, "s_g": -4}, task))
+    impossible = rules(LazyCandidate({**setting, "s_g": -4}, task))
     assert impossible is not None
     assert impossible.reason == "impossible"

@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-from mgic_nas.engine.proposals.candidate import Task
-from mgic_nas.engine.proposals.pool import CandidatePool
-from mgic_nas.engine.surrogate.expected_gain import Scope
 
-from mgic_nas.engine.schedulers.freeze_thaw import STARTUP, Thaw
+from mgic_nas.engine.proposals.candidate import SearchProblem
+from mgic_nas.engine.proposals.pool import CandidatePool
+from mgic_nas.engine.schedulers.freeze_thaw import STARTUP, FreezeThaw
 from mgic_nas.engine.storage.record import read_record
-from mgic_nas.engine.storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, Entry
+from mgic_nas.engine.storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, Trial
+from mgic_nas.engine.surrogate.expected_gain import Objective
 from mgic_nas.space import SearchSpace
 
 EPOCHS = 4
@@ -17,15 +17,15 @@ EPOCHS = 4
 
 @pytest.fixture(scope="module")
 def pool() -> CandidatePool:
-    return CandidatePool(Task(SearchSpace.from_yaml("fashion_table"), (1, 14, 14), 10), {"macs": 1e6})
+    return CandidatePool(SearchProblem(SearchSpace.from_yaml("fashion_table"), (1, 14, 14), 10), {"macs": 1e6})
 
 
 @pytest.fixture
-def thaw(pool: CandidatePool) -> Thaw:
-    return Thaw(pool, Scope(float(pool.macs.min()), float(pool.macs.max()), EPOCHS))
+def thaw(pool: CandidatePool) -> FreezeThaw:
+    return FreezeThaw(pool, Objective(float(pool.macs.min()), float(pool.macs.max()), EPOCHS))
 
 
-def entry(pool: CandidatePool, position: int, end: float, epochs: int, state: str = PAUSED) -> Entry:
+def entry(pool: CandidatePool, position: int, end: float, epochs: int, state: str = PAUSED) -> Trial:
     """The architecture at a position of the pool, on its way to ``end`` percent."""
     curve = [
         {"epoch": e, "val_acc": end - 2 * (EPOCHS - e), "train_loss": 2 - end / 50 + (EPOCHS - e) / 20}
@@ -33,12 +33,12 @@ def entry(pool: CandidatePool, position: int, end: float, epochs: int, state: st
     ]
     job = {"arch_id": pool.arch_ids[position], "setting": pool.settings[position], "last_epoch": epochs}
     result = {"val_acc": end} if state == COMPLETE else {}
-    return Entry(position, job, state, result, curve)
+    return Trial(position, job, state, result, curve)
 
 
 def test_it_pauses_after_every_eighth(pool: CandidatePool) -> None:
     def levels(epochs: int) -> tuple[int, ...]:
-        return Thaw(pool, Scope(1e5, 1e6, epochs)).levels
+        return FreezeThaw(pool, Objective(1e5, 1e6, epochs)).levels
 
     assert levels(3) == (1, 2, 3)
     assert levels(8) == (1, 2, 3, 4, 5, 6, 7, 8)
@@ -46,12 +46,12 @@ def test_it_pauses_after_every_eighth(pool: CandidatePool) -> None:
     assert levels(100)[-1] == 100
 
 
-def test_first_some_are_begun(pool: CandidatePool, thaw: Thaw) -> None:
+def test_first_some_are_begun(pool: CandidatePool, thaw: FreezeThaw) -> None:
     waiting = [entry(pool, i, 75.0, 1) for i in range(STARTUP - 1)]
     assert thaw.promote(waiting) is None
 
 
-def test_the_promising_one_goes_on_and_the_hopeless_one_does_not(pool: CandidatePool, thaw: Thaw) -> None:
+def test_the_promising_one_goes_on_and_the_hopeless_one_does_not(pool: CandidatePool, thaw: FreezeThaw) -> None:
     order = sorted(range(len(pool.macs)), key=lambda i: pool.macs[i])
     done = [entry(pool, i, 74 + k / 3, EPOCHS, COMPLETE) for k, i in enumerate(order[::4][:24])]
     for e in done:
@@ -64,18 +64,18 @@ def test_the_promising_one_goes_on_and_the_hopeless_one_does_not(pool: Candidate
     assert thaw.promote([bad], ending=True) is None
 
 
-def test_a_restart_decides_the_same(pool: CandidatePool, thaw: Thaw) -> None:
+def test_a_restart_decides_the_same(pool: CandidatePool, thaw: FreezeThaw) -> None:
     done = [entry(pool, i, 75.0 + i % 5, EPOCHS, COMPLETE) for i in range(0, 60, 6)]
     waiting = [entry(pool, i, 76.0 + i % 7, 2) for i in range(3, 60, 9)]
     for e in [*done, *waiting]:
         thaw.remember(e)
-    again = Thaw(pool, Scope(float(pool.macs.min()), float(pool.macs.max()), EPOCHS))
+    again = FreezeThaw(pool, Objective(float(pool.macs.min()), float(pool.macs.max()), EPOCHS))
     for e in [*done, *waiting]:
         again.remember(e)
     assert again.promote(waiting) == thaw.promote(waiting)
 
 
-def test_failed_trials_are_no_evidence(pool: CandidatePool, thaw: Thaw) -> None:
+def test_failed_trials_are_no_evidence(pool: CandidatePool, thaw: FreezeThaw) -> None:
     for i in range(STARTUP):
         thaw.remember(entry(pool, i, 75.0, 0, FAILED))
     assert thaw.promote([entry(pool, 20, 75.0, 1)]) is None

@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 
-from mgic_nas.engine.schedulers.halving import Halving
-from mgic_nas.engine.schedulers.registry import make_rungs
-from mgic_nas.engine.storage.trial import Entry
+from mgic_nas.engine.schedulers.halving import SuccessiveHalving
+from mgic_nas.engine.schedulers.registry import make_scheduler
+from mgic_nas.engine.storage.trial import Trial
 from mgic_nas.errors import UserError
 
 
-def entry(number: int, macs: int, accs: list[float], last_epoch: int | None = None) -> Entry:
+def entry(number: int, macs: int, accs: list[float], last_epoch: int | None = None) -> Trial:
     curve = [{"epoch": i + 1, "val_acc": a, "train_loss": 2 - a / 50} for i, a in enumerate(accs)]
-    return Entry(number, {"cost": {"macs": macs}, "last_epoch": last_epoch or len(accs)}, curve=curve)
+    return Trial(number, {"cost": {"macs": macs}, "last_epoch": last_epoch or len(accs)}, curve=curve)
 
 
-def paused(rungs: Halving, *entries: Entry) -> tuple[int, int] | None:
+def paused(rungs: SuccessiveHalving, *entries: Trial) -> tuple[int, int] | None:
     for e in entries:
         for row in e.curve:
             rungs.decide(e, row)
@@ -23,15 +23,15 @@ def paused(rungs: Halving, *entries: Entry) -> tuple[int, int] | None:
 
 
 def test_rungs_halve_the_epochs() -> None:
-    assert Halving(8).levels == (1, 2, 4, 8)
-    assert Halving(100).levels == (12, 25, 50, 100)
-    assert Halving(3).levels == (1, 3)
-    assert Halving(1).levels == (1,)
-    assert Halving(9, eta=3).levels == (1, 3, 9)
+    assert SuccessiveHalving(8).levels == (1, 2, 4, 8)
+    assert SuccessiveHalving(100).levels == (12, 25, 50, 100)
+    assert SuccessiveHalving(3).levels == (1, 3)
+    assert SuccessiveHalving(1).levels == (1,)
+    assert SuccessiveHalving(9, eta=3).levels == (1, 3, 9)
 
 
 def test_the_best_half_goes_on() -> None:
-    rungs = Halving(4)
+    rungs = SuccessiveHalving(4)
     waiting = [entry(0, 100, [50]), entry(1, 100, [60]), entry(2, 100, [55]), entry(3, 100, [40])]
     assert paused(rungs, *waiting) == (1, 2)
     assert rungs.promote([waiting[0], waiting[2], waiting[3]]) == (2, 2)
@@ -42,7 +42,7 @@ def test_a_cheap_network_is_not_compared_with_dear_ones() -> None:
     """By accuracy alone the dear ones would win: what a small budget can buy would never be trained to the end."""
     dear = [entry(i, 10_000 + i, [70 - 0.5 * i]) for i in range(3)]
     cheap = [entry(10, 100, [40]), entry(11, 101, [46]), entry(12, 102, [41])]
-    rungs = Halving(4)
+    rungs = SuccessiveHalving(4)
     chosen = paused(rungs, *dear, *cheap)
     assert chosen is not None
     order = [chosen[0]]
@@ -57,13 +57,13 @@ def test_the_highest_rung_goes_first() -> None:
     """A training that is nearly done is worth finishing before another one is begun."""
     low = [entry(i, 100, [50 + i]) for i in range(4)]
     high = [entry(10, 100, [60, 65]), entry(11, 100, [50, 55])]
-    assert paused(Halving(4), *low, *high) == (10, 4)
+    assert paused(SuccessiveHalving(4), *low, *high) == (10, 4)
 
 
 def test_at_the_end_the_whole_promised_front_is_trained() -> None:
     """Eight short trainings should leave a front to choose from, not one winner."""
     waiting = [entry(0, 100, [40]), entry(1, 200, [50]), entry(2, 300, [60]), entry(3, 300, [59]), entry(4, 400, [30])]
-    rungs = Halving(2)
+    rungs = SuccessiveHalving(2)
     order = []
     chosen = paused(rungs, *waiting)
     while chosen is not None:
@@ -74,7 +74,7 @@ def test_at_the_end_the_whole_promised_front_is_trained() -> None:
 
 def test_a_restart_forgets_nothing() -> None:
     waiting = [entry(i, 100, [50 + i]) for i in range(4)]
-    first, second = Halving(4), Halving(4)
+    first, second = SuccessiveHalving(4), SuccessiveHalving(4)
     expected = paused(first, *waiting)
     for e in waiting:
         second.remember(e)
@@ -83,19 +83,19 @@ def test_a_restart_forgets_nothing() -> None:
 
 def test_what_other_rungs_left_behind_goes_on() -> None:
     """A run that is continued after its epochs' rungs were laid differently must not leave trials for ever."""
-    assert paused(Halving(8), entry(0, 100, [50, 51, 52], last_epoch=3)) == (0, 4)
+    assert paused(SuccessiveHalving(8), entry(0, 100, [50, 51, 52], last_epoch=3)) == (0, 4)
 
 
 def test_unknown_rungs_are_refused_with_those_there_are() -> None:
     with pytest.raises(UserError, match=r"Unknown rungs 'asha'.*halving, none, thaw"):
-        make_rungs("asha", 4, lambda: None)
+        make_scheduler("asha", 4, lambda: None)
 
 
 def test_a_run_with_rungs_trains_less_and_goes_on_from_checkpoints(run: Any) -> None:
     from fakes import engine as fakes
 
     jobs = []
-    with run.open(trials=8, epochs=4, rungs=Halving(4)) as controller:
+    with run.open(trials=8, epochs=4, rungs=SuccessiveHalving(4)) as controller:
         while not controller.done:
             job = controller.next()
             assert job is not None
@@ -112,5 +112,5 @@ def test_a_run_with_rungs_trains_less_and_goes_on_from_checkpoints(run: Any) -> 
     assert set(states) == {"complete", "paused"}
     assert states.count("complete") >= 1
     # The same run again has nothing to do, and still knows what its trials had reached.
-    with run.open(trials=8, epochs=4, rungs=Halving(4)) as controller:
+    with run.open(trials=8, epochs=4, rungs=SuccessiveHalving(4)) as controller:
         assert controller.done

@@ -10,8 +10,8 @@ from fakes import engine as engine_fakes
 from fakes.engine import EPOCHS, FakeSpace, accuracy, attempt_folder, write_result
 
 from mgic_nas.engine import read_record, read_trials
-from mgic_nas.engine.schedulers.base import NoRungs
-from mgic_nas.engine.storage.trial import Entry
+from mgic_nas.engine.schedulers.base import NoEarlyStopping
+from mgic_nas.engine.storage.trial import Trial
 from mgic_nas.engine.storage.weights import Weights
 from mgic_nas.errors import UserError
 
@@ -149,9 +149,9 @@ def test_weights_are_deleted_only_once_the_study_knows_of_the_better_network(
             complete(number, *values)
             told.append(number)
 
-        def spy_tidy(self: Weights, entry: Entry) -> None:
+        def spy_tidy(self: Weights, entry: Trial) -> None:
             assert entry.number in told
-            assert controller._books.entries[told[-1]] is entry or told.index(entry.number) < len(told) - 1
+            assert controller._ledger.entries[told[-1]] is entry or told.index(entry.number) < len(told) - 1
             tidy(self, entry)
 
         monkeypatch.setattr(controller._store, "complete", spy_complete)
@@ -171,30 +171,30 @@ def test_what_a_killed_driver_did_not_delete_is_deleted_later(
     assert weights(run) == set(read_record(run.folder).weights) < {row["number"] for row in run.rows()}
 
 
-class Halving:
+class SuccessiveHalving:
     """Pauses everybody after one epoch; the better half goes on. A stand-in for early stopping with promotion."""
 
     def __init__(self) -> None:
         self.remembered: list[int] = []
 
-    def first(self, entry: Entry) -> int:
+    def first(self, entry: Trial) -> int:
         return 1
 
-    def decide(self, entry: Entry, result: dict[str, Any]) -> bool:
+    def decide(self, entry: Trial, result: dict[str, Any]) -> bool:
         return result["epoch"] != 2 or entry.job["setting"]["a"] > 1
 
     def promote(self, paused: Any, ending=False) -> tuple[int, int] | None:
         best = [e.number for e in paused if e.job["setting"]["a"] * e.job["setting"]["b"] >= 6]
         return (min(best), EPOCHS) if best else None
 
-    def remember(self, entry: Entry) -> None:
+    def remember(self, entry: Trial) -> None:
         self.remembered.append(entry.number)
 
 
 def test_trials_pause_and_go_on_from_checkpoints_also_over_restarts(run: Any) -> None:
     """Jobs, attempts and states carry early stopping: nothing trained is trained again."""
     allowed = 8
-    controller = run.open(trials=allowed, rungs=Halving())
+    controller = run.open(trials=allowed, rungs=SuccessiveHalving())
     continued = []
     for _ in range(allowed + 2):
         job = controller.next()
@@ -211,7 +211,7 @@ def test_trials_pause_and_go_on_from_checkpoints_also_over_restarts(run: Any) ->
     assert continued[0].number in {r["number"] for r in run.rows() if r["state"] == "complete"}
     run.kill(controller)  # while a promoted one is under way
 
-    rungs = Halving()
+    rungs = SuccessiveHalving()
     controller = run.open(trials=allowed, rungs=rungs)
     assert rungs.remembered
     job = controller.next()
@@ -228,14 +228,14 @@ def test_trials_pause_and_go_on_from_checkpoints_also_over_restarts(run: Any) ->
         assert bool(list(run.trials.glob(f"{row['number']}/*/checkpoint.pt"))) == (row["state"] == "paused")
 
     # Without early stopping the same run trains them to the end.
-    with run.open(trials=allowed, rungs=NoRungs(EPOCHS)) as controller:
+    with run.open(trials=allowed, rungs=NoEarlyStopping(EPOCHS)) as controller:
         run.finish(controller)
     assert {row["state"] for row in run.rows()} == {"complete"}
 
 
 def test_stopped_trial_keeps_its_curve_and_enters_no_front(run: Any) -> None:
-    class Stop(NoRungs):
-        def decide(self, entry: Entry, result: dict[str, Any]) -> bool:
+    class Stop(NoEarlyStopping):
+        def decide(self, entry: Trial, result: dict[str, Any]) -> bool:
             return result["epoch"] < 2
 
     with run.open(trials=2, rungs=Stop(EPOCHS), space=FakeSpace()) as controller:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mgic_nas.engine.storage.record import Record
-from mgic_nas.engine.storage.trial import COMPLETE, Entry
+from mgic_nas.engine.storage.trial import COMPLETE, Trial
 from mgic_nas.engine.storage.weights import Weights
 from mgic_nas.errors import UserError
 from mgic_nas.results import Run
@@ -19,10 +19,10 @@ KINDS = ("macs", "params", "activations", "latency")
 NETWORK = st.tuples(st.integers(0, 5), *[st.integers(1, 4)] * 4)
 
 
-def entry(number: int, acc: int, macs: int, params: int, activations: int, latency: int | None) -> Entry:
+def entry(number: int, acc: int, macs: int, params: int, activations: int, latency: int | None) -> Trial:
     cost = {"macs": macs, "macs_without_transfers": macs, "params": params, "activations": activations}
     job = {"arch_id": f"arch{number}", "setting": {}, "config": {}, "cost": cost, "seed": 0, "drawn": "sampler"}
-    return Entry(number, job, COMPLETE, {"attempt": 1, "val_acc": float(acc)}, latency=latency)
+    return Trial(number, job, COMPLETE, {"attempt": 1, "val_acc": float(acc)}, latency=latency)
 
 
 @given(st.lists(NETWORK, min_size=1, max_size=12), st.lists(st.none() | st.integers(1, 4), min_size=4, max_size=4))

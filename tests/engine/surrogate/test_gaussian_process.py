@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mgic_nas.engine.surrogate.expected_gain import _normal, expected_gain
-from mgic_nas.engine.surrogate.gaussian_process import Observations, Surrogate
-from mgic_nas.engine.surrogate.learning_curves import Curves
 
+from mgic_nas.engine.surrogate.expected_gain import _normal, expected_gain
+from mgic_nas.engine.surrogate.gaussian_process import Surrogate, TrainingData
+from mgic_nas.engine.surrogate.learning_curves import LearningCurves
 from mgic_nas.pareto import hypervolume, non_dominated
 
 
@@ -49,7 +49,7 @@ def test_a_surrogate_learns_a_smooth_function_and_knows_what_it_does_not_know() 
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (60, 4))
     y = 75 + 3 * x[:, 0] + 2 * np.sin(2 * x[:, 1]) + rng.normal(0, 0.1, 60)
-    model = Surrogate(Observations(x[:40], y[:40], np.zeros(40)))
+    model = Surrogate(TrainingData(x[:40], y[:40], np.zeros(40)))
     mean, deviation = model.predict(x[40:])
     assert np.sqrt(np.mean((mean - y[40:]) ** 2)) < 0.4 * y.std()
     far = model.predict(3 * np.ones((1, 4)))[1][0]
@@ -59,17 +59,17 @@ def test_a_surrogate_learns_a_smooth_function_and_knows_what_it_does_not_know() 
 def test_what_is_unsure_weighs_less() -> None:
     x = np.array([[0.0], [0.0], [1.0]])
     y = np.array([70.0, 80.0, 75.0])
-    sure_of_second = Surrogate(Observations(x, y, np.array([25.0, 0.0, 0.0]))).predict(x[:1])[0][0]
-    sure_of_first = Surrogate(Observations(x, y, np.array([0.0, 25.0, 0.0]))).predict(x[:1])[0][0]
+    sure_of_second = Surrogate(TrainingData(x, y, np.array([25.0, 0.0, 0.0]))).predict(x[:1])[0][0]
+    sure_of_first = Surrogate(TrainingData(x, y, np.array([0.0, 25.0, 0.0]))).predict(x[:1])[0][0]
     assert sure_of_first < 75 < sure_of_second
 
 
 def test_one_observation_is_enough_and_a_thousand_are_not_too_many() -> None:
-    one = Surrogate(Observations(np.zeros((1, 3)), np.array([71.0]), np.zeros(1)))
+    one = Surrogate(TrainingData(np.zeros((1, 3)), np.array([71.0]), np.zeros(1)))
     assert one.predict(np.zeros((1, 3)))[0][0] == pytest.approx(71)
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (1000, 3))
-    mean, _ = Surrogate(Observations(x, 70 + x[:, 0], np.zeros(1000))).predict(x[:5])
+    mean, _ = Surrogate(TrainingData(x, 70 + x[:, 0], np.zeros(1000))).predict(x[:5])
     assert np.allclose(mean, 70 + x[:5, 0], atol=0.3)
 
 
@@ -79,7 +79,7 @@ def curve(losses: list[float], accs: list[float]) -> list[dict[str, float]]:
 
 def test_before_anything_has_ended_a_lower_loss_promises_more() -> None:
     started = [curve([loss], [acc]) for loss, acc in ((1.0, 20), (0.8, 50), (0.9, 10))]
-    ends, variances = Curves(started, epochs=4).expect(started)
+    ends, variances = LearningCurves(started, epochs=4).expect(started)
     assert ends[1] > ends[2] > ends[0]
     assert (variances > 0).all()
 
@@ -91,7 +91,7 @@ def test_finished_trainings_tell_what_early_epochs_are_worth() -> None:
     noise = rng.normal(0, 1, 40)
     for loss, acc, good in ((noise, quality, "acc"), (-quality, noise, "loss")):
         whole = [curve([math.exp(lo), 0.5], [60 + a, 75 + q]) for lo, a, q in zip(loss, acc, quality, strict=True)]
-        curves = Curves(whole, epochs=2)
+        curves = LearningCurves(whole, epochs=2)
         better, worse = curve([math.exp(0)], [63.0]), curve([math.exp(0)], [57.0])
         if good == "loss":
             better, worse = curve([math.exp(-2)], [60.0]), curve([math.exp(2)], [60.0])
@@ -104,5 +104,5 @@ def test_finished_trainings_tell_what_early_epochs_are_worth() -> None:
 
 def test_a_task_without_a_training_loss_is_judged_by_its_accuracy() -> None:
     whole = [[{"val_acc": 50.0 + i}, {"val_acc": 70.0 + i}] for i in range(10)]
-    ends, _ = Curves(whole, epochs=2).expect([[{"val_acc": 52.0}], [{"val_acc": 58.0}]])
+    ends, _ = LearningCurves(whole, epochs=2).expect([[{"val_acc": 52.0}], [{"val_acc": 58.0}]])
     assert ends[1] > ends[0] + 3

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from fakes.tasks import picture, refused, write_folder
-from mgic_nas.tasks.images.loader import LoaderSplit
-from mgic_nas.tasks.images.tensors import TensorSplit
 
 from mgic_nas.tasks import Augment, load_data
+from mgic_nas.tasks.images.loader import LoaderSplit
+from mgic_nas.tasks.images.tensors import TensorSplit
 
 CLASSES = ["ape", "bee10", "bee9"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes.tasks import refused
-from mgic_nas.tasks.images.idx import pool
 
 from mgic_nas.tasks import load_data
+from mgic_nas.tasks.images.idx import pool
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes.tasks import encoded, picture, refused, write_parquet
-from mgic_nas.tasks.images.tensors import TensorSplit
 
 from mgic_nas.tasks import load_data
+from mgic_nas.tasks.images.tensors import TensorSplit
 
 LABELS = [0, 1, 2] * 20
 

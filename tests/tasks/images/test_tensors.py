@@ -8,11 +8,11 @@ import pytest
 import torch
 import torchvision.transforms.functional as tvf
 from fakes.tasks import refused, write_parquet
-from mgic_nas.tasks.images.tensors import TensorSplit, crop, statistics
 from PIL import Image
 
 from mgic_nas.tasks import Augment, load_data
 from mgic_nas.tasks._random import seeded
+from mgic_nas.tasks.images.tensors import TensorSplit, crop, statistics
 
 
 def split(count: int = 20, channels: int = 3, size: tuple[int, int] = (6, 8)) -> TensorSplit:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from fakes.tasks import refused
-from mgic_nas.tasks.segmentation.task import Segmentation, class_iou, confusion
 from PIL import Image
 
 from mgic_nas.errors import UserError
 from mgic_nas.tasks import Augment, load_data, resolve_spec
 from mgic_nas.tasks.segmentation import masks as masks_module
+from mgic_nas.tasks.segmentation.task import Segmentation, class_iou, confusion
 
 
 class Answer(torch.nn.Module):
