@@ -20,10 +20,7 @@ __getattr__, __dir__ = lazy_exports(
     {
         "COSTS": ".rows_cost",
         "Cost": ".rows_cost",
-        : ".count",
         "image_latency": ".latency",
-        : ".latency",
-        : ".rows_cost",
         "timed_on": ".latency",
     },
 )

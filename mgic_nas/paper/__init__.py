@@ -26,7 +26,6 @@ __getattr__, __dir__ = lazy_exports(
     {
         "Compared": ".compare",
         "ComparedTable": ".compare",
-        : ".compare",
         "page": ".write",
         "text": ".write",
         "to_json": ".write",

@@ -23,7 +23,6 @@ __all__ = [
     "parse_budget",
     "parse_budgets",
     "shipped_spaces",
-    ,
     "within",
 ]
 
@@ -39,7 +38,6 @@ __getattr__, __dir__ = lazy_exports(
         "parse_budget": ".budget",
         "parse_budgets": ".budget",
         "shipped_spaces": ".shipped",
-        : ".survey",
         "within": ".budget",
     },
 )

@@ -16,7 +16,6 @@ __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "Comparison": ".compare",
-        : ".compare",
         "text": ".write",
         "to_dict": ".write",
         "write": ".write",
