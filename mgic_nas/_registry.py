@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .errors import UserError, did_you_mean
 
@@ -88,7 +88,7 @@ def register_again(found: Iterable[Registration]) -> None:
     """Makes another process's :func:`registrations` in this one. UserError naming the module that is missing here."""
     for home, name, target in found:
         registry: Registry[object] = _load(home, "registry")
-        entry = _load(target, f"{registry.kind} {name!r}")
+        entry: object = _load(target, f"{registry.kind} {name!r}")
         if name not in registry:  # importing its module may have registered it
             registry.register(name, entry)
 
@@ -99,7 +99,7 @@ def _target(entry: object) -> str:
     return f"{getattr(entry, '__module__', '?')}:{getattr(entry, '__qualname__', '?')}"
 
 
-def _load(target: str, what: str) -> T:  # type: ignore[type-var]
+def _load(target: str, what: str) -> Any:
     module, _, attribute = target.partition(":")
     if module == "__main__":
         raise UserError(
@@ -107,6 +107,6 @@ def _load(target: str, what: str) -> T:  # type: ignore[type-var]
             "move it to a module beside the script and import it from there."
         )
     try:
-        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+        return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UserError(f"the {what} cannot be imported from {module!r} in this process: {error}.") from None
