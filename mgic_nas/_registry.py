@@ -67,7 +67,7 @@ class Registry(Generic[T]):
         entry = self._entries[self.check(name)]
         if isinstance(entry, str):
             entry = self._entries[name] = _load(entry, f"{self.kind} {name!r}")
-        return entry  # type: ignore[return-value]
+        return entry
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
