@@ -4,9 +4,12 @@ Accuracy is maximised and in percent, cost (MACs, parameters, milliseconds, ...)
 NaN in either is no point: it is never on a front, wins nothing and covers nothing.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left
 from collections.abc import Sequence
 
+import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -14,60 +17,51 @@ Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]
 
 
-def non_dominated(acc: ArrayLike, cost: ArrayLike) -> Mask:
-    """Which points are Pareto-optimal, as a mask in the order of the input. O(n log n).
+def non_dominated(acc: ArrayLike, costs: ArrayLike) -> Mask:
+    """Which points are Pareto-optimal, as a mask in the order of the input, computed by moocore.
 
-    A point is dominated where another one is at least as good in both and better in one. Of equal points only
-    the first counts, so a front has no two points with the same accuracy or the same cost.
-    """
-    accs, costs = _pair(acc, cost)
-    mask = np.zeros(len(accs), dtype=bool)
-    valid = np.flatnonzero(~(np.isnan(accs) | np.isnan(costs)))
-    if not len(valid):
-        return mask
-    # Cheapest first, of equals the most accurate, of equals the first: a point is on the front exactly if it
-    # is more accurate than everything before it.
-    order = valid[np.lexsort((valid, -accs[valid], costs[valid]))]
-    best = np.maximum.accumulate(accs[order])
-    mask[order[0]] = True
-    mask[order[1:]] = accs[order[1:]] > best[:-1]
-    return mask
-
-
-def non_dominated_in_all(acc: ArrayLike, costs: ArrayLike) -> Mask:
-    """Which points no other one beats: as :func:`non_dominated`, with several costs. O(n^2).
-
-    Whatever limits are put on the costs, the most accurate point within all of them is one of these (of equally
-    accurate ones, the one whose costs come first in lexicographic order).
+    A point is dominated where another one is at least as good in everything and better in something. Of equal points
+    only the first counts, so a front in one cost has no two points with the same accuracy or the same cost.
 
     Args:
         acc: (n,).
-        costs: (n, k); a point with a NaN among them is on no front.
+        costs: (n,), or (n, k) for several costs.
     """
-    accs, table = np.asarray(acc, dtype=float), np.asarray(costs, dtype=float)
-    if accs.ndim != 1 or table.ndim != 2 or len(table) != len(accs):
-        raise ValueError(f"need accuracies (n,) and costs (n, k), not {accs.shape} and {table.shape}")
-    mask = ~(np.isnan(accs) | np.isnan(table).any(axis=1))
-    points = np.column_stack((-accs, table))
-    for i in np.flatnonzero(mask):
-        if not mask[i]:
-            continue
-        no_better = (points >= points[i]).all(axis=1)
-        # Of equal points the first counts.
-        mask &= ~no_better | ((points == points[i]).all(axis=1) & (np.arange(len(points)) <= i))
+    accs, table = _points(acc, costs)
+    valid = ~(np.isnan(accs) | np.isnan(table).any(axis=1))
+    mask = np.zeros(len(accs), dtype=bool)
+    if valid.any():
+        mask[valid] = moocore.is_nondominated(np.column_stack((-accs, table))[valid])
     return mask
 
 
-def best_within(acc: ArrayLike, cost: ArrayLike, limit: float) -> int | None:
-    """The index of the most accurate point that costs no more than ``limit``; None where there is none.
+def best_within(acc: ArrayLike, costs: ArrayLike, limits: ArrayLike) -> int | None:
+    """The winner rule: the index of the most accurate point within all limits; None where there is none.
 
-    Of equally accurate ones the cheaper, of equally cheap ones the first.
+    Of equally accurate ones the cheaper (in the first cost that differs), of equally cheap ones the first.
+
+    Args:
+        acc: (n,).
+        costs: (n,), or (n, k) for several costs.
+        limits: one, or (k,); a cost that equals its limit fits.
     """
-    accs, costs = _pair(acc, cost)
-    fits = np.flatnonzero(~np.isnan(accs) & (costs <= limit))
-    if not len(fits):
-        return None
-    return int(fits[np.lexsort((fits, costs[fits], -accs[fits]))[0]])
+    accs, table = _points(acc, costs)
+    fits = np.flatnonzero(~np.isnan(accs) & (table <= limits).all(axis=1))
+    order = np.lexsort((*table[fits].T[::-1], -accs[fits]))  # stable; the last key is compared first
+    return int(fits[order[0]]) if len(fits) else None
+
+
+def can_win(acc: ArrayLike, costs: ArrayLike) -> Mask:
+    """Which points :func:`best_within` chooses for some limits, on one of the costs or on all of them together.
+
+    Args:
+        acc: (n,).
+        costs: (n, k); a cost that is NaN for some point sets no limit.
+    """
+    accs, table = _points(acc, costs)
+    table = table[:, ~np.isnan(table).any(axis=0)]
+    fronts = [non_dominated(accs, column) for column in (*table.T, table)]
+    return np.logical_or.reduce(fronts)
 
 
 def hypervolume(acc: ArrayLike, cost: ArrayLike, reference: tuple[float, float], *, log_cost: bool = True) -> float:
@@ -85,8 +79,6 @@ def hypervolume(acc: ArrayLike, cost: ArrayLike, reference: tuple[float, float],
     valid = ~(np.isnan(accs) | np.isnan(costs))
     if not valid.any():
         return 0.0
-    import moocore
-
     points = np.column_stack((-accs[valid], costs[valid]))
     return float(moocore.hypervolume(points, ref=np.array([-worst[0], worst[1]])))
 
@@ -134,17 +126,20 @@ def _insert(
     return added
 
 
-def _pair(acc: ArrayLike, cost: ArrayLike) -> tuple[Values, Values]:
-    accs, costs = np.asarray(acc, dtype=float), np.asarray(cost, dtype=float)
-    if accs.ndim != 1 or accs.shape != costs.shape:
-        raise ValueError(f"need two one-dimensional arrays of one length, not {accs.shape} and {costs.shape}")
-    return accs, costs
+def _points(acc: ArrayLike, costs: ArrayLike) -> tuple[Values, Values]:
+    """Accuracies (n,) and costs (n, k)."""
+    accs, table = np.asarray(acc, dtype=float), np.asarray(costs, dtype=float)
+    if accs.ndim != 1 or table.ndim not in (1, 2) or len(accs) != len(table):
+        raise ValueError(f"need accuracies and costs of one length, not {accs.shape} and {table.shape}")
+    return accs, table[:, None] if table.ndim == 1 else table
 
 
 def _scaled(
     acc: ArrayLike, cost: ArrayLike, reference: Sequence[float], log_cost: bool
 ) -> tuple[Values, Values, tuple[float, float]]:
-    accs, costs = _pair(acc, cost)
+    accs, costs = np.asarray(acc, dtype=float), np.asarray(cost, dtype=float)
+    if accs.ndim != 1 or accs.shape != costs.shape:
+        raise ValueError(f"need two one-dimensional arrays of one length, not {accs.shape} and {costs.shape}")
     worst_acc, worst_cost = (float(value) for value in reference)
     if log_cost:
         if worst_cost <= 0 or np.any(costs <= 0):

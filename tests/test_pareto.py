@@ -1,15 +1,13 @@
 """What a front promises: nobody is shown a network that another one beats, and nothing is counted twice."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mgic_nas.pareto import best_within, hypervolume, hypervolume_history, non_dominated, non_dominated_in_all
+from mgic_nas.pareto import best_within, can_win, hypervolume, hypervolume_history, non_dominated
 
 # Few distinct values, so that ties and duplicates are common; NaN among them.
 percent = st.one_of(st.integers(0, 12).map(lambda k: 8.0 * k), st.floats(0, 100), st.just(math.nan))
@@ -105,17 +103,6 @@ def test_costs_that_have_no_logarithm_are_refused():
         non_dominated([1.0, 2.0], [1.0])
 
 
-def test_fronts_need_no_moocore():
-    """The engine imports fronts on machines where the extra is not installed."""
-    code = (
-        "import sys; sys.modules['moocore'] = None\n"
-        "from mgic_nas.pareto import non_dominated, best_within, hypervolume_history\n"
-        "assert non_dominated([1.0], [1.0]).all() and best_within([1.0], [1.0], 2.0) == 0\n"
-        "assert hypervolume_history([50.0], [1.0], (10.0, 10.0))[0] == 40.0\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_a_long_history_is_not_quadratic():
     """50,000 evaluations, all on the front: the report must not take minutes."""
     n = 50_000
@@ -134,7 +121,7 @@ def test_a_long_history_is_not_quadratic():
 def test_a_front_in_several_costs_has_what_nobody_beats(points):
     """Whoever is left out is no better in anything than somebody who is on it."""
     accs, costs = points
-    mask = non_dominated_in_all(accs, np.array(costs, dtype=float).reshape(-1, 2))
+    mask = non_dominated(accs, np.array(costs, dtype=float).reshape(-1, 2))
     better = [
         [i != j and a >= b and all(x <= y for x, y in zip(c, d)) for j, (a, c) in enumerate(zip(accs, costs))]
         for i, (b, d) in enumerate(zip(accs, costs))
@@ -143,5 +130,20 @@ def test_a_front_in_several_costs_has_what_nobody_beats(points):
         equal = [j for j in range(len(accs)) if (accs[j], costs[j]) == (accs[i], costs[i])]
         beaten = any(better[i][j] for j in range(len(accs)) if j not in equal)
         assert on_front == (not beaten and i == equal[0])
-    one = non_dominated_in_all(accs, np.array(costs, dtype=float).reshape(-1, 2)[:, :1])
+    one = non_dominated(accs, np.array(costs, dtype=float).reshape(-1, 2)[:, :1])
     assert list(one) == list(non_dominated(accs, [c[0] for c in costs]))
+
+
+@given(
+    points, st.lists(st.one_of(st.integers(0, 12).map(lambda k: 1e5 * k), st.just(math.inf)), min_size=2, max_size=2)
+)
+def test_whoever_wins_some_limits_keeps_its_weights(pairs, limits):
+    """The weights that can_win leaves out are deleted: no limit on either cost, or on both, may ask for them."""
+    acc, first = split(pairs)
+    costs = np.column_stack((first, first[::-1])) if pairs else np.empty((0, 2))
+    if np.isnan(costs).any():
+        costs = np.nan_to_num(costs, nan=5e5)
+    kept = can_win(acc, costs)
+    for column, limit in (*zip(costs.T, limits, strict=True), (costs, limits)):
+        winner = best_within(acc, column, limit)
+        assert winner is None or kept[winner]

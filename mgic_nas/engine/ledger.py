@@ -14,6 +14,7 @@ from .events import Counts, Event, Observer
 from .proposals.proposer import UNIFORM
 from .storage.record import write_trials_csv
 from .storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Trial
+from .storage.winner import winner
 
 if TYPE_CHECKING:
     from ..space import Budget
@@ -54,7 +55,7 @@ class Ledger:
         self._states: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self._uniform = 0
-        self._best: dict[str, float | None] = {budget.label: None for budget in budgets}
+        self._best: dict[str, Trial | None] = {budget.label: None for budget in budgets}
         self._csv_written = -math.inf
         self._succeeded = False  # since the run was opened
         self._errors: list[str] = []  # likewise
@@ -114,7 +115,7 @@ class Ledger:
             queued=queued,
             uniform=self._uniform,
             rejected=dict(self._rejected),
-            best=dict(self._best),
+            best={label: trial and trial.val_acc for label, trial in self._best.items()},
         )
 
     def write_csv(self) -> None:
@@ -150,6 +151,5 @@ class Ledger:
             self.paused[entry.number] = entry
         elif entry.state == COMPLETE:
             for budget in self._budgets:
-                if entry.cost(budget.kind) <= budget.limit:
-                    best = self._best[budget.label]
-                    self._best[budget.label] = max(entry.val_acc or 0.0, -math.inf if best is None else best)
+                best = self._best[budget.label]
+                self._best[budget.label] = winner([entry] if best is None else [best, entry], [budget])

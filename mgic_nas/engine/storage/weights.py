@@ -8,12 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...pareto import non_dominated, non_dominated_in_all
+from ...pareto import can_win
+from ...space.budget import KINDS
 from .trial import COMPLETE, FAILED, STOPPED, Trial
-
-# A budget may be on any of these, so each has its own front: the winner within any limit on one of them is on its
-# front, and so keeps its weights. The winner within limits on several of them is on the front of all together.
-KINDS = ("macs", "params", "activations", "latency")
 
 
 class Weights:
@@ -53,12 +50,8 @@ class Weights:
             return []
         entries = sorted(self._kept.values(), key=lambda e: e.number)
         accs = [e.val_acc or 0.0 for e in entries]
-        costs = np.array([[e.cost(kind) for e in entries] for kind in KINDS])
-        # A latency is there where a budget is on it; unknown, it must not decide.
-        costs = costs[~np.isnan(costs).any(axis=1)]
-        masks = [non_dominated(accs, column) for column in costs]
-        masks.append(non_dominated_in_all(accs, costs.T))
-        return [e for e, *on_fronts in zip(entries, *masks, strict=True) if not any(on_fronts)]
+        costs = np.array([[e.cost(kind) for kind in KINDS] for e in entries])
+        return [e for e, keep in zip(entries, can_win(accs, costs), strict=True) if not keep]
 
     def _tidy(self, entry: Trial) -> None:
         """Removes a finished trial's checkpoints, and all weights but those that are kept."""

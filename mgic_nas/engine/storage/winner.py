@@ -1,0 +1,30 @@
+"""The winner rule of :mod:`mgic_nas.pareto`, on trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ...pareto import best_within
+from ...space.budget import KINDS, Budget
+from .trial import COMPLETE, Trial
+
+
+def winner(trials: Iterable[Trial], budgets: Sequence[Budget] = ()) -> Trial | None:
+    """The most accurate complete trial within all budgets; None where there is none.
+
+    Of equally accurate ones the cheaper: in the cost that is limited, without a limit in MACs, with several limits in
+    the first kind that differs; then the one with the smallest number.
+    """
+    complete = sorted((t for t in trials if t.state == COMPLETE and t.val_acc is not None), key=lambda t: t.number)
+    limits = {budget.kind: budget.limit for budget in budgets}
+    kinds = KINDS if len(limits) > 1 else tuple(limits) or ("macs",)
+    costs = np.array([[trial.cost(kind) for kind in kinds] for trial in complete], dtype=float)
+    # A latency that was not measured is within no limit, and the last in a tie.
+    costs = np.nan_to_num(costs, nan=math.inf, posinf=math.inf).reshape(-1, len(kinds))
+    at = best_within(
+        [trial.val_acc or 0.0 for trial in complete], costs, [limits.get(kind, math.inf) for kind in kinds]
+    )
+    return None if at is None else complete[at]
