@@ -1,21 +1,24 @@
-"""The look of the pictures of experiments and replays: the report's palette, light lines, no frame."""
+"""The look of all pictures (reports, replays, experiments): one palette, light lines, no frame."""
+
+from __future__ import annotations
 
 import io
 from pathlib import Path
 from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
 from ._files import write_atomic
 
+# The light colours of report/style.css.
 INK, MUTED, RULE, GRID = "#1d1c1a", "#5d594f", "#cfcabf", "#eae6dd"
 TEAL, ORANGE, PURPLE, GREY = "#0b6b66", "#a34a07", "#6b3fa0", "#a9a498"
 
 
-def figure(width: float, height: float) -> Any:
-    """An empty figure of so many inches, drawn at 200 dots an inch."""
+def figure(width: float, height: float) -> Figure:
+    """An empty figure of ``width`` x ``height`` inches at 200 dots an inch."""
     # The object interface: pyplot would keep state, and choose a window system.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     made = Figure(figsize=(width, height), dpi=200, facecolor="white", layout="constrained")
     FigureCanvasAgg(made)
     return made
@@ -36,8 +39,13 @@ def dress(axes: Any, title: str, subtitle: str = "", x: str = "", y: str = "") -
     axes.spines["bottom"].set_color(RULE)
 
 
-def save(made: Any, path: Path) -> None:
-    """Writes the figure as PNG, whole or not at all."""
+def png(made: Figure) -> bytes:
+    """The figure as PNG."""
     stream = io.BytesIO()
     made.savefig(stream, format="png")
-    write_atomic(path, stream.getvalue())
+    return stream.getvalue()
+
+
+def save(made: Figure, path: Path) -> None:
+    """Writes the figure as PNG, whole or not at all."""
+    write_atomic(path, png(made))

@@ -1,9 +1,14 @@
 """Files that are either whole or absent, whatever is killed in between."""
 
+from __future__ import annotations
+
 import contextlib
+import csv
+import io
 import json
 import os
 import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +38,21 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, heading: bool = True) -> str:
+    """Rows as csv. A cell that a row lacks is empty, what is in no column is left out."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
+    if heading:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """:func:`write_atomic` of :func:`csv_text`."""
+    write_atomic(path, csv_text(columns, rows))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from . import __version__
+from ._text import size_text
 from .errors import UserError
 
 LATER = {
@@ -149,7 +150,7 @@ def _models(args: argparse.Namespace) -> None:
         return _json(rows)
     print(f"{'name':<30} {'params':>12} {'MACs':>15} {'without R, P':>15}  input size")
     for r in rows:
-        size = "x".join(map(str, r["input_size"])) + ("" if r["timm"] else "  mgic_nas.create_model")
+        size = size_text(r["input_size"]) + ("" if r["timm"] else "  mgic_nas.create_model")
         print(f"{r['name']:<30} {r['params']:>12,} {r['macs']:>15,} {r['macs_without_transfers']:>15,}  {size}")
     return None
 

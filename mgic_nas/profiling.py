@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from ._text import size_text
 from .cost.count import count
 from .cost.rows_cost import Cost
 from .errors import UserError, did_you_mean
@@ -107,7 +108,7 @@ class NetworkProfile:
     def __str__(self) -> str:
         from .families import create_model_line
 
-        size = "x".join(map(str, self.input_size))
+        size = size_text(self.input_size)
         lines = [create_model_line(self.name, self.config, self.num_classes, self.input_size[0])]
         if self.conversion:
             lines += [str(self.conversion)]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ._text import mega, rough_duration, size_text
 from .engine import events
 from .engine.events import Counts, Event
 
@@ -39,7 +40,7 @@ class Progress:
         metric: Metric | None = None,
     ) -> None:
         self._epochs = epochs
-        self._size = "x".join(map(str, input_size))
+        self._size = size_text(input_size)
         self._what = f"{metric.short} " if metric else ""
         self._loss = metric.loss if metric else ""
         self._stream = sys.stderr if stream is None else stream
@@ -95,14 +96,15 @@ class Progress:
         to_go = (counts.trials - counts.over) * self._epochs - sum(self._under_way.values())
         seconds = (time.monotonic() - self._began) / self._epochs_done * max(0, to_go)
         # Of paused trials nobody knows whether they will go on.
-        return f"{'at most' if counts.paused else 'about'} {duration(seconds)} left" if to_go > 0 else ""
+        return f"{'at most' if counts.paused else 'about'} {rough_duration(seconds)} left" if to_go > 0 else ""
 
     def _finished(self, event: Event) -> str:
         result = event.result
         loss = f" ({self._loss} {result['val_loss']:.3g})" if self._loss and "val_loss" in result else ""
+        took = rough_duration(result.get("seconds") or 0)
         parts = [
             f"{_of(event.counts)} trial {event.number}: {self._what}{result['val_acc']:.2f} %{loss} with "
-            f"{mega(event.cost['macs'])}M MACs at {self._size}, trained in {duration(result.get('seconds') or 0)}",
+            f"{mega(event.cost['macs'])}M MACs at {self._size}, trained in {took}",
             self._best(event.counts.best),
             self._left(event.counts),
         ]
@@ -127,19 +129,6 @@ class Progress:
         parts = [f"{counts.over}/{counts.trials} trials", self._best(counts.best), failed, self._left(counts)]
         bar.set_description_str("; ".join(part for part in parts if part), refresh=False)
         bar.refresh()
-
-
-def duration(seconds: float) -> str:
-    """``41 s``, ``12 min``, ``3 h 20 min``."""
-    if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def mega(number: float) -> str:
-    """A count in millions with three significant digits, without the unit."""
-    return f"{number / 1e6:.3g}" if number < 999.5e6 else f"{number / 1e6:.0f}"
 
 
 def _of(counts: Counts) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from mgic_nas.engine import events
 from mgic_nas.engine.events import Counts, Event
-from mgic_nas.progress import Progress, duration, mega
+from mgic_nas.progress import Progress
 from mgic_nas.tasks import Metric
 from mgic_nas.tasks.metrics import EXPLAINED, MIOU, TOP1
 
@@ -89,15 +89,3 @@ def test_resumed_run_says_where_it_stands() -> None:
     stream = io.StringIO()
     Progress(3, (1, 14, 14), stream)(Event(events.OPENED, counts(started=7, complete=5, failed=1)))
     assert stream.getvalue() == "going on: 6 of 12 trials are done\n"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0 s"), (9.94, "9.9 s"), (41.3, "41 s"), (59.6, "1 min"), (3540, "59 min"), (12_000, "3 h 20 min")],
-)
-def test_durations_as_people_say_them(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-def test_counts_in_millions() -> None:
-    assert [mega(n) for n in (268_312, 1_051_744, 41_132_000, 4_100_000_000)] == ["0.268", "1.05", "41.1", "4100"]

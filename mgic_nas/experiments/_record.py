@@ -1,16 +1,16 @@
 """How an experiment's numbers are recorded: where they were measured, and a table that survives being killed."""
 
 import csv
-import io
 import os
-import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .._files import write_atomic
+from .._files import write_csv
+from .._machine import cpu_model
+from .._text import plural
 from ..errors import UserError
 
 #: The columns that :meth:`Table.append` fills in by itself.
@@ -24,7 +24,7 @@ def machine(device: Any = "cpu") -> dict[str, str]:
     device = torch.device(device)
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "cpu": _cpu(),
+        "cpu": cpu_model(),
         "cores": str(os.cpu_count() or 1),
         "torch": torch.__version__,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -33,21 +33,8 @@ def machine(device: Any = "cpu") -> dict[str, str]:
 
 def describe(facts: Mapping[str, str]) -> str:
     """:func:`machine`'s facts (or a row that holds them) as one line for a report."""
-    cores = facts["cores"]
-    plural = "s" if cores != "1" else ""
     gpu = "" if facts["device"] == "cpu" else f"{facts['device']}, "
-    return f"{gpu}{facts['cpu']}, {cores} core{plural}, torch {facts['torch']}, {facts['date']}"
-
-
-def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in ("model name", "Hardware", "CPU part"):
-                return value.strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return f"{gpu}{facts['cpu']}, {plural(int(facts['cores']), 'core')}, torch {facts['torch']}, {facts['date']}"
 
 
 class Table:
@@ -115,11 +102,7 @@ class Table:
             raise ValueError(f"{self.path} has a row for {self._key(full)} already")
         written = {name: str(full[name]) for name in self.columns}
         self.rows.append(written)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_atomic(self.path, text.getvalue())
+        write_csv(self.path, self.columns, self.rows)
         return written
 
 

@@ -10,12 +10,11 @@ branches folded into one) count as that.
 
 import argparse
 import csv
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .._files import write_atomic
+from .._files import write_csv
 from ..errors import UserError
 from ._record import command, say
 
@@ -80,12 +79,8 @@ def run(data: Path, out: Path) -> None:
         points = published(rows)
     except KeyError as error:
         raise UserError(f"{data} has no column {error.args[0]}: name a table of timm's evaluations") from None
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(points)
     out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / "published.csv", text.getvalue())
+    write_csv(out / "published.csv", COLUMNS, points)
     say(f"{out / 'published.csv'}: {len(points)} networks.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from . import words
+from .. import _text as words
 from .data import Summary
 
 TITLES = {"macs": "MACs", "params": "Parameters", "activations": "Activations"}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _text as words
 from .. import pareto
-from . import words
 from .facts import Facts
 from .reference import ReferencePoint
 
@@ -95,7 +95,7 @@ class Summary:
     @property
     def at(self) -> str:
         """``at 1×14×14``: belongs beside every count of MACs or activations."""
-        return f"at {words.size(self.facts.input_size)}"
+        return f"at {words.size_text(self.facts.input_size, '×')}"
 
     @cached_property
     def complete(self) -> tuple[Trial, ...]:

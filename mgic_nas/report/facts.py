@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import _text as words
 from ..tasks.metrics import TOP1, Metric
 from ..tasks.registry import metric_of
-from . import words
 
 if TYPE_CHECKING:
     from ..engine.storage.config import RunConfig
@@ -95,7 +95,7 @@ class Facts:
     @property
     def data_text(self) -> str:
         """``fashion: 10 classes, images of 1×14×14``, without the name."""
-        shape = words.size(self.input_size)
+        shape = words.size_text(self.input_size, "×")
         if not self.metric.of_classes:
             return f"{words.plural(self.input_size[0], 'input')}, {words.plural(self.num_classes, 'output')}"
         of = f"{self.input_size[1]:,} points" if self.metric.item == "point cloud" else shape

@@ -11,7 +11,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import story, words
+from .. import _text as words
+from . import story
 from .axes import NAMED, TITLES, accuracy_range, axis_title, log_ticks, lowest_shown
 from .data import Summary, Trial, value_key
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from . import story, words
+from .. import _text as words
+from . import story
 from .data import Summary, Trial
 from .winners import create_model, local_dir
 

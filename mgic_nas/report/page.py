@@ -7,7 +7,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from . import figures, story, words
+from .. import _text as words
+from . import figures, story
 from .axes import TITLES
 from .data import Summary, Trial, Winner
 from .winners import create_model, local_dir

@@ -1,47 +1,34 @@
 """front.png: accuracy against MACs, for slides and issues."""
 
-import io
 import math
 from typing import Any
 
-from . import words
+from .. import _text as words
+from .._figure import GREY, INK, MUTED, ORANGE, PURPLE, TEAL, dress, figure, png
 from .axes import NAMED, accuracy_range, axis_title, log_ticks
 from .data import Summary
 from .story import title
 
-# The page's light palette (style.css).
-INK, MUTED, RULE, GRID = "#1d1c1a", "#5d594f", "#cfcabf", "#eae6dd"
-ACCENT, FAINT, BUDGET, REFERENCE = "#0b6b66", "#a9a498", "#a34a07", "#6b3fa0"
-
 
 def front_png(summary: Summary) -> bytes:
     """The picture as PNG, 1,680 x 1,000 pixels (twice the size at which it is meant to be seen)."""
-    # The object interface: pyplot would keep state, and choose a window system.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.4, 5.0), dpi=200, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    made = figure(8.4, 5.0)
+    axes = made.add_subplot()
     facts = summary.facts
     budgets = [b for b in facts.budgets if b.kind == "macs"]
-    axes.set_title(
-        f"{facts.model} on {facts.data_name or facts.data}",
-        loc="left",
-        fontsize=12,
-        color=INK,
-        fontweight="bold",
-        pad=22,
-    )
     subtitle = (
         f"{words.plural(len(summary.complete), 'network')} trained for {words.plural(facts.epochs, 'epoch')} each"
     )
     if facts.val_images and summary.front and facts.metric.of_items:
         subtitle += f"; bars: standard error of {facts.val_images:,} validation {facts.metric.items}"
-    axes.text(0, 1.03, subtitle, transform=axes.transAxes, fontsize=8.5, color=MUTED)
     axes.set_xscale("log")
-    axes.set_xlabel(axis_title(summary, "macs"), color=MUTED, fontsize=9.5)
-    axes.set_ylabel(f"{title(summary)} (%)", color=MUTED, fontsize=9.5)
+    dress(
+        axes,
+        f"{facts.model} on {facts.data_name or facts.data}",
+        subtitle,
+        axis_title(summary, "macs"),
+        f"{title(summary)} (%)",
+    )
     xs = [t.macs or 1 for t in summary.complete] + [p.macs for p in summary.reference] + [b.limit for b in budgets]
     low, high = (min(xs), max(xs)) if xs else (1e5, 1e7)
     pad = 10 ** max(0.06 * math.log10(high / low), 0.04)
@@ -55,18 +42,12 @@ def front_png(summary: Summary) -> bytes:
     else:
         axes.text(0.5, 0.5, "No network has finished training yet", transform=axes.transAxes, ha="center", color=MUTED)
     for budget in budgets:
-        axes.axvline(budget.limit, color=BUDGET, linewidth=0.9, linestyle=(0, (5, 4)), zorder=1)
+        axes.axvline(budget.limit, color=ORANGE, linewidth=0.9, linestyle=(0, (5, 4)), zorder=1)
         axes.annotate(
             words.count(budget.limit, strip=True), (budget.limit, 0.985), xycoords=("data", "axes fraction"),
-            xytext=(-4, 0), textcoords="offset points", ha="right", va="top", fontsize=8.5, color=BUDGET,
+            xytext=(-4, 0), textcoords="offset points", ha="right", va="top", fontsize=8.5, color=ORANGE,
         )  # fmt: skip
     _points(axes, summary)
-    axes.grid(True, color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=MUTED, labelsize=9, length=0)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(RULE)
     handles, names = axes.get_legend_handles_labels()
     if handles:
         order = sorted(range(len(names)), key=lambda i: ("Pareto front", "other networks", "reference").index(names[i]))
@@ -74,9 +55,7 @@ def front_png(summary: Summary) -> bytes:
             [handles[i] for i in order], [names[i] for i in order],
             loc="lower right", frameon=False, fontsize=8.5, labelcolor=MUTED,
         )  # fmt: skip
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
+    return png(made)
 
 
 def _points(axes: Any, summary: Summary) -> None:
@@ -86,12 +65,12 @@ def _points(axes: Any, summary: Summary) -> None:
     if others:
         many = len(others) > 150
         size, alpha = (9, 0.55) if many else (20, 1.0)
-        axes.scatter(x, y, s=size, alpha=alpha, color=FAINT, label="other networks", linewidths=0, zorder=2)
+        axes.scatter(x, y, s=size, alpha=alpha, color=GREY, label="other networks", linewidths=0, zorder=2)
     x, y = [t.macs or 1 for t in summary.front], [t.val_acc or 0 for t in summary.front]
     if summary.front:
-        axes.step(x, y, where="post", color=ACCENT, linewidth=1.5, zorder=3)
+        axes.step(x, y, where="post", color=TEAL, linewidth=1.5, zorder=3)
         axes.errorbar(
-            x, y, yerr=[summary.error(v) or 0 for v in y], fmt="o", color=ACCENT, markersize=5.5, elinewidth=0.9,
+            x, y, yerr=[summary.error(v) or 0 for v in y], fmt="o", color=TEAL, markersize=5.5, elinewidth=0.9,
             capsize=2, markeredgecolor="white", markeredgewidth=0.8, label="Pareto front", zorder=4,
         )  # fmt: skip
     named = {w.trial.number: w.trial for w in summary.winners if w.trial and w.budget.kind == "macs"}
@@ -105,11 +84,11 @@ def _points(axes: Any, summary: Summary) -> None:
     points = summary.reference
     x, y = [p.macs for p in points], [p.acc for p in points]
     if points:
-        axes.scatter(x, y, s=30, marker="D", color=REFERENCE, label="reference", zorder=3)
+        axes.scatter(x, y, s=30, marker="D", color=PURPLE, label="reference", zorder=3)
     for point in points if len(points) <= NAMED else ():
         axes.annotate(
             _literal(point.name), (point.macs, point.acc), xytext=(5, -9), textcoords="offset points", fontsize=7.5,
-            color=REFERENCE,
+            color=PURPLE,
         )  # fmt: skip
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from . import words
+from .. import _text as words
+from .._text import THIN
 from .data import Summary, Trial, Winner
-from .words import THIN
 
 if TYPE_CHECKING:
     from ..space import Budget

@@ -1,11 +1,10 @@
 """front.csv and budgets.csv: the same numbers for a program. trials.csv is the engine's."""
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from . import words
+from .. import _text as words
+from .._files import csv_text
 from .data import Summary
 from .story import no_winner
 from .winners import create_model, local_dir
@@ -34,7 +33,7 @@ def front_csv(summary: Summary) -> str:
     """The Pareto-optimal rows of trials.csv, cheapest first, with its columns."""
     columns = list(dict.fromkeys(name for trial in summary.trials for name in trial.row))
     rows = [{**trial.row, **({"on_front": True} if "on_front" in columns else {})} for trial in summary.front]
-    return _csv(columns or ["number"], rows)
+    return csv_text(columns or ["number"], rows)
 
 
 def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
@@ -49,7 +48,7 @@ def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
     for winner in summary.winners:
         budget, trial = winner.budget, winner.trial
         row: dict[str, Any] = {"budget": budget.label, "kind": budget.kind, "limit": _whole(budget.limit)}
-        row["input_size"] = "x".join(str(n) for n in summary.facts.input_size)
+        row["input_size"] = words.size_text(summary.facts.input_size)
         if trial is None:
             row["note"] = no_winner(summary, budget).replace(words.THIN, " ")
         else:
@@ -77,16 +76,8 @@ def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
         columns.insert(columns.index("activations") + 1, "latency_ms")
     if loss:
         columns.insert(columns.index("metric") + 1, loss)
-    return _csv(columns, rows)
+    return csv_text(columns, rows)
 
 
 def _whole(value: float | None) -> float | int | None:
     return int(value) if value is not None and float(value).is_integer() else value
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()

@@ -7,7 +7,7 @@ the same command goes on. More seeds or a larger budget extend a table.
 
 from __future__ import annotations
 
-import csv
+import os
 import random
 import shutil
 import sys
@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._files import csv_text
+from .._machine import cpu_model
 from ..engine.storage.folder import Lock
 from ..engine.storage.trial import trial_seed
 from ..errors import UserError
@@ -112,7 +114,7 @@ class Recording:
         memory = round(result["peak_memory_mb"], 1)
         rows = [{**shared, **_rounded(row), "peak_memory_mb": memory} for row in result["curve"]]
         with open(self.folder / CURVES_CSV, "a", newline="") as stream:
-            csv.DictWriter(stream, COLUMNS, lineterminator="\n", extrasaction="ignore").writerows(rows)
+            stream.write(csv_text(COLUMNS, rows, heading=False))
         shutil.rmtree(self.trials_folder / str(job.number), ignore_errors=True)
         self.complete += 1
         self._progress(arch_id, seed, result)
@@ -257,13 +259,4 @@ def _listed(values: dict[str, Any]) -> dict[str, Any]:
 
 def _machine() -> str:
     """The processor and the number of cores, for people."""
-    import os
-    import platform
-
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
-    except OSError:
-        pass
-    return f"{model}, {os.cpu_count()} cores"
+    return f"{cpu_model()}, {os.cpu_count()} cores"

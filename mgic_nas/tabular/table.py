@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._files import write_atomic
+from .._files import write_atomic, write_csv
 from ..errors import UserError
 
 if TYPE_CHECKING:
@@ -179,26 +179,14 @@ def read_curves(folder: Path, epochs: int) -> dict[tuple[str, int], list[dict[st
 
 def write_curves(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes curves.csv, whole or not at all."""
-    import io
-
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(folder / CURVES_CSV, text.getvalue())
+    write_csv(folder / CURVES_CSV, COLUMNS, rows)
 
 
 def write_architectures(folder: Path, architectures: Sequence[Architecture]) -> None:
     """Writes architectures.csv, whole or not at all."""
-    import io
-
-    names = list(architectures[0].setting)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["arch_id", *(f"p.{name}" for name in names), *COSTS])
-    for a in architectures:
-        writer.writerow([a.arch_id, *(a.setting[name] for name in names), *(a.cost[kind] for kind in COSTS)])
-    write_atomic(folder / ARCHITECTURES_CSV, text.getvalue())
+    rows = [{"arch_id": a.arch_id, **{f"p.{k}": v for k, v in a.setting.items()}, **a.cost} for a in architectures]
+    columns = ["arch_id", *(f"p.{name}" for name in architectures[0].setting), *COSTS]
+    write_csv(folder / ARCHITECTURES_CSV, columns, rows)
 
 
 def _read_architectures(folder: Path, space: SearchSpace) -> list[Architecture]:

@@ -9,22 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .._figure import INK, RULE, dress, figure, save
+from .._figure import GREY, INK, MUTED, ORANGE, PURPLE, RULE, TEAL, dress, figure, save
 from .._files import write_atomic
-from ..report.words import count
+from .._text import count, size_text
 from .compare import BASELINE, OPTUNA, SHARES, Comparison, Standing
 
 COLOURS = {
-    "cost+thaw": "#0b6b66",
+    "cost+thaw": TEAL,
     "cost+halving": "#2f6fb0",
     "cost": "#4fa8a2",
-    "tpe": "#a34a07",
+    "tpe": ORANGE,
     "tpe-univariate": "#dd9a5d",
-    "nsga2": "#6b3fa0",
-    "random": "#a9a498",
-    "stratified": "#5d594f",
+    "nsga2": PURPLE,
+    "random": GREY,
+    "stratified": MUTED,
 }
-FURTHER = ("#1d1c1a", "#b8336a", "#2f6fb0", "#8a8f1f")
+FURTHER = (INK, "#b8336a", "#2f6fb0", "#8a8f1f")
 BEST = "cost+thaw"
 
 
@@ -82,7 +82,7 @@ Table = Callable[[list[str], list[list[str]]], str]
 
 def _page(comparison: Comparison, table: Table) -> str:
     facts = comparison.facts
-    size = "x".join(map(str, facts["input_size"]))
+    size = size_text(facts["input_size"])
     low, high = (count(v) for v in facts["macs"])
     lines = [
         f"{facts['table']}: {facts['architectures']} architectures of {low} to {high} MACs at {size}, "

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from .._text import size_text
+
 if TYPE_CHECKING:
     import torch
 
@@ -155,7 +157,7 @@ class Data:
         return self._test
 
     def __repr__(self) -> str:
-        size = "x".join(map(str, self.info.input_size))
+        size = size_text(self.info.input_size)
         counts = ", ".join(f"{part} {count:,}" for part, count in self.info.sizes.items())
         return f"Data({self.spec!r}: {self.info.num_classes} classes, {size}, {counts})"
 

@@ -8,9 +8,9 @@ from fakes import report as fakes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mgic_nas._text import THIN
 from mgic_nas.report import story
 from mgic_nas.report.data import gathered
-from mgic_nas.report.words import THIN
 
 
 def row(number, macs, acc, state="complete", **more):

@@ -7,14 +7,14 @@ everything that can be counted fits, and never twice: ``latency.csv`` says what 
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..._files import write_atomic
+from ..._files import csv_text, write_atomic
+from ..._text import size_text
 from ...families import create_model_line
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ class Place:
     def __str__(self) -> str:
         one = "one image" if self.batch == 1 else f"a batch of {self.batch}"
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''} of " if self.threads else ""
-        return f"{one} of {_size(self.input_size)} at a time on {threads}{self.device}"
+        return f"{one} of {size_text(self.input_size)} at a time on {threads}{self.device}"
 
     def cells(self) -> Row:
         """Its columns of latency.csv."""
         return {
-            "input_size": _size(self.input_size),
+            "input_size": size_text(self.input_size),
             "batch": str(self.batch),
             "device": self.device,
             "threads": str(self.threads),
@@ -77,7 +77,7 @@ class Latencies:
         if ours != rows[len(rows) - len(ours) :] or _torn(self._path):
             # This machine's last, because readers go by the last row's; and no half a line for the next to follow.
             others = [row for row in rows if not place.cells().items() <= row.items()]
-            write_atomic(self._path, _text([*others, *ours], heading=True))
+            write_atomic(self._path, csv_text(COLUMNS, [*others, *ours]))
 
     def seconds(self, arch_id: str, config: Mapping[str, Any]) -> float:
         """The latency of an architecture, measured now where it is not known yet."""
@@ -85,7 +85,7 @@ class Latencies:
             milliseconds = f"{self._measure(config) * 1e3:.4g}"
             row = {"arch_id": arch_id, "latency_ms": milliseconds, **self.place.cells(), "config": json.dumps(config)}
             with open(self._path, "a", newline="") as stream:
-                stream.write(_text([row], heading=not stream.tell()))
+                stream.write(csv_text(COLUMNS, [row], heading=not stream.tell()))
             self._rows[arch_id] = row
             if self._slow(arch_id):
                 self.too_slow.add(arch_id)
@@ -179,16 +179,3 @@ def _whole(row: Mapping[str, Any]) -> bool:
 
 def _torn(path: Path) -> bool:
     return path.exists() and not path.read_bytes().endswith(b"\n")
-
-
-def _text(rows: list[Row], heading: bool) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
-    if heading:
-        writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _size(input_size: tuple[int, int, int]) -> str:
-    return "x".join(map(str, input_size))

@@ -23,6 +23,7 @@ from timm.models import get_model_input_config
 from timm.utils import reparameterize_model
 from torch import nn
 
+from ..._text import size_text
 from ...errors import UserError
 from ..fusing import fold_pairs
 from ..mgic import ChannelTransfer, MGICBlock
@@ -112,7 +113,7 @@ class Blueprint:
         try:
             self.blocks = find_blocks(self.net, self.input_size)
         except (RuntimeError, NotImplementedError, ValueError, AssertionError) as error:
-            size = "x".join(map(str, self.input_size))
+            size = size_text(self.input_size)
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{self.title} cannot be run on {size} images on the meta device: {reason}") from error
         self._facts = {b.name: b for b in self.blocks}

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..._text import size_text
 from .find import Block, depthwise, meta_copy
 from .init import Source
 
@@ -130,7 +131,7 @@ def _resize_other(module: Any, original: nn.Module, name: str, widths: frozenset
             if value is None:
                 continue
             if source.level and any(d != 1 and d not in widths for d in value.shape):
-                shape = "x".join(map(str, value.shape))
+                shape = size_text(value.shape)
                 raise NotScalable(f"{name or 'its'} parameter {key} ({shape}) of {type(original).__name__}")
             kept[key] = source.vector(value, key, widths)
     if not source.level:

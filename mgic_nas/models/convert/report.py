@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..._text import size_text
+
 if TYPE_CHECKING:
     from ...cost import Cost
 
@@ -55,7 +57,7 @@ class Conversion:
             f"{len(self.replaced)} of {total} blocks replaced"
         ]
         if self.before and self.after:
-            size = "x".join(map(str, self.input_size))
+            size = size_text(self.input_size)
             before, after = self.before, self.after
             lines += [
                 _change("params", before.params, after.params),

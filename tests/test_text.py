@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mgic_nas.report import words
+from mgic_nas import _text as words
 
 
 def plain(text):
@@ -72,10 +72,22 @@ def test_small_words():
     assert words.plural(1500, "network") == "1,500 networks"
     assert words.listed([]) == ""
     assert words.listed(["a", "b", "c"]) == "a, b and c"
-    assert words.size((1, 14, 14)) == "1×14×14"
+    assert words.size_text((1, 14, 14), "×") == "1×14×14"
     assert words.scalar([0.5, 1.0]) == "[0.5, 1]"
     assert words.one_line("Traceback\n  ...\nValueError: no\n\n") == "ValueError: no"
     assert len(words.one_line("x" * 500)) == 160
     assert words.unit_name(words.round_unit(2.1e6)) == "million"
     assert words.unit_name(words.round_unit(5.5e7)) == "10 million"
     assert words.unit_name(words.round_unit(6e5)) == "100 thousand"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (41.3, "41 s"), (59.6, "1 min"), (3540, "59 min"), (12_000, "3 h 20 min")],
+)
+def test_estimates_of_durations(seconds: float, text: str) -> None:
+    assert words.rough_duration(seconds) == text
+
+
+def test_counts_in_millions() -> None:
+    assert [words.mega(n) for n in (268_312, 1_051_744, 41_132_000, 4_100_000_000)] == ["0.268", "1.05", "41.1", "4100"]
