@@ -67,8 +67,8 @@ def check(model: str, data: str, params: str, capsys: pytest.CaptureFixture[str]
     one_image = 100 / len(known.val) if metric_of(data).of_items else 0.05
     assert scores["val_acc"] == pytest.approx(promised, abs=one_image + 1e-6)
     # The loss tells networks apart that guess alike.
-    trained = {entry.number: entry.result for entry in read_record("run").entries}[run.best().row["number"]]
-    assert scores["val_loss"] == pytest.approx(trained["val_loss"], rel=1e-3)
+    trained = {trial.number: trial for trial in read_record("run").entries}[run.best().row["number"]]
+    assert scores["val_loss"] == pytest.approx(trained.val_loss, rel=1e-3)
     for other in (run.best().create_model(), mgic_nas.load_winner("run/winners/100G")):
         assert not other.training
         assert all(torch.equal(a, b) for a, b in zip(other.state_dict().values(), net.state_dict().values()))

@@ -1,4 +1,4 @@
-"""The books of a run in memory: who has been started, how it stands, who is told. Counters, no scans."""
+"""The state of a run in memory: its trials, counts kept up to date, and the observer. Nothing is scanned."""
 
 from __future__ import annotations
 
@@ -7,105 +7,119 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .events import Counts, Event, Observer
 from .proposals.proposer import UNIFORM
 from .storage.record import write_trials_csv
-from .storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Trial
-from .storage.winner import winner
+from .storage.trial import COMPLETE, COSTS, FAILED, PAUSED, RUNNING, STOPPED, Trial
 
 if TYPE_CHECKING:
     from ..space import Budget
     from .storage.latencies import Latencies
 
-FAILING_ALIKE = 6  # so many trials that fail alike before one succeeds, and no further one is started
+FAILING_ALIKE = 6  # trials with the same error before one succeeds: then no further one is started
 CSV_EVERY = 5.0  # seconds between two trials.csv
 
 
 class Ledger:
-    """Entries by number, and what follows from them.
+    """The one owner of the trials: their current :class:`Trial` by number, and what follows from them.
 
     Args:
         folder: of the run, for trials.csv; None where there is none.
-        trials: how many are to be started.
-        budgets: the best is kept for each.
-        observer: is told every event; one that raises is told no more.
+        wanted: how many trials are to be started.
+        budgets: the best accuracy is kept for each.
+        observer: called with every event, until it raises.
         latencies: measures, where a budget is on latency.
+
+    Attributes:
+        trials: by number.
+        live: the numbers of the trials whose worker has not ended as far as this driver knows.
+        tried: the arch_ids of all trials.
     """
 
     def __init__(
         self,
         folder: Path | None,
-        trials: int,
+        wanted: int,
         budgets: Sequence[Budget],
         observer: Observer | None,
         latencies: Latencies | None = None,
     ) -> None:
-        self.entries: dict[int, Trial] = {}
-        self.live: set[int] = set()  # handed out by this driver, and not heard the last of
-        self.paused: dict[int, Trial] = {}  # at a rung
-        self.tried: set[str] = set()  # arch_ids
+        self.trials: dict[int, Trial] = {}
+        self.live: set[int] = set()
+        self.tried: set[str] = set()
+        self._paused: dict[int, None] = {}  # in the order in which they paused
         self._folder = folder
-        self._trials = trials
+        self._wanted = wanted
         self._budgets = budgets
         self._observer = observer
         self._latencies = latencies
         self._states: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self._uniform = 0
-        self._best: dict[str, Trial | None] = {budget.label: None for budget in budgets}
+        self._best: dict[str, float | None] = {budget.label: None for budget in budgets}
         self._csv_written = -math.inf
         self._succeeded = False  # since the run was opened
         self._errors: list[str] = []  # likewise
 
-    def add(self, entry: Trial) -> None:
+    def add(self, trial: Trial) -> Trial:
         """An architecture whose training was started, now or by an earlier driver."""
-        self.entries[entry.number] = entry
-        self.tried.add(entry.arch_id)
-        if self._latencies is not None and entry.state not in (STOPPED, FAILED):
+        if self._latencies is not None and trial.state not in (STOPPED, FAILED):
             # Known already, unless it was trained before there was a budget on latency, or on another machine.
-            entry.latency = self._latencies.seconds(entry.arch_id, entry.job["config"])
-        self._uniform += entry.job["drawn"] == UNIFORM
-        self._enter(entry)
+            trial = replace(trial, latency=self._latencies.seconds(trial.arch_id, trial.config))
+        self.trials[trial.number] = trial
+        self.tried.add(trial.arch_id)
+        self._uniform += trial.drawn == UNIFORM
+        self._count(trial)
+        return trial
 
-    def move(self, entry: Trial, state: str) -> None:
-        """A trial changes its state."""
-        self._states[entry.state] -= 1
-        self.paused.pop(entry.number, None)
-        if state != RUNNING:
-            self.live.discard(entry.number)
-        entry.state = state
-        self._enter(entry)
-        self._succeeded = self._succeeded or state == COMPLETE
-        if state == FAILED:
-            self._errors.append(str(entry.result.get("error")))
+    def update(self, trial: Trial) -> Trial:
+        """Replaces a trial by its new state."""
+        before, self.trials[trial.number] = self.trials[trial.number], trial
+        if trial.state == before.state:
+            return trial
+        self._states[before.state] -= 1
+        self._paused.pop(trial.number, None)
+        if trial.state != RUNNING:
+            self.live.discard(trial.number)
+        self._count(trial)
+        self._succeeded = self._succeeded or trial.state == COMPLETE
+        if trial.state == FAILED:
+            self._errors.append(trial.error)
+        return trial
+
+    @property
+    def paused(self) -> list[Trial]:
+        """The trials that wait at a rung, in the order in which they paused."""
+        return [self.trials[number] for number in self._paused]
 
     @property
     def failing_alike(self) -> str:
-        """Why the fault is not the networks' (data that are gone, a full disk), so that the rest is left for later."""
+        """Why the fault is not the networks' (missing data, a full disk), so that no further trial is started."""
         if self._succeeded or len(self._errors) < FAILING_ALIKE or len(set(self._errors)) > 1:
             return ""
         return f"{len(self._errors)} trials failed alike and none succeeded: {self._errors[0]}"
 
     def rejected(self, reason: str) -> None:
-        """A proposal was not trained."""
+        """Counts a proposal that is not trained."""
         self._rejected[reason] += 1
 
     def current(self, number: int, attempt: int) -> Trial | None:
-        """The trial that an attempt belongs to, while somebody waits for just this attempt."""
-        entry = self.entries.get(number)
-        return entry if entry and number in self.live and entry.attempt == attempt else None
+        """The trial of an attempt, if that is its latest and has not ended."""
+        trial = self.trials.get(number)
+        return trial if trial and number in self.live and trial.attempt == attempt else None
 
     @property
     def started(self) -> int:
-        return len(self.entries)
+        return len(self.trials)
 
     def counts(self, queued: int) -> Counts:
-        """How the run stands; ``queued`` trials are to be handed out again."""
+        """The counts of the run, of which ``queued`` trials wait for a retry."""
         return Counts(
-            trials=self._trials,
+            trials=self._wanted,
             started=self.started,
             complete=self._states[COMPLETE],
             stopped=self._states[STOPPED],
@@ -115,41 +129,43 @@ class Ledger:
             queued=queued,
             uniform=self._uniform,
             rejected=dict(self._rejected),
-            best={label: trial and trial.val_acc for label, trial in self._best.items()},
+            best=dict(self._best),
         )
 
     def write_csv(self) -> None:
-        """trials.csv, unless it was written a moment ago."""
+        """Writes trials.csv, at most every :data:`CSV_EVERY` seconds."""
         if self._folder is not None and time.monotonic() - self._csv_written >= CSV_EVERY:
-            write_trials_csv(self._folder, self.entries.values(), timed=self._latencies is not None)
+            write_trials_csv(self._folder, self.trials.values(), timed=self._latencies is not None)
             self._csv_written = time.monotonic()
 
-    def tell(
+    def notify(
         self,
         kind: str,
         queued: int,
-        entry: Trial | None = None,
+        trial: Trial | None = None,
         result: Mapping[str, Any] | None = None,
         text: str = "",
     ) -> None:
-        """Tells the observer."""
+        """Calls the observer with an event."""
         if self._observer is None:
             return
         about: dict[str, Any] = {}
-        if entry is not None:
-            about = {"number": entry.number, "attempt": entry.attempt, "cost": entry.job["cost"]}
+        if trial is not None:
+            cost = {kind: getattr(trial, kind) for kind in COSTS}
+            about = {"number": trial.number, "attempt": trial.attempt, "cost": cost}
         try:
             self._observer(Event(kind, self.counts(queued), result=result or {}, text=text, **about))
         except Exception as error:
             # A display that breaks (a closed pipe) must not end a search of many hours.
             self._observer = None
-            warnings.warn(f"the observer of the search failed and is told nothing more: {error!r}", stacklevel=2)
+            warnings.warn(f"the observer of the search failed and is not called any more: {error!r}", stacklevel=2)
 
-    def _enter(self, entry: Trial) -> None:
-        self._states[entry.state] += 1
-        if entry.state == PAUSED:
-            self.paused[entry.number] = entry
-        elif entry.state == COMPLETE:
+    def _count(self, trial: Trial) -> None:
+        self._states[trial.state] += 1
+        if trial.state == PAUSED:
+            self._paused[trial.number] = None
+        elif trial.state == COMPLETE:
             for budget in self._budgets:
-                best = self._best[budget.label]
-                self._best[budget.label] = winner([entry] if best is None else [best, entry], [budget])
+                if trial.cost(budget.kind) <= budget.limit:
+                    best = self._best[budget.label]
+                    self._best[budget.label] = max(trial.val_acc or 0.0, -math.inf if best is None else best)

@@ -38,12 +38,12 @@ def test_the_loop_takes_less_than_the_training(
         begin = time.process_time()
         local.execute(controller, setup, 1, 0)
         driver = (time.process_time() - begin) / TRIALS
-        jobs = [entry.job for entry in controller._books.entries.values()]
+        trials = list(controller._ledger.trials.values())
     bare = []
     setup = dataclasses.replace(setup, threads=1, device="cpu")
-    for number, job in enumerate(jobs):
+    for number, trial in enumerate(trials):
         begin = time.process_time()
-        list(train(Job(number, 1, job["config"], 0, 1, seed=job["seed"]), setup))
+        list(train(Job(number, 1, trial.config, 0, 1, seed=trial.seed), setup))
         bare.append(time.process_time() - begin)
     training = sum(bare) / len(bare)
     row = [sampler, f"{driver * 1e3:.0f}", f"{training * 1e3:.0f}", f"{100 * driver / training:.0f} %"]

@@ -284,7 +284,7 @@ def test_driver_may_die_between_any_two_writes(run: Any, at: str, monkeypatch: p
     run.train(controller, controller.next())
     with monkeypatch.context() as patch:
         if at == "proposed":  # a proposal is in the study, and no job
-            patch.setattr(controller, "_hand_out", killed)
+            patch.setattr(controller, "_start_job", killed)
         elif at == "enqueued":
             patch.setattr(controller._store, "ask", killed)
             patch.setattr(
@@ -293,9 +293,9 @@ def test_driver_may_die_between_any_two_writes(run: Any, at: str, monkeypatch: p
                 lambda: controller._store.ask_fixed({"a": 1, "b": 1, "alias": 0}, {}),
             )
         elif at == "result saved":
-            patch.setattr(controller._store, "complete", killed)
+            patch.setattr(controller._store, "finish", killed)
         else:
-            patch.setattr(controller._ledger, "move", killed)
+            patch.setattr(controller._weights, "finished", killed)
         with pytest.raises(Killed):
             run.train(controller, controller.next())
     run.kill(controller)

@@ -104,7 +104,7 @@ class FreezeThaw:
     def _see(self, entry: Trial) -> Observation:
         seen = self._seen.get(entry.number)
         if seen is None:
-            seen = self._seen[entry.number] = Observation(*self._pool.describe(entry.job["setting"]))
+            seen = self._seen[entry.number] = Observation(*self._pool.describe(entry.setting))
         seen.curve = tuple(entry.curve)
         seen.acc = entry.val_acc if entry.state == COMPLETE else None
         seen.waiting = entry.state in (PAUSED, STOPPED)

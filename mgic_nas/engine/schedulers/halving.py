@@ -50,7 +50,7 @@ class SuccessiveHalving:
             self._rankings.clear()
 
     def promote(self, paused: Sequence[Trial], ending: bool = False) -> tuple[int, int] | None:
-        waiting = {entry.number: int(entry.job["last_epoch"]) for entry in paused}
+        waiting = {entry.number: int(entry.last_epoch) for entry in paused}
         steps = [*zip(self.levels, self.levels[1:], strict=False)][::-1]
         for level, following in steps:
             if level in waiting.values():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TextIO
+
+from filelock import FileLock, Timeout
 
 from ...errors import UserError
 from .config import RunConfig, continued, find_run
@@ -13,31 +14,31 @@ LOCK = ".lock"
 
 
 class Lock:
-    """The right to write a run: a flock, so that it vanishes with its process, however that ends."""
+    """The right to write a run or a table: an flock, which the system releases however its process ends.
+
+    Args:
+        folder: of the run or table, which must exist.
+
+    Raises:
+        UserError: another process holds it.
+        OSError: the folder cannot be written, or its file system has no locks.
+    """
 
     def __init__(self, folder: Path) -> None:
-        import fcntl
-
-        self._stream: TextIO = open(folder / LOCK, "a+")  # noqa: SIM115 - held open as long as the lock is
+        path = folder / LOCK
+        self._lock = FileLock(path, timeout=0, thread_local=False, fallback_to_soft=False)
         try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._stream.seek(0)
-            owner = self._stream.read().strip() or "another process"
-            self._stream.close()
+            self._lock.acquire()
+        except Timeout:
+            owner = path.read_text().strip() or "another process"
             raise UserError(
                 f"{folder} is being written by another search ({owner}): wait for it, or name another folder."
             ) from None
-        except OSError:  # a file system without locks
-            self._stream.close()
-            raise
-        self._stream.truncate(0)
-        self._stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-        self._stream.flush()
+        path.write_text(f"process {os.getpid()} on {os.uname().nodename}\n")
 
     def release(self) -> None:
-        """Gives the run free; the file stays (removing it would let two drivers lock two different files)."""
-        self._stream.close()
+        """Unlocks; the file stays, because to remove it would let two processes lock two different files."""
+        self._lock.release()
 
 
 def lock_folder(folder: Path, config: RunConfig) -> Lock:

@@ -1,30 +1,28 @@
-"""What is known of every trial, read from the study: the rows of trials.csv and what a report needs besides."""
+"""The trials of a run, read from the study, and trials.csv."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..._files import write_atomic
+from ..._files import write_csv
 from ...pareto import non_dominated
+from .config import RunConfig
+from .latencies import read_latencies
 from .study import ENDED, OVER, REJECTED, read_study
-from .trial import COMPLETE, FAILED, PAUSED, STOPPED, Trial
+from .trial import COMPLETE, COSTS, Row, Trial
 
 TRIALS_CSV = "trials.csv"
-COSTS = ("macs", "macs_without_transfers", "params", "activations")
 
-Row = dict[str, Any]
+__all__ = ["COSTS", "TRIALS_CSV", "Record", "Row", "columns", "read_record", "read_trials", "rows", "write_trials_csv"]
 
 
 @dataclass(frozen=True)
 class Record:
-    """A run as its study tells it.
+    """A run as its study has it.
 
     Attributes:
         entries: the architectures whose training started, by number.
@@ -56,8 +54,8 @@ class Record:
 
     @property
     def curves(self) -> dict[int, list[dict[str, Any]]]:
-        """trial number -> its epochs, ``{"epoch": 1, "val_acc": ..., ...}`` each; finished trials only."""
-        return {e.number: e.curve for e in self.entries if e.curve}
+        """trial number -> its epochs, ``{"epoch": 1, "val_acc": ..., ...}`` each, where the study has them."""
+        return {e.number: [dict(epoch) for epoch in e.curve] for e in self.entries if e.curve}
 
     @property
     def wall_seconds(self) -> float | None:
@@ -72,26 +70,21 @@ def read_record(folder: str | Path) -> Record:
 
     Nothing is written. UserError where there is no run or no study.
     """
-    from .config import RunConfig
-    from .latencies import read_latencies
-
     folder = Path(folder)
     config = RunConfig.load(folder)
-    trials_folder = config.trials_folder(folder)
-    trials, attributes = read_study(folder)
-    entries = [entry for trial in trials if (entry := Trial.from_trial(trial))]
+    frozen, attributes = read_study(folder)
+    trials = sorted((t for f in frozen if (t := Trial.from_frozen(f))), key=lambda t: t.number)
     timed = None
     if "latency" in config.limits():
         seconds, place = read_latencies(folder)
         timed = str(place or "")
-        for entry in entries:
-            entry.latency = seconds.get(entry.arch_id)
+        trials = [replace(t, latency=seconds.get(t.arch_id)) for t in trials]
     return Record(
-        tuple(sorted(entries, key=lambda e: e.number)),
-        dict(Counter(t.user_attrs[REJECTED] for t in trials if REJECTED in t.user_attrs and t.state.name == "PRUNED")),
-        sum(e.job.get("drawn") == "uniform" for e in entries),
+        tuple(trials),
+        dict(Counter(f.user_attrs[REJECTED] for f in frozen if REJECTED in f.user_attrs and f.state.name == "PRUNED")),
+        sum(t.drawn == "uniform" for t in trials),
         str(attributes.get(ENDED, "")),
-        trials_folder,
+        config.trials_folder(folder),
         timed,
         bool(attributes.get(OVER, False)),
     )
@@ -102,56 +95,22 @@ def read_trials(folder: str | Path) -> list[Row]:
     return read_record(folder).rows
 
 
-def write_trials_csv(folder: str | Path, entries: Iterable[Trial] | None = None, timed: bool = False) -> None:
-    """Writes trials.csv, whole or not at all; without ``entries`` from the study. ``timed``: as in :func:`rows`."""
-    table = read_trials(folder) if entries is None else rows(entries, timed)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns(table), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    write_atomic(Path(folder) / TRIALS_CSV, text.getvalue())
+def write_trials_csv(folder: str | Path, trials: Iterable[Trial] | None = None, timed: bool = False) -> None:
+    """Writes trials.csv, whole or not at all; without ``trials`` from the study. ``timed``: as in :func:`rows`."""
+    table = read_trials(folder) if trials is None else rows(trials, timed)
+    write_csv(Path(folder) / TRIALS_CSV, columns(table), table)
 
 
 def columns(table: Sequence[Row]) -> list[str]:
     """The columns of trials.csv; with no rows, those that every run has."""
-    return list(table[0]) if table else list(_row(_NOTHING, [], False))
+    return list(table[0] if table else Trial(0, "", {}, {}, None).to_row([]))
 
 
-def rows(entries: Iterable[Trial], timed: bool = False) -> list[Row]:
-    """One row an entry, in the order of their numbers; all with the same columns. ``timed``: with latency_ms."""
-    entries = sorted(entries, key=lambda e: e.number)
-    names = list(dict.fromkeys(name for e in entries for name in e.job["setting"]))
-    complete = [e for e in entries if e.state == COMPLETE and e.val_acc is not None]
-    mask = non_dominated([e.val_acc or 0.0 for e in complete], [e.cost("macs") for e in complete])
-    front = {e.number for e, on_front in zip(complete, mask, strict=True) if on_front}
-    return [_row(e, names, e.number in front, timed) for e in entries]
-
-
-def _row(entry: Trial, names: Sequence[str], on_front: bool, timed: bool = False) -> Row:
-    job, result = entry.job, entry.result
-    over = entry.state in (COMPLETE, STOPPED, FAILED)
-    if entry.state == PAUSED:  # what it cost so far; its accuracy is none yet
-        seconds = sum(epoch.get("seconds") or 0.0 for epoch in entry.curve)
-        result = {"epochs": len(entry.curve), "seconds": seconds}
-    return {
-        "number": entry.number,
-        "arch_id": job["arch_id"],
-        "state": entry.state,
-        **{f"p.{name}": job["setting"].get(name) for name in names},
-        **{kind: job["cost"][kind] for kind in COSTS},
-        **({"latency_ms": None if entry.latency is None else round(entry.latency * 1e3, 6)} if timed else {}),
-        "val_acc": _finite(result.get("val_acc")) if over else None,
-        "epochs": result.get("epochs"),
-        "seconds": _finite(result.get("seconds")),
-        "peak_memory_mb": _finite(result.get("peak_memory_mb")),
-        "seed": job["seed"],
-        "on_front": on_front,
-        "error": result.get("error") or None,
-    }
-
-
-def _finite(value: Any) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
-
-
-_NOTHING = Trial(0, {"arch_id": "", "setting": {}, "cost": dict.fromkeys(COSTS), "seed": None})
+def rows(trials: Iterable[Trial], timed: bool = False) -> list[Row]:
+    """One row a trial, by number; all with the same columns. ``timed``: with latency_ms."""
+    trials = sorted(trials, key=lambda t: t.number)
+    names = list(dict.fromkeys(name for t in trials for name in t.setting))
+    complete = [t for t in trials if t.state == COMPLETE and t.val_acc is not None]
+    mask = non_dominated([t.val_acc or 0.0 for t in complete], [t.cost("macs") for t in complete])
+    front = {t.number for t, on_front in zip(complete, mask, strict=True) if on_front}
+    return [t.to_row(names, t.number in front, timed) for t in trials]

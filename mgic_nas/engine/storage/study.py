@@ -13,21 +13,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import optuna
+import sqlalchemy
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.trial import TrialState
+
 from ...errors import UserError
+from .trial import COMPLETE, FAILED, JOB, RESULT, STOPPED, Trial
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.trial import FrozenTrial
+
+__all__ = ["ENDED", "JOB", "OVER", "REJECTED", "RESULT", "STUDY_DB", "VIOLATION", "StudyStore", "read_study"]
 
 STUDY_DB = "study.db"
-JOB = "job"  # user attribute: all that is needed to hand a trial out (again)
-RESULT = "result"  # user attribute: all that came of it
 REJECTED = "rejected"  # user attribute of a proposal that was never trained: why
 OVER = "over"  # study attribute: the run was closed with nothing left to train, nor paused and worth it
 ENDED = "ended"  # study attribute: why no further architecture is proposed; empty while there may be more
 VIOLATION = "violation"  # constraint: by how much a proposal is over a limit, relative to the limit
 METRICS = ("val_acc", "macs")
+TIMEOUT = 60.0  # seconds to wait for another process's transaction
+_FINAL = {COMPLETE: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
 
 class StudyStore:
@@ -36,20 +44,18 @@ class StudyStore:
     Args:
         folder: the run, which must exist; None keeps the study in memory.
         name: the study's name where it is made anew.
+
+    Raises:
+        UserError: the file is no database that can be opened.
     """
 
     def __init__(self, folder: Path | None, name: str) -> None:
-        import optuna
-        import sqlalchemy
-        from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
-
-        path = Path(":memory:") if folder is None else folder / STUDY_DB
         self._storage: BaseStorage
         try:
             if folder is None:
                 self._storage = InMemoryStorage()
             else:
-                self._storage = RDBStorage("sqlite://", engine_kwargs=_engine(path, "rwc"))
+                self._storage = RDBStorage("sqlite://", engine_kwargs=_engine(folder / STUDY_DB, "rwc"))
             names = optuna.get_all_study_names(self._storage)
             with _quiet():
                 # A folder that was renamed since keeps its study's name.
@@ -62,7 +68,7 @@ class StudyStore:
                 if not names:
                     self._study.set_metric_names(list(METRICS))
         except sqlalchemy.exc.DatabaseError as error:
-            raise UserError(f"{path} cannot be opened: {error.orig}.") from None
+            raise UserError(f"{folder and folder / STUDY_DB} cannot be opened: {error.orig}.") from None
         self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
         self._ended = str(self._study.user_attrs.get(ENDED, ""))
         self._over = bool(self._study.user_attrs.get(OVER, False))
@@ -72,52 +78,40 @@ class StudyStore:
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial there is. A scan: for opening a run, not for each trial of it."""
-        return self._storage.get_all_trials(self._study_id, deepcopy=False)
+        return self._study.get_trials(deepcopy=False)
 
-    def ask(self, distributions: Mapping[str, BaseDistribution]) -> Trial:
+    def ask(self, distributions: Mapping[str, BaseDistribution]) -> optuna.Trial:
         """A new RUNNING trial with the sampler's proposal."""
         with _quiet():
             return self._study.ask(dict(distributions))
 
-    def ask_fixed(self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Trial:
+    def ask_fixed(self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> optuna.Trial:
         """A new RUNNING trial with these parameters instead of a proposal."""
         self._study.enqueue_trial(dict(params))
         return self.ask(distributions)
 
-    def reject(self, trial: Trial, reason: str, violation: float) -> None:
+    def reject(self, proposal: optuna.Trial, reason: str, violation: float) -> None:
         """A proposal that will not be trained: PRUNED, so that samplers learn from it (FAIL they ignore)."""
-        from optuna.trial import TrialState
-
-        trial.set_user_attr(REJECTED, reason)
-        trial.set_constraint(VIOLATION, float(violation))
-        self._tell(trial.number, TrialState.PRUNED, None)
+        proposal.set_user_attr(REJECTED, reason)
+        proposal.set_constraint(VIOLATION, float(violation))
+        with _quiet():
+            self._study.tell(proposal.number, state=TrialState.PRUNED)
 
     def drop(self, number: int, reason: str) -> None:
         """A proposal that a killed driver left half made: FAIL, because samplers must not see missing parameters."""
-        from optuna.trial import TrialState
-
         self.write(number, REJECTED, reason)
-        # Not told: a proposal that waits to be asked for cannot be.
+        # Study.tell refuses an enqueued proposal that nobody asked for yet.
         self._storage.set_trial_state_values(self._trial_id(number), TrialState.FAIL)
 
     def write(self, number: int, key: str, value: Any) -> None:
         """Sets a user attribute of an unfinished trial: one commit."""
         self._storage.set_trial_user_attr(self._trial_id(number), key, value)
 
-    def complete(self, number: int, val_acc: float, macs: float) -> None:
-        from optuna.trial import TrialState
-
-        self._tell(number, TrialState.COMPLETE, [float(val_acc), float(macs)])
-
-    def stop(self, number: int) -> None:
-        from optuna.trial import TrialState
-
-        self._tell(number, TrialState.PRUNED, None)
-
-    def fail(self, number: int) -> None:
-        from optuna.trial import TrialState
-
-        self._tell(number, TrialState.FAIL, None)
+    def finish(self, trial: Trial) -> None:
+        """Sets the final state of a trial, and of a complete one its objectives."""
+        values = [float(trial.cost(name) if name == "macs" else trial.val_acc or 0.0) for name in METRICS]
+        with _quiet():
+            self._study.tell(trial.number, values if trial.state == COMPLETE else None, state=_FINAL[trial.state])
 
     @property
     def ended(self) -> str:
@@ -143,15 +137,9 @@ class StudyStore:
 
     def close(self) -> None:
         """Closes the file; sqlite then folds the write-ahead log into it."""
-        from optuna.storages import RDBStorage
-
         if isinstance(self._storage, RDBStorage):
             self._storage.remove_session()
             self._storage.engine.dispose()
-
-    def _tell(self, number: int, state: Any, values: list[float] | None) -> None:
-        with _quiet():
-            self._study.tell(number, values, state=state)
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
@@ -162,9 +150,6 @@ def read_study(folder: Path) -> tuple[list[FrozenTrial], dict[str, Any]]:
 
     UserError where there is no study or it cannot be read. A study that is not filled yet has no trials.
     """
-    import sqlalchemy
-    from optuna.storages import RDBStorage
-
     path = folder / STUDY_DB
     if not path.exists():
         raise UserError(f"{folder} has no {STUDY_DB}: nothing was searched there.")
@@ -177,10 +162,10 @@ def read_study(folder: Path) -> tuple[list[FrozenTrial], dict[str, Any]]:
         try:
             with _quiet():
                 storage = RDBStorage("sqlite://", engine_kwargs=_engine(path, mode))
-            studies = storage.get_all_studies()
-            if not studies:
-                return [], {}
-            return storage.get_all_trials(studies[0]._study_id, deepcopy=False), dict(studies[0].user_attrs)
+                if not (names := optuna.get_all_study_names(storage)):
+                    return [], {}
+                study = optuna.load_study(study_name=names[0], storage=storage)
+            return study.get_trials(deepcopy=False), dict(study.user_attrs)
         except (sqlalchemy.exc.DatabaseError, sqlite3.DatabaseError, RuntimeError) as error:
             problem = error
         finally:
@@ -192,12 +177,10 @@ def read_study(folder: Path) -> tuple[list[FrozenTrial], dict[str, Any]]:
 
 def _engine(path: Path, mode: str) -> dict[str, Any]:
     """Arguments of SQLAlchemy's engine. Connecting is done here because its URLs cannot hold every path."""
-    import sqlalchemy
-
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(uri, uri=True, timeout=60, check_same_thread=False)
+        connection = sqlite3.connect(uri, uri=True, timeout=TIMEOUT, check_same_thread=False)
         if mode == "rwc":
             # WAL lets others read while the driver writes. NORMAL may lose the last commits at a power cut, never at
             # a kill, and halves the cost of a commit; what a worker finished before the cut is in its result.json.
@@ -210,9 +193,7 @@ def _engine(path: Path, mode: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Optuna's remarks on experimental features and new studies."""
-    import optuna
-
+    """Silences Optuna's messages on experimental features and new studies."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -1,94 +1,253 @@
-"""One trial: an architecture whose training started, and what came of it."""
+"""One trial: an architecture whose training started, and its result."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
-
-from .study import JOB, RESULT
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 RUNNING, PAUSED, COMPLETE, STOPPED, FAILED = "running", "paused", "complete", "stopped", "failed"
+FINISHED = (COMPLETE, STOPPED, FAILED)  # final states
+COSTS = ("macs", "macs_without_transfers", "params", "activations")
+JOB = "job"  # user attribute in the study: all that is needed to start a trial's next job
+RESULT = "result"  # user attribute: its result
+_STATES = {"COMPLETE": COMPLETE, "PRUNED": STOPPED, "FAIL": FAILED}  # of Optuna; its RUNNING is running or paused
+
+Row = dict[str, Any]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trial:
-    """One architecture whose training started.
+    """One architecture whose training started. A new state is a new object (:func:`dataclasses.replace`).
+
+    Read from the study (:meth:`from_frozen`) or from a row of trials.csv (:meth:`from_row`, which knows neither
+    attempts nor epochs). What was not measured is None. Accuracies are percent.
 
     Attributes:
         number: of the trial in the study.
-        job: its user attribute: arch_id, setting, config, cost, seed, attempt (the latest), deaths (of workers),
-            first_epoch, last_epoch, checkpoint, paused, drawn, curve (at its latest rung).
-        state: a word of trials.csv.
-        result: what came of it: attempt, val_acc, val_loss, epochs, seconds, peak_memory_mb, curve, device, error.
-        curve: the epochs that the driver heard of.
-        latency: seconds of one image, where it was measured.
+        arch_id: of its architecture.
+        setting: its parameters by flat name, ``{"width_mult.0": 0.5, ...}``.
+        config: the keyword arguments of the model.
+        macs, macs_without_transfers, params, activations: its cost at the run's input size.
+        latency: seconds of one image, in runs with a budget on latency.
+        state: as in trials.csv, one of the constants of this module.
+        seed: of its training.
+        drawn: how it was proposed, ``sampler`` or ``uniform``.
+        attempt: the latest; every time that the trial is handed to a worker is one, counted from 1.
+        retries: how often it was queued again because its worker died.
+        first_epoch, last_epoch: of the latest job; see :class:`mgic_nas.train.Job`.
+        checkpoint: what the next job continues from, relative to the trials folder.
+        result_attempt: the attempt whose result counts.
+        val_acc, val_loss: after the last epoch; None until the trial is finished.
+        epochs, seconds: trained so far, once the trial is paused or finished.
+        peak_memory_mb: MiB of the finished training; see :mod:`mgic_nas.train._memory`.
+        device: that it was trained on.
+        error: why it failed, one line; empty where it did not.
+        curve: the reported epochs, ``{"epoch": 1, "val_acc": ..., ...}`` each.
         started, ended: seconds since 1970.
     """
 
     number: int
-    job: dict[str, Any]
-    state: str = RUNNING
-    result: dict[str, Any] = field(default_factory=dict)
-    curve: list[dict[str, Any]] = field(default_factory=list)
+    arch_id: str
+    setting: Mapping[str, Any] = field(hash=False)
+    config: Mapping[str, Any] = field(hash=False)
+    macs: int | None
+    macs_without_transfers: int | None = None
+    params: int | None = None
+    activations: int | None = None
     latency: float | None = None
+    state: str = RUNNING
+    seed: int | None = None
+    drawn: str = ""
+    attempt: int = 0
+    retries: int = 0
+    first_epoch: int = 0
+    last_epoch: int = 0
+    checkpoint: str | None = None
+    result_attempt: int | None = None
+    val_acc: float | None = None
+    val_loss: float | None = None
+    epochs: int | None = None
+    seconds: float | None = None
+    peak_memory_mb: float | None = None
+    device: str = ""
+    error: str = ""
+    curve: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     started: float | None = None
     ended: float | None = None
 
-    @property
-    def arch_id(self) -> str:
-        return str(self.job["arch_id"])
-
-    @property
-    def attempt(self) -> int:
-        return int(self.job["attempt"])
-
-    @property
-    def val_acc(self) -> float | None:
-        """Percent; None while there is none."""
-        value = self.result.get("val_acc")
-        return None if value is None else float(value)
-
     def cost(self, kind: str) -> float:
-        """One of macs, macs_without_transfers, params, activations, or latency (seconds; NaN where not measured)."""
-        if kind == "latency":
-            return math.nan if self.latency is None else self.latency
-        return int(self.job["cost"][kind])
+        """Its cost of a budget's kind, one of :data:`COSTS` or ``latency`` (seconds). NaN where it is not known."""
+        value: float | None = getattr(self, kind)
+        return math.nan if value is None else value
+
+    @property
+    def points(self) -> tuple[tuple[int, float], ...]:
+        """(epoch, val_acc) of the reported epochs that have an accuracy, by epoch."""
+        return curve_points(self.curve)
 
     def attempts_folder(self, trials_folder: Path) -> Path:
         return trials_folder / str(self.number)
 
     def weights(self, trials_folder: Path) -> Path | None:
-        """The file that the counted attempt's weights were written to; None where none counted."""
+        """The file of its trained weights (kept or not); None unless the trial is complete."""
         if self.state != COMPLETE:
             return None
-        return self.attempts_folder(trials_folder) / f"attempt-{self.result['attempt']}" / "weights.safetensors"
+        return self.attempts_folder(trials_folder) / f"attempt-{self.result_attempt}" / "weights.safetensors"
+
+    # ---- the study ----
 
     @classmethod
-    def from_trial(cls, trial: FrozenTrial) -> Trial | None:
-        """None for a proposal that was never trained."""
-        from optuna.trial import TrialState
-
-        job = trial.user_attrs.get(JOB)
+    def from_frozen(cls, frozen: FrozenTrial) -> Trial | None:
+        """From the study; None for a proposal that was never trained."""
+        job = frozen.user_attrs.get(JOB)
         if job is None:
             return None
-        states = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: STOPPED, TrialState.FAIL: FAILED}
-        result = trial.user_attrs.get(RESULT) or {}
-        return cls(
-            number=trial.number,
-            job=dict(job),
-            state=states.get(trial.state, PAUSED if job.get("paused") else RUNNING),
-            result=dict(result),
-            curve=list(result.get("curve") or job.get("curve") or ()),
-            started=trial.datetime_start.timestamp() if trial.datetime_start else None,
-            ended=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+        trial = cls(
+            number=frozen.number,
+            arch_id=str(job["arch_id"]),
+            setting=job["setting"],
+            config=job["config"],
+            **{kind: job["cost"][kind] for kind in COSTS},
+            seed=job["seed"],
+            drawn=job.get("drawn", ""),
+            attempt=job["attempt"],
+            retries=job["deaths"],
+            first_epoch=job["first_epoch"],
+            last_epoch=job["last_epoch"],
+            checkpoint=_relative(job["checkpoint"]),
+            curve=tuple(job.get("curve") or ()),
+            started=frozen.datetime_start.timestamp() if frozen.datetime_start else None,
+            ended=frozen.datetime_complete.timestamp() if frozen.datetime_complete else None,
         )
+        state = _STATES.get(frozen.state.name, PAUSED if job.get("paused") else RUNNING)
+        if result := frozen.user_attrs.get(RESULT):
+            return trial.with_result(result, state)
+        return trial.pause() if state == PAUSED else replace(trial, state=state)
+
+    def job(self) -> dict[str, Any]:
+        """The user attribute :data:`JOB`: all that is needed to start the trial's next job."""
+        paused = self.state == PAUSED
+        job = {
+            "arch_id": self.arch_id,
+            "setting": self.setting,
+            "config": self.config,
+            "cost": {kind: getattr(self, kind) for kind in COSTS},
+            "seed": self.seed,
+            "attempt": self.attempt,
+            "deaths": self.retries,
+            "first_epoch": self.first_epoch,
+            "checkpoint": self.checkpoint,
+            "paused": paused,
+            "drawn": self.drawn,
+            "last_epoch": self.last_epoch,
+        }
+        # After a pause the curve goes with the job: scheduler and sampler need it, also after a restart.
+        return plain(job | ({"curve": self.curve} if paused or self.first_epoch else {}))
+
+    def pause(self) -> Trial:
+        """The trial at the end of a job that was not its last."""
+        seconds = sum(epoch.get("seconds") or 0.0 for epoch in self.curve)
+        return replace(self, state=PAUSED, epochs=len(self.curve), seconds=seconds)
+
+    def with_result(self, result: Mapping[str, Any], state: str) -> Trial:
+        """The trial in a (final) state, with what its user attribute :data:`RESULT` says."""
+        return replace(
+            self,
+            state=state,
+            result_attempt=result.get("attempt"),
+            val_acc=_finite(result.get("val_acc")),
+            val_loss=_finite(result.get("val_loss")),
+            epochs=result.get("epochs"),
+            seconds=_finite(result.get("seconds")),
+            peak_memory_mb=_finite(result.get("peak_memory_mb")),
+            device=str(result.get("device") or ""),
+            error=str(result.get("error") or ""),
+            curve=tuple(result.get("curve") or self.curve),
+        )
+
+    # ---- trials.csv ----
+
+    def to_row(self, names: Sequence[str], on_front: bool = False, timed: bool = False) -> Row:
+        """A row of trials.csv.
+
+        Args:
+            names: of the searched parameters, in the order of their columns.
+            on_front: whether no other complete trial dominates it.
+            timed: with a column ``latency_ms``.
+        """
+        return {
+            "number": self.number,
+            "arch_id": self.arch_id,
+            "state": self.state,
+            **{f"p.{name}": self.setting.get(name) for name in names},
+            **{kind: getattr(self, kind) for kind in COSTS},
+            **({"latency_ms": None if self.latency is None else round(self.latency * 1e3, 6)} if timed else {}),
+            "val_acc": self.val_acc if self.state in FINISHED else None,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "peak_memory_mb": self.peak_memory_mb,
+            "seed": self.seed,
+            "on_front": on_front,
+            "error": self.error or None,
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], fixed: Mapping[str, Any] | None = None) -> Trial:
+        """From a row of trials.csv, whose cells may be texts; None, NaN and empty texts are not known.
+
+        Args:
+            row: of which every ``p.`` cell has its parameter's type already.
+            fixed: the arguments that the space gives every network.
+
+        Raises:
+            ValueError: the row has no trial number.
+        """
+        number = _number(row["number"])
+        if number is None:
+            raise ValueError(f"a row without a trial number: {dict(row)!r}")
+        # None may be a value that was chosen; NaN and the empty text are what tables put for "does not apply".
+        setting = {k[2:]: plain(v) for k, v in row.items() if k.startswith("p.") and (v is None or not _empty(v))}
+        error, latency = row.get("error"), _number(row.get("latency_ms"))
+        return cls(
+            number=int(number),
+            arch_id=str(row.get("arch_id") or ""),
+            setting=setting,
+            config=gathered({**(fixed or {}), **setting}),
+            **{kind: _whole(row.get(kind)) for kind in COSTS},
+            latency=None if latency is None else latency / 1e3,
+            state=str(row.get("state") or ""),
+            seed=_whole(row.get("seed")),
+            val_acc=_number(row.get("val_acc")),
+            epochs=_whole(row.get("epochs")),
+            seconds=_number(row.get("seconds")),
+            peak_memory_mb=_number(row.get("peak_memory_mb")),
+            error="" if _empty(error) else str(error),
+        )
+
+
+def gathered(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"w.0": 1, "w.1": 2, "s": 3}`` -> ``{"w": [1, 2], "s": 3}``."""
+    config: dict[str, Any] = {}
+    for name, value in setting.items():
+        stem, dot, index = name.rpartition(".")
+        if dot and index.isdigit():
+            config.setdefault(stem, []).append((int(index), value))
+        else:
+            config[name] = value
+    return {name: [v for _, v in sorted(value)] if f"{name}.0" in setting else value for name, value in config.items()}
+
+
+def curve_points(curve: Iterable[Mapping[str, Any]]) -> tuple[tuple[int, float], ...]:
+    """(epoch, val_acc) by epoch; cells may be texts, and an epoch whose cells are no numbers is left out."""
+    pairs = ((_whole(epoch.get("epoch")), _number(epoch.get("val_acc"))) for epoch in curve)
+    return tuple(sorted((epoch, acc) for epoch, acc in pairs if epoch is not None and acc is not None))
 
 
 def trial_seed(seed: int, arch_id: str) -> int:
@@ -109,3 +268,29 @@ def plain(value: Any) -> Any:
 
 def finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _relative(checkpoint: str | None) -> str | None:
+    """``<number>/attempt-<k>/checkpoint.pt``: earlier versions stored it absolute, and a run's folder may move."""
+    return None if checkpoint is None else str(PurePath(*PurePath(checkpoint).parts[-3:]))
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return None if math.isnan(number) else number
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)

@@ -1,5 +1,6 @@
 """Early stopping by expected gain: nothing is trained on that promises less than something else."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,9 +32,8 @@ def entry(pool: CandidatePool, position: int, end: float, epochs: int, state: st
         {"epoch": e, "val_acc": end - 2 * (EPOCHS - e), "train_loss": 2 - end / 50 + (EPOCHS - e) / 20}
         for e in range(1, epochs + 1)
     ]
-    job = {"arch_id": pool.arch_ids[position], "setting": pool.settings[position], "last_epoch": epochs}
-    result = {"val_acc": end} if state == COMPLETE else {}
-    return Trial(position, job, state, result, curve)
+    trial = Trial(position, pool.arch_ids[position], pool.settings[position], {}, None, last_epoch=epochs)
+    return trial.with_result({"curve": curve, "val_acc": end if state == COMPLETE else None}, state)
 
 
 def test_it_pauses_after_every_eighth(pool: CandidatePool) -> None:
@@ -58,7 +58,7 @@ def test_the_promising_one_goes_on_and_the_hopeless_one_does_not(pool: Candidate
         thaw.remember(e)
     good, bad = entry(pool, order[30], 84.0, 3), entry(pool, order[31], 60.0, 2)
     assert thaw.promote([bad, good]) == (good.number, 4)
-    good.state = RUNNING
+    thaw.remember(replace(good, state=RUNNING))
     assert thaw.promote([bad]) is None
     # Not even when nothing else is left to be done.
     assert thaw.promote([bad], ending=True) is None

@@ -12,7 +12,7 @@ from mgic_nas.errors import UserError
 
 def entry(number: int, macs: int, accs: list[float], last_epoch: int | None = None) -> Trial:
     curve = [{"epoch": i + 1, "val_acc": a, "train_loss": 2 - a / 50} for i, a in enumerate(accs)]
-    return Trial(number, {"cost": {"macs": macs}, "last_epoch": last_epoch or len(accs)}, curve=curve)
+    return Trial(number, "", {}, {}, macs, last_epoch=last_epoch or len(accs), curve=tuple(curve))
 
 
 def paused(rungs: SuccessiveHalving, *entries: Trial) -> tuple[int, int] | None:

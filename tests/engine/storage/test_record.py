@@ -143,18 +143,18 @@ def test_weights_are_deleted_only_once_the_study_knows_of_the_better_network(
     """Killed in between, a run must not be left without any weights for a budget."""
     told = []
     with run.open(trials=6) as controller:
-        complete, tidy = controller._store.complete, Weights._tidy
+        finish, tidy = controller._store.finish, Weights._tidy
 
-        def spy_complete(number: int, *values: float) -> None:
-            complete(number, *values)
-            told.append(number)
+        def spy_finish(trial: Trial) -> None:
+            finish(trial)
+            told.append(trial.number)
 
         def spy_tidy(self: Weights, entry: Trial) -> None:
             assert entry.number in told
-            assert controller._ledger.entries[told[-1]] is entry or told.index(entry.number) < len(told) - 1
+            assert controller._ledger.trials[told[-1]] is entry or told.index(entry.number) < len(told) - 1
             tidy(self, entry)
 
-        monkeypatch.setattr(controller._store, "complete", spy_complete)
+        monkeypatch.setattr(controller._store, "finish", spy_finish)
         monkeypatch.setattr(Weights, "_tidy", spy_tidy)
         run.finish(controller)
 
@@ -181,10 +181,10 @@ class SuccessiveHalving:
         return 1
 
     def decide(self, entry: Trial, result: dict[str, Any]) -> bool:
-        return result["epoch"] != 2 or entry.job["setting"]["a"] > 1
+        return result["epoch"] != 2 or entry.setting["a"] > 1
 
     def promote(self, paused: Any, ending=False) -> tuple[int, int] | None:
-        best = [e.number for e in paused if e.job["setting"]["a"] * e.job["setting"]["b"] >= 6]
+        best = [e.number for e in paused if e.setting["a"] * e.setting["b"] >= 6]
         return (min(best), EPOCHS) if best else None
 
     def remember(self, entry: Trial) -> None:

@@ -21,8 +21,8 @@ NETWORK = st.tuples(st.integers(0, 5), *[st.integers(1, 4)] * 4)
 
 def entry(number: int, acc: int, macs: int, params: int, activations: int, latency: int | None) -> Trial:
     cost = {"macs": macs, "macs_without_transfers": macs, "params": params, "activations": activations}
-    job = {"arch_id": f"arch{number}", "setting": {}, "config": {}, "cost": cost, "seed": 0, "drawn": "sampler"}
-    return Trial(number, job, COMPLETE, {"attempt": 1, "val_acc": float(acc)}, latency=latency)
+    trial = Trial(number, f"arch{number}", {}, {}, **cost, latency=latency)
+    return trial.with_result({"attempt": 1, "val_acc": float(acc)}, COMPLETE)
 
 
 @given(st.lists(NETWORK, min_size=1, max_size=12), st.lists(st.none() | st.integers(1, 4), min_size=4, max_size=4))
