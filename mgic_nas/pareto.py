@@ -46,7 +46,7 @@ def best_within(acc: ArrayLike, costs: ArrayLike, limits: ArrayLike) -> int | No
         limits: one, or (k,); a cost that equals its limit fits.
     """
     accs, table = _points(acc, costs)
-    fits = np.flatnonzero(~np.isnan(accs) & (table <= limits).all(axis=1))
+    fits = np.flatnonzero(~np.isnan(accs) & (table <= np.asarray(limits, dtype=float)).all(axis=1))
     order = np.lexsort((*table[fits].T[::-1], -accs[fits]))  # stable; the last key is compared first
     return int(fits[order[0]]) if len(fits) else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from .._files import write_atomic
 from ..engine.storage.config import RunConfig
 from ..engine.storage.record import write_trials_csv
+from ..engine.storage.study import STUDY_DB
 from .gather import gather
 from .markdown import markdown
 from .page import page
@@ -19,14 +21,30 @@ from .winners import export_winners
 
 
 def build(folder: str | Path, reference: str | Path | None = None, echo: Callable[[str], object] | None = None) -> Path:
-    """See :func:`mgic_nas.report.build`."""
+    """Builds the report of a run from what is on disk: while it runs, after it was interrupted, when it is over.
+
+    Writes trials.csv, front.csv, budgets.csv, winners/<budget>/, front.png, report.md and report.html into the run's
+    folder, each whole or not at all. Winners that have not changed are not written again, those of earlier builds
+    that no longer win are removed.
+
+    Args:
+        folder: the run (the folder with run.yaml).
+        reference: a csv of points to lay over the front: columns name, macs or gmacs, top1 or val_acc.
+        echo: called with one line for everything worth telling: a winner whose weights are missing, say.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        UserError: no run in the folder, or a reference csv that cannot be read or lacks columns.
+    """
     folder = Path(folder)
     say = echo or (lambda line: None)
     RunConfig.load(folder)  # nothing is touched in a folder that is no run
     with _alone(folder):
-        summary, record = gather(folder, reference)
-        if record is not None:
-            write_trials_csv(folder, record.entries, timed=record.timed is not None)
+        summary = gather(folder, reference)
+        if (folder / STUDY_DB).exists():
+            write_trials_csv(folder, summary.record.entries, timed=summary.record.timed is not None)
         write_atomic(folder / "front.csv", front_csv(summary))
         problems = export_winners(summary)
         for label, problem in problems.items():
@@ -47,8 +65,6 @@ def _alone(folder: Path) -> Iterator[None]:
     The lock is on the folder itself, so it leaves no file and vanishes with its process. Where a file system has no
     such locks, it goes without.
     """
-    import fcntl
-
     handle = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):

@@ -16,7 +16,7 @@ def axis_title(summary: Summary, kind: str) -> str:
     """``MACs per image at 1×14×14 (log scale)``; parameters depend on no input size."""
     if kind == "params":
         return "Parameters (log scale)"
-    return f"{TITLES[kind]} per {summary.facts.metric.item} {summary.at} (log scale)"
+    return f"{TITLES[kind]} per {summary.metric.item} {summary.at} (log scale)"
 
 
 def accuracy_range(summary: Summary, highest: Iterable[float] = ()) -> tuple[float, float]:
@@ -24,7 +24,7 @@ def accuracy_range(summary: Summary, highest: Iterable[float] = ()) -> tuple[flo
     top = max([t.val_acc or 0 for t in summary.complete] + list(highest), default=100.0)
     low = min([max(t.val_acc or 0, lowest_shown(summary)) for t in summary.complete], default=0.0)
     pad = max(0.08 * (top - low), 1.0, *(summary.error(t.val_acc) or 0 for t in summary.front))
-    lowest = 0.0 if summary.facts.metric.of_classes else -math.inf  # a constant explains more than a bad network
+    lowest = 0.0 if summary.metric.of_classes else -math.inf  # a constant explains more than a bad network
     return max(low - pad, lowest), min(top + 1.5 * pad, 102.0)
 
 

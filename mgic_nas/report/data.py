@@ -4,58 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from .. import _text as words
 from .. import pareto
-from .facts import Facts
+from ..engine.storage.config import RunConfig
+from ..engine.storage.record import Record
+from ..engine.storage.trial import COMPLETE, FINISHED, PAUSED, RUNNING, Trial
+from ..engine.storage.winner import winner
+from ..space.budget import Budget
+from ..tasks.metrics import Metric
+from ..tasks.registry import metric_of
+from .command import command, shown_data
 from .reference import ReferencePoint
-
-if TYPE_CHECKING:
-    from ..space import Budget
-
-Config = dict[str, Any]
-ENDED = ("complete", "stopped", "failed")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One architecture whose training started: a row of trials.csv, with its types restored.
-
-    ``setting`` is flat (``width_mult.0``), ``config`` the keyword arguments of the model. Accuracies are percent;
-    ``curve`` holds (epoch counted from 1, val_acc) pairs. What was not measured is None.
-    """
-
-    number: int
-    arch_id: str
-    state: str
-    setting: dict[str, Any]
-    config: Config
-    macs: float | None
-    macs_without_transfers: float | None = None
-    params: float | None = None
-    activations: float | None = None
-    latency: float | None = None
-    val_acc: float | None = None
-    val_loss: float | None = None
-    epochs: int | None = None
-    seconds: float | None = None
-    peak_memory_mb: float | None = None
-    seed: int | None = None
-    error: str = ""
-    curve: tuple[tuple[int, float], ...] = ()
-    row: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    def cost(self, kind: str) -> float | None:
-        """Its cost of a budget's kind: ``macs``, ``params``, ``activations`` or ``latency`` (seconds)."""
-        value = getattr(self, kind)
-        return None if value is None else float(value)
 
 
 @dataclass(frozen=True)
@@ -72,7 +36,7 @@ class Winner:
 
 @dataclass(frozen=True)
 class Step:
-    """From one network of the front to a dearer one: what the extra MACs bought, ``error`` its standard error."""
+    """From one network of the front to a costlier one: what the extra MACs bought, ``error`` its standard error."""
 
     start: Trial
     end: Trial
@@ -83,24 +47,82 @@ class Step:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that a report says, worked out from rows and facts; it reads no study and needs no torch."""
+    """Everything that a report says, worked out from a run's configuration and record.
+
+    Attributes:
+        folder: of the run, for the lines that load its winners; it may have been moved or renamed since.
+        config: what run.yaml says.
+        record: its trials, and what else the study has; of a run without a study what trials.csv has.
+        reference: points to lay over the front, read from ``reference_file``.
+    """
 
     folder: Path
-    facts: Facts
-    trials: tuple[Trial, ...]
-    winners: tuple[Winner, ...]
+    config: RunConfig
+    record: Record
     reference: tuple[ReferencePoint, ...] = ()
     reference_file: str = ""
 
     @property
+    def name(self) -> str:
+        """The run's own name (its folder's)."""
+        return self.folder.resolve().name or self.config.name
+
+    @property
+    def data(self) -> str:
+        """The data as it calls itself, else as the user named it."""
+        return str(self.config.data.get("name") or shown_data(self.config))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Split (``train``, ``val``, ``test``) -> its number of inputs (images, point clouds, samples)."""
+        return dict(self.config.data.get("sizes") or {})
+
+    @property
+    def val_images(self) -> int | None:
+        """How many inputs an accuracy was measured on; None if unknown."""
+        return self.sizes.get("val") or None
+
+    @cached_property
+    def metric(self) -> Metric:
+        """What ``val_acc`` is."""
+        return metric_of(str(self.config.data.get("spec", "")))
+
+    @cached_property
+    def budgets(self) -> tuple[Budget, ...]:
+        """Every budget, MACs first, smallest first."""
+        return self.config.parsed_budgets()
+
+    @property
+    def devices(self) -> list[str]:
+        """What the trials were trained on."""
+        return sorted({t.device for t in self.trials if t.device})
+
+    @property
+    def command(self) -> str:
+        """The shell command that makes this run again; empty for a space or recipe made in Python."""
+        return command(self.config, self.folder)
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The architectures whose training started, by number."""
+        return self.record.entries
+
+    @cached_property
+    def winners(self) -> tuple[Winner, ...]:
+        """The winner within each budget."""
+        weights = self.record.weights
+        won = [(budget, winner(self.complete, [budget])) for budget in self.budgets]
+        return tuple(Winner(budget, trial, weights.get(trial.number) if trial else None) for budget, trial in won)
+
+    @property
     def at(self) -> str:
         """``at 1×14×14``: belongs beside every count of MACs or activations."""
-        return f"at {words.size_text(self.facts.input_size, '×')}"
+        return f"at {words.size_text(self.config.input_size, '×')}"
 
     @cached_property
     def complete(self) -> tuple[Trial, ...]:
         """The trials that count: fully trained, with an accuracy and a cost."""
-        return tuple(t for t in self.trials if _counts(t))
+        return tuple(t for t in self.trials if t.state == COMPLETE and t.val_acc is not None and t.macs is not None)
 
     @cached_property
     def front(self) -> tuple[Trial, ...]:
@@ -109,17 +131,14 @@ class Summary:
 
     def front_by(self, kind: str) -> tuple[Trial, ...]:
         """The Pareto-optimal networks against another cost, cheapest first."""
-        mask = pareto.non_dominated(*self._arrays(kind))
+        mask = pareto.non_dominated([t.val_acc or 0.0 for t in self.complete], [t.cost(kind) for t in self.complete])
         return tuple(
-            sorted(
-                (t for t, keep in zip(self.complete, mask, strict=True) if keep),
-                key=lambda t: t.cost(kind) or 0,
-            )
+            sorted((t for t, keep in zip(self.complete, mask, strict=True) if keep), key=lambda t: t.cost(kind))
         )
 
-    def _arrays(self, kind: str) -> tuple[list[float], list[float]]:
-        costs = [t.cost(kind) for t in self.complete]
-        return [t.val_acc or 0.0 for t in self.complete], [math.nan if c is None else c for c in costs]
+    def costed(self, kind: str) -> list[Trial]:
+        """The complete trials whose cost of a kind is known."""
+        return [t for t in self.complete if t.cost(kind) > 0]
 
     @cached_property
     def front_numbers(self) -> frozenset[int]:
@@ -137,26 +156,26 @@ class Summary:
 
     @property
     def ended(self) -> int:
-        """Trials that are over, one way or another."""
-        return sum(self.states[state] for state in ENDED) + self.left
+        """Trials that are over: complete, stopped, failed, or left at a rung by a run that came to its end."""
+        return sum(self.states[state] for state in FINISHED) + self.left
 
     @property
     def left(self) -> int:
         """Trials that a run which came to its end left at a rung: a longer one may go on with them."""
-        return self.states["paused"] if self.facts.over else 0
+        return self.states[PAUSED] if self.record.over else 0
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to train."""
-        under_way = self.states["running"] + self.states["paused"] - self.left
-        return under_way == 0 and (self.ended >= self.facts.trials or bool(self.facts.ended))
+        under_way = self.states[RUNNING] + self.states[PAUSED] - self.left
+        return under_way == 0 and (self.ended >= self.config.trials or bool(self.record.ended))
 
     def error(self, acc: float | None) -> float | None:
         """The binomial standard error of an accuracy on this run's validation images, in percent.
 
         None where the score is no share of right answers.
         """
-        return words.standard_error(acc, self.facts.val_images) if self.facts.metric.of_items else None
+        return words.standard_error(acc, self.val_images) if self.metric.of_items else None
 
     @cached_property
     def decimals(self) -> int:
@@ -166,7 +185,7 @@ class Summary:
 
     def loss(self, trial: Trial | None) -> str:
         """A trial's loss for a reader, where people quote it: ``0.0123``; else nothing."""
-        value = trial.val_loss if trial and self.facts.metric.loss else None
+        value = trial.val_loss if trial and self.metric.loss else None
         return "" if value is None else f"{value:.3g}"
 
     def acc(self, trial: Trial | None, *, error: bool = True) -> str:
@@ -197,14 +216,14 @@ class Summary:
     @cached_property
     def hypervolume_reference(self) -> tuple[float, float]:
         """What the hypervolume is measured from: guessing, at the largest budget (else the costliest network)."""
-        limits = [b.limit for b in self.facts.budgets if b.kind == "macs"]
+        limits = [b.limit for b in self.budgets if b.kind == "macs"]
         costliest = max((t.macs or 0 for t in self.complete), default=1.0)
         return self.guessing, max(limits) if limits else costliest * 1.1
 
     @property
     def guessing(self) -> float:
-        """The accuracy of one who guesses, in percent; see :meth:`Metric.floor`."""
-        return self.facts.metric.floor(self.facts.num_classes)
+        """The accuracy of guessing, in percent; see :meth:`Metric.floor`."""
+        return self.metric.floor(self.config.num_classes)
 
     @cached_property
     def hypervolume_history(self) -> tuple[tuple[int, float], ...]:
@@ -228,123 +247,8 @@ class Summary:
         return {name: tuple(sorted(values.values(), key=value_key)) for name, values in tried.items()}
 
 
-def summarise(
-    rows: Iterable[Mapping[str, Any]],
-    facts: Facts,
-    folder: str | Path,
-    *,
-    configs: Mapping[int, Config] | None = None,
-    curves: Mapping[int, Sequence[tuple[int, float]]] | None = None,
-    losses: Mapping[int, float] | None = None,
-    weights: Mapping[int, Path] | None = None,
-    reference: Sequence[ReferencePoint] = (),
-    reference_file: str = "",
-) -> Summary:
-    """A :class:`Summary` from rows with the columns of trials.csv and the facts of the run.
-
-    Args:
-        rows: one mapping a trial; what was not measured is None, NaN or an empty text.
-        facts: what run.yaml says.
-        folder: the run, for the lines that load its winners. Nothing in it is read here.
-        configs: trial number -> model keyword arguments; by default the fixed ones of the space plus the setting,
-            with ``name.0``, ``name.1``, ... gathered to a list.
-        curves: trial number -> (epoch, val_acc) pairs.
-        losses: trial number -> val_loss.
-        weights: trial number -> file with its trained weights.
-        reference: points to lay over the front, read from ``reference_file``.
-    """
-    given = (configs or {}, curves or {}, losses or {})
-    trials = sorted((_trial(row, facts, *given) for row in rows), key=lambda t: t.number)
-    known = weights or {}
-    complete = [t for t in trials if _counts(t)]
-    winners = []
-    for budget in facts.budgets:
-        costs = [t.cost(budget.kind) for t in complete]
-        accs = [math.nan if t.val_acc is None else t.val_acc for t in complete]
-        at = pareto.best_within(accs, [math.nan if c is None else c for c in costs], budget.limit)
-        trial = None if at is None else complete[at]
-        winners.append(Winner(budget, trial, known.get(trial.number) if trial else None))
-    return Summary(Path(folder), facts, tuple(trials), tuple(winners), tuple(reference), reference_file)
-
-
-def gathered(setting: Mapping[str, Any]) -> Config:
-    """``{"w.0": 1, "w.1": 2, "s": 3}`` -> ``{"w": [1, 2], "s": 3}``."""
-    config: Config = {}
-    for name, value in setting.items():
-        stem, dot, index = name.rpartition(".")
-        if dot and index.isdigit():
-            config.setdefault(stem, []).append((int(index), value))
-        else:
-            config[name] = value
-    return {name: [v for _, v in sorted(value)] if f"{name}.0" in setting else value for name, value in config.items()}
-
-
 def _rate(start: Trial, end: Trial) -> float:
     return ((end.val_acc or 0) - (start.val_acc or 0)) / ((end.macs or 0) - (start.macs or 0))
-
-
-def _counts(trial: Trial) -> bool:
-    return trial.state == "complete" and trial.val_acc is not None and trial.macs is not None
-
-
-def _trial(
-    row: Mapping[str, Any],
-    facts: Facts,
-    configs: Mapping[int, Config],
-    curves: Mapping[int, Sequence[tuple[int, float]]],
-    losses: Mapping[int, float],
-) -> Trial:
-    number = _int(row["number"])
-    if number is None:
-        raise ValueError(f"a row without a trial number: {dict(row)!r}")
-    # None may be a value that was chosen; NaN and the empty text are what tables put for "does not apply".
-    setting = {k[2:]: _plain(v) for k, v in row.items() if k.startswith("p.") and (v is None or _plain(v) is not None)}
-    floats = (
-        "macs",
-        "macs_without_transfers",
-        "params",
-        "activations",
-        "val_acc",
-        "seconds",
-        "peak_memory_mb",
-    )
-    return Trial(
-        number=number,
-        arch_id=str(row.get("arch_id") or ""),
-        state=str(row.get("state") or ""),
-        setting=setting,
-        config=dict(configs[number]) if number in configs else gathered({**facts.model_kwargs, **setting}),
-        val_loss=_float(losses.get(number)),
-        epochs=_int(row.get("epochs")),
-        seed=_int(row.get("seed")),
-        error=str(_plain(row.get("error")) or ""),
-        curve=tuple((int(epoch), float(acc)) for epoch, acc in curves.get(number, ())),
-        row=dict(row),
-        latency=None if (milliseconds := _float(row.get("latency_ms"))) is None else milliseconds / 1e3,
-        **{name: _float(row.get(name)) for name in floats},
-    )
-
-
-def _plain(value: Any) -> Any:
-    """Numpy scalars to Python's, NaN and empty text to None."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value == "" or (isinstance(value, float) and math.isnan(value)):
-        return None
-    return value
-
-
-def _float(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return None if math.isnan(number) else number
-
-
-def _int(value: Any) -> int | None:
-    number = _float(value)
-    return None if number is None else int(number)
 
 
 def value_key(value: Any) -> tuple[str, Any]:

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import _text as words
+from ..engine.storage.trial import Trial
 from . import story
 from .axes import NAMED, TITLES, accuracy_range, axis_title, log_ticks, lowest_shown
-from .data import Summary, Trial, value_key
+from .data import Summary, value_key
 
 Figure = dict[str, Any]
 _HOVER = {"hovertext": "@trials", "hovertemplate": "%{hovertext}<extra></extra>"}
@@ -38,13 +39,13 @@ def figures(summary: Summary) -> dict[str, Figure]:
     result: dict[str, Figure] = {}
     if summary.complete:
         for kind in TITLES:
-            if any(t.cost(kind) for t in summary.complete):
+            if summary.costed(kind):
                 result[f"front-{kind}"] = front(summary, kind)
         result["hypervolume"] = hypervolume(summary)
         for index, name in enumerate(varied(summary)):
             result[f"parameter-{index}-acc"] = parameter(summary, name, "val_acc")
             result[f"parameter-{index}-macs"] = parameter(summary, name, "macs")
-    if any(len(t.curve) > 1 for t in summary.trials):
+    if any(len(t.points) > 1 for t in summary.trials):
         result["curves"] = curves(summary)
     return result
 
@@ -60,8 +61,8 @@ def varied(summary: Summary) -> list[str]:
 
 def front(summary: Summary, kind: str = "macs") -> Figure:
     """Accuracy against a cost on a logarithmic axis: front, dominated networks, budgets, reference points."""
-    trials = [t for t in summary.complete if t.cost(kind)]
-    best = [t for t in summary.front_by(kind) if t.cost(kind)]
+    trials = summary.costed(kind)
+    best = [t for t in summary.front_by(kind) if t.cost(kind) > 0]
     numbers = {t.number for t in best}
     others = [t for t in trials if t.number not in numbers]
     data = [
@@ -88,9 +89,7 @@ def front(summary: Summary, kind: str = "macs") -> Figure:
             **_HOVER,
         },
     ]
-    winners = {
-        w.trial.number: w.trial for w in summary.winners if w.trial and w.budget.kind == kind and w.trial.cost(kind)
-    }
+    winners = {w.trial.number: w.trial for w in summary.winners if w.trial and w.budget.kind == kind}
     if winners:
         data.append(
             {
@@ -112,7 +111,7 @@ def front(summary: Summary, kind: str = "macs") -> Figure:
         )
     if kind == "macs" and summary.reference:
         data.append(_reference(summary))
-    budgets = [b for b in summary.facts.budgets if b.kind == kind]
+    budgets = [b for b in summary.budgets if b.kind == kind]
     layout = _layout(
         xaxis={
             **_log_axis([x for trace in data for x in trace["x"]] + [b.limit for b in budgets]),
@@ -154,7 +153,7 @@ def front(summary: Summary, kind: str = "macs") -> Figure:
 def below_view(summary: Summary, kind: str = "macs") -> int:
     """How many complete networks are so bad that the front's figure starts above them."""
     lowest = lowest_shown(summary)
-    return sum(1 for t in summary.complete if t.cost(kind) and (t.val_acc or 0) < lowest)
+    return sum((t.val_acc or 0) < lowest for t in summary.costed(kind))
 
 
 def hypervolume(summary: Summary) -> Figure:
@@ -250,7 +249,7 @@ def parameter(summary: Summary, name: str, measure: str) -> Figure:
 
 def curves(summary: Summary) -> Figure:
     """Validation accuracy over epochs of every trial that has a curve; the front's drawn strongly."""
-    with_curve = [t for t in summary.trials if t.curve]
+    with_curve = [t for t in summary.trials if t.points]
     groups = (
         ("other networks", "var(--faint)", 1.1, "solid", lambda t: t.state not in ("stopped", "failed")),
         ("stopped or failed", "var(--bad)", 1.3, "2px,3px", lambda t: t.state in ("stopped", "failed")),
@@ -270,18 +269,18 @@ def curves(summary: Summary) -> Figure:
         data.append(
             {
                 "type": "scatter",
-                "mode": "lines+markers" if all(len(t.curve) < 40 for t in chosen) else "lines",
+                "mode": "lines+markers" if all(len(t.points) < 40 for t in chosen) else "lines",
                 "name": title,
-                "x": _with_gaps([epoch for epoch, _ in t.curve] for t in chosen),
-                "y": _with_gaps([acc for _, acc in t.curve] for t in chosen),
-                "customdata": _with_gaps([t.number for _ in t.curve] for t in chosen),
+                "x": _with_gaps([epoch for epoch, _ in t.points] for t in chosen),
+                "y": _with_gaps([acc for _, acc in t.points] for t in chosen),
+                "customdata": _with_gaps([t.number for _ in t.points] for t in chosen),
                 "connectgaps": False,
                 "line": {"color": color, "width": width, "dash": dash},
                 "marker": {"color": color, "size": 4 if width > 2 else 3},
                 "hovertemplate": "trial %{customdata}, epoch %{x}: %{y:.1f} %<extra></extra>",
             }
         )
-    last = max(epoch for t in with_curve for epoch, _ in t.curve)
+    last = max(epoch for t in with_curve for epoch, _ in t.points)
     layout = _layout(
         xaxis={"title": {"text": "Epoch", "standoff": 12}, **_whole(1, last)},
         yaxis={"title": {"text": f"{story.title(summary)} (%)", "standoff": 10}},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,15 @@ from ..engine.storage.config import RunConfig
 from ..engine.storage.latencies import read_latencies
 from ..engine.storage.record import TRIALS_CSV, Record, read_record
 from ..engine.storage.study import STUDY_DB
-from .data import Config, Summary, summarise
-from .facts import facts_of
+from ..engine.storage.trial import Trial, curve_points
+from .data import Summary
 from .reference import read_reference
 
-Curve = tuple[tuple[int, float], ...]
 
-
-def gather(folder: str | Path, reference: str | Path | None = None) -> tuple[Summary, Record | None]:
+def gather(folder: str | Path, reference: str | Path | None = None) -> Summary:
     """What is on disk of a run. Nothing is written.
 
-    A run without its study (a table and a page that somebody keeps or was sent) is read from its trials.csv; the
-    record is then None.
+    A run without its study (a table and a page that somebody keeps or was sent) is read from its trials.csv.
 
     Args:
         folder: the run.
@@ -34,77 +33,44 @@ def gather(folder: str | Path, reference: str | Path | None = None) -> tuple[Sum
     folder = Path(folder)
     config = RunConfig.load(folder)
     points = read_reference(reference) if reference is not None else ()
-    file = Path(reference).name if reference is not None else ""
-    if not (folder / STUDY_DB).exists():
-        rows = _rows_of_csv(folder / TRIALS_CSV, config.space.get("params") or {})
-        facts = facts_of(config, folder, timed=str(read_latencies(folder)[1] or ""))
-        return summarise(rows, facts, folder, reference=points, reference_file=file), None
-    record = read_record(folder)
-    facts = facts_of(
-        config,
-        folder,
-        rejected=record.rejected,
-        uniform=record.uniform,
-        ended=record.ended,
-        over=record.over,
-        wall_seconds=record.wall_seconds,
-        devices=[str(e.result["device"]) for e in record.entries if e.result.get("device")],
-        timed=record.timed or "",
-    )
-    configs: dict[int, Config] = {e.number: dict(e.job["config"]) for e in record.entries}
-    summary = summarise(
-        record.rows,
-        facts,
-        folder,
-        configs=configs,
-        curves=_curves(record),
-        losses={e.number: e.result["val_loss"] for e in record.entries if "val_loss" in e.result},
-        weights=record.weights,
-        reference=points,
-        reference_file=file,
-    )
-    return summary, record
+    record = _with_curves(read_record(folder)) if (folder / STUDY_DB).exists() else _record_of_csv(folder, config)
+    return Summary(folder, config, record, points, Path(reference).name if reference is not None else "")
 
 
-def read_curve(attempts: Iterable[Path]) -> Curve:
+def read_curve(attempts: Iterable[Path]) -> tuple[dict[str, Any], ...]:
     """A trial's learning curve from the epochs.csv of its attempts; what a later attempt repeats replaces it.
 
     A line that is being written at this moment, or was torn by a kill, is left out.
     """
     curve: dict[int, float] = {}
     for attempt in attempts:
-        try:
-            with open(attempt / "epochs.csv", newline="", encoding="utf-8", errors="replace") as stream:
-                lines = list(csv.DictReader(stream))
-        except OSError:
-            continue
-        curve.update(_points(lines))
-    return tuple(sorted(curve.items()))
+        with contextlib.suppress(OSError):
+            lines = (attempt / "epochs.csv").read_text(encoding="utf-8", errors="replace").splitlines()
+            curve.update(curve_points(csv.DictReader(lines)))
+    return tuple({"epoch": epoch, "val_acc": acc} for epoch, acc in sorted(curve.items()))
 
 
-def _curves(record: Record) -> dict[int, Curve]:
-    """From the study where it has them; from the workers' own files for those that are under way or failed."""
-    known = record.curves
-    curves: dict[int, Curve] = {}
-    for entry in record.entries:
-        if entry.number in known:
-            curves[entry.number] = tuple(sorted(_points(known[entry.number])))
-        else:
-            folder = entry.attempts_folder(record.trials_folder)
-            curves[entry.number] = read_curve(folder / f"attempt-{k}" for k in range(entry.attempt + 1))
-    return curves
+def _with_curves(record: Record) -> Record:
+    """Curves that the study does not have (of trials that are under way or failed) from the workers' own files."""
+
+    def curve(trial: Trial) -> tuple[Mapping[str, Any], ...]:
+        folder = trial.attempts_folder(record.trials_folder)
+        return trial.curve or read_curve(folder / f"attempt-{k}" for k in range(trial.attempt + 1))
+
+    return replace(record, entries=tuple(replace(t, curve=curve(t)) for t in record.entries))
 
 
-def _points(lines: Iterable[Mapping[str, Any]]) -> list[tuple[int, float]]:
-    points = []
-    for line in lines:
-        try:
-            epoch, acc = int(line["epoch"]), float(line["val_acc"])
-        except (KeyError, TypeError, ValueError):
-            continue
-        if acc == acc:
-            points.append((epoch, acc))
-    return points
+def _record_of_csv(folder: Path, config: RunConfig) -> Record:
+    rows = _rows_of_csv(folder / TRIALS_CSV, config.space.get("params") or {})
+    trials = (Trial.from_row(row, config.space.get("kwargs")) for row in rows)
+    return Record(
+        entries=tuple(sorted(trials, key=lambda t: t.number)),
+        rejected={},
+        uniform=0,
+        ended="",
+        trials_folder=config.trials_folder(folder),
+        timed=str(read_latencies(folder)[1] or "") if "latency" in config.limits() else None,
+    )
 
 
 def _rows_of_csv(path: Path, params: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from .. import _text as words
+from ..engine.storage.trial import Trial
 from . import story
-from .data import Summary, Trial
+from .data import Summary
 from .winners import create_model, local_dir
 
 _MANY_FAILURES = 10
@@ -18,15 +19,14 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
         summary: the run.
         problems: budget label -> why its winner could not be exported.
     """
-    facts = summary.facts
     parts = [
-        f"# {_escape(facts.name)}",
+        f"# {_escape(summary.name)}",
         f"**{_escape(story.headline(summary))}**",
         _escape(story.searched(summary)),
         f"{_escape(story.status(summary))} Trials: {story.outcome(summary)}.",
         f"![{story.score(summary)} against MACs: the networks, the Pareto front and the budgets](front.png)",
     ]
-    if facts.budgets:
+    if summary.budgets:
         parts += ["## The winner within each budget", _winners(summary), *_lines(summary, problems)]
         parts += [_escape(story.accuracy_note(summary))] if summary.complete else []
     if summary.front:
@@ -47,7 +47,7 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
 
 def _winners(summary: Summary) -> str:
     rows: list[Sequence[str]] = []
-    timed = any(b.kind == "latency" for b in summary.facts.budgets)
+    timed = any(b.kind == "latency" for b in summary.budgets)
     for winner in summary.winners:
         trial = winner.trial
         budget = _escape(story.limit(summary, winner.budget))
@@ -56,7 +56,7 @@ def _winners(summary: Summary) -> str:
             continue
         costs = [words.count(trial.cost(kind)) for kind in ("macs", "params", "activations")]
         loss = summary.loss(trial)
-        acc = summary.acc(trial) + (f" ({summary.facts.metric.loss} {loss})" if loss else "")
+        acc = summary.acc(trial) + (f" ({summary.metric.loss} {loss})" if loss else "")
         if timed:
             costs.append("–" if trial.latency is None else f"{trial.latency * 1e3:.4g}{words.THIN}ms")
         rows.append((budget, acc, *costs, f"{trial.number}: {_setting(trial)}"))
@@ -109,23 +109,22 @@ def _setting(trial: Trial) -> str:
 
 
 def _made(summary: Summary) -> list[str]:
-    facts = summary.facts
-    splits = ", ".join(f"{name} {n:,}" for name, n in facts.sizes.items())
+    splits = ", ".join(f"{name} {n:,}" for name, n in summary.sizes.items())
     facts_rows = [
-        ("Data", f"{facts.data_name or facts.data} ({splits})" if splits else facts.data_name or facts.data),
-        ("Sampler, seed", f"{facts.sampler or '–'}, {facts.seed}"),
-        *([("Early stopping", facts.rungs)] if facts.rungs != "none" else []),
-        ("Trained by", facts.executor + (f", on {words.listed(facts.devices)}" if facts.devices else "")),
-        *([("Latency measured", facts.timed)] if facts.timed else []),
+        ("Data", f"{summary.data} ({splits})" if splits else summary.data),
+        ("Sampler, seed", f"{summary.config.sampler or '–'}, {summary.config.seed}"),
+        *([("Early stopping", summary.config.rungs)] if summary.config.rungs != "none" else []),
+        ("Trained by", summary.config.executor + (f", on {words.listed(summary.devices)}" if summary.devices else "")),
+        *([("Latency measured", summary.record.timed)] if summary.record.timed else []),
         ("Proposals rejected untrained", story.rejections(summary)),
         ("Training time", words.duration(sum(t.seconds or 0 for t in summary.trials))),
-        ("From first start to last end", words.duration(facts.wall_seconds)),
+        ("From first start to last end", words.duration(summary.record.wall_seconds)),
         ("Recipe", story.recipe(summary) or "–"),
-        ("Versions", ", ".join(f"{k} {v}" for k, v in facts.versions.items()) or "–"),
+        ("Versions", ", ".join(f"{k} {v}" for k, v in summary.config.versions.items()) or "–"),
     ]
     parts = [_table(("", ""), "ll", [(name, _escape(value)) for name, value in facts_rows])]
-    if facts.command:
-        parts.append(f"```sh\n{facts.command}\n```")
+    if summary.command:
+        parts.append(f"```sh\n{summary.command}\n```")
     return parts
 
 

@@ -7,10 +7,16 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+import jinja2
+import markupsafe
+import yaml
+from plotly.offline import get_plotlyjs
+
 from .. import _text as words
+from ..engine.storage.trial import Trial
 from . import figures, story
 from .axes import TITLES
-from .data import Summary, Trial, Winner
+from .data import Summary, Winner
 from .winners import create_model, local_dir
 
 Block = dict[str, Any]
@@ -24,8 +30,6 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
         problems: budget label -> why its winner could not be exported.
         picture: front.png, shown in place of the figures where scripts are switched off.
     """
-    import jinja2
-
     drawn = figures.figures(summary)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -33,7 +37,6 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
     environment.filters.update(count=words.count, duration=words.duration, scalar=words.scalar, percent=words.percent)
     return environment.from_string(_resource("template.html")).render(
         s=summary,
-        facts=summary.facts,
         story=story,
         words=words,
         style=_resource("style.css"),
@@ -60,7 +63,6 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
 
 def _kpis(summary: Summary) -> list[Block]:
     best, front = summary.best, summary.front
-    facts = summary.facts
     blocks: list[Block] = []
     if best:
         blocks.append(
@@ -75,16 +77,16 @@ def _kpis(summary: Summary) -> list[Block]:
         if len(front) > 1:
             ends = f"{ends} to {words.count(front[-1].macs)}"
         blocks.append({"name": "On the front", "value": f"{len(front):,}", "note": f"{ends} MACs {summary.at}"})
-    asked = f" of {facts.trials:,}" if summary.ended != facts.trials else ""
+    asked = f" of {summary.config.trials:,}" if summary.ended != summary.config.trials else ""
     blocks.append({"name": "Trials", "value": f"{summary.ended:,}{asked}", "note": story.outcome(summary)})
-    if facts.rejected:
-        total = f"{sum(facts.rejected.values()):,}"
+    if summary.record.rejected:
+        total = f"{sum(summary.record.rejected.values()):,}"
         blocks.append({"name": "Rejected untrained", "value": total, "note": story.reasons(summary)})
     seconds = [t.seconds for t in summary.trials if t.seconds is not None]
     if seconds:
         note = f"{words.duration(sum(seconds) / len(seconds))} a trial"
-        if facts.wall_seconds is not None:
-            note += f"; {words.duration(facts.wall_seconds)} from first start to last end"
+        if summary.record.wall_seconds is not None:
+            note += f"; {words.duration(summary.record.wall_seconds)} from first start to last end"
         blocks.append({"name": "Training time", "value": words.duration(sum(seconds)), "note": note})
     return blocks
 
@@ -130,67 +132,55 @@ def _row(summary: Summary, trial: Trial) -> Block:
 
 
 def _made(summary: Summary) -> list[tuple[str, str]]:
-    facts = summary.facts
-    splits = ", ".join(f"{n:,} {name}" for name, n in facts.sizes.items())
+    splits = ", ".join(f"{n:,} {name}" for name, n in summary.sizes.items())
     pairs = [
-        ("Model", facts.model),
-        ("Data", f"{facts.data_name or facts.data}, {facts.data_text}"),
-        (facts.metric.items.capitalize(), splits),
-        ("Scored by", facts.metric.name),
+        ("Model", summary.config.model),
+        ("Data", f"{summary.data}, {story.data_text(summary)}"),
+        (summary.metric.items.capitalize(), splits),
+        ("Scored by", summary.metric.name),
         ("Budgets", words.listed(story.budgets(summary))),
-        ("Trials", f"{facts.trials:,} asked for, {words.plural(facts.epochs, 'epoch')} each"),
-        ("Sampler", f"{facts.sampler}, seed {facts.seed}" if facts.sampler else f"seed {facts.seed}"),
-        *([("Early stopping", facts.rungs)] if facts.rungs != "none" else []),
-        ("Trained by", facts.executor + (f", on {words.listed(facts.devices)}" if facts.devices else "")),
-        *([("Latency measured", facts.timed)] if facts.timed else []),
+        ("Trials", f"{summary.config.trials:,} asked for, {words.plural(summary.config.epochs, 'epoch')} each"),
+        (
+            "Sampler",
+            f"{summary.config.sampler}, seed {summary.config.seed}"
+            if summary.config.sampler
+            else f"seed {summary.config.seed}",
+        ),
+        *([("Early stopping", summary.config.rungs)] if summary.config.rungs != "none" else []),
+        ("Trained by", summary.config.executor + (f", on {words.listed(summary.devices)}" if summary.devices else "")),
+        *([("Latency measured", summary.record.timed)] if summary.record.timed else []),
         ("Proposals rejected untrained", story.rejections(summary)),
         ("Recipe", story.recipe(summary)),
-        ("Made", facts.created.replace("T", " ")),
-        ("From first start to last end", words.duration(facts.wall_seconds) if facts.wall_seconds is not None else ""),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in facts.versions.items())),
+        ("Made", summary.config.created.replace("T", " ")),
+        (
+            "From first start to last end",
+            words.duration(summary.record.wall_seconds) if summary.record.wall_seconds is not None else "",
+        ),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in summary.config.versions.items())),
     ]
     return [(name, value) for name, value in pairs if value]
 
 
 def _space(summary: Summary) -> str:
     """The search space as YAML."""
-    import yaml
-
-    facts = summary.facts
-    space: dict[str, Any] = {"model": facts.model}
-    space |= {name: _plain(value) for name, value in facts.other.items()}
-    if facts.model_kwargs:
-        space["kwargs"] = _plain(facts.model_kwargs)
-    space["params"] = _plain(facts.params)
-    if facts.where:
-        space["where"] = list(facts.where)
-    return str(yaml.safe_dump(space, sort_keys=False, default_flow_style=None, allow_unicode=True, width=88))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+    space = summary.config.space
+    last = {"kwargs": space.get("kwargs"), "params": space.get("params") or {}, "where": space.get("where")}
+    first = {name: value for name, value in space.items() if name not in last}
+    ordered = {"model": space["model"], **first, **{k: v for k, v in last.items() if v or k == "params"}}
+    return str(yaml.safe_dump(ordered, sort_keys=False, default_flow_style=None, allow_unicode=True, width=88))
 
 
 def _json(value: Any) -> Any:
     """JSON that may stand inside a script element: no ``</script>``, no ``<!--``."""
-    import markupsafe
-
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return markupsafe.Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 @cache
 def _resource(name: str) -> Any:
-    import markupsafe
-
     return markupsafe.Markup(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
 def _plotly() -> Any:
     """plotly.js, inlined once: 4.8 MB, and the page needs no network."""
-    import markupsafe
-    from plotly.offline import get_plotlyjs
-
     return markupsafe.Markup(get_plotlyjs())

@@ -14,17 +14,15 @@ def front_png(summary: Summary) -> bytes:
     """The picture as PNG, 1,680 x 1,000 pixels (twice the size at which it is meant to be seen)."""
     made = figure(8.4, 5.0)
     axes = made.add_subplot()
-    facts = summary.facts
-    budgets = [b for b in facts.budgets if b.kind == "macs"]
-    subtitle = (
-        f"{words.plural(len(summary.complete), 'network')} trained for {words.plural(facts.epochs, 'epoch')} each"
-    )
-    if facts.val_images and summary.front and facts.metric.of_items:
-        subtitle += f"; bars: standard error of {facts.val_images:,} validation {facts.metric.items}"
+    budgets = [b for b in summary.budgets if b.kind == "macs"]
+    epochs = words.plural(summary.config.epochs, "epoch")
+    subtitle = f"{words.plural(len(summary.complete), 'network')} trained for {epochs} each"
+    if summary.val_images and summary.front and summary.metric.of_items:
+        subtitle += f"; bars: standard error of {summary.val_images:,} validation {summary.metric.items}"
     axes.set_xscale("log")
     dress(
         axes,
-        f"{facts.model} on {facts.data_name or facts.data}",
+        f"{summary.config.model} on {summary.data}",
         subtitle,
         axis_title(summary, "macs"),
         f"{title(summary)} (%)",
@@ -82,9 +80,16 @@ def _points(axes: Any, summary: Summary) -> None:
             fontweight="bold", color=INK, zorder=6,
         )  # fmt: skip
     points = summary.reference
-    x, y = [p.macs for p in points], [p.acc for p in points]
     if points:
-        axes.scatter(x, y, s=30, marker="D", color=PURPLE, label="reference", zorder=3)
+        axes.scatter(
+            [p.macs for p in points],
+            [p.acc for p in points],
+            s=30,
+            marker="D",
+            color=PURPLE,
+            label="reference",
+            zorder=3,
+        )
     for point in points if len(points) <= NAMED else ():
         axes.annotate(
             _literal(point.name), (point.macs, point.acc), xytext=(5, -9), textcoords="offset points", fontsize=7.5,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from .. import _text as words
 from .._text import THIN
-from .data import Summary, Trial, Winner
-
-if TYPE_CHECKING:
-    from ..space import Budget
+from ..engine.storage.trial import Trial
+from ..space.budget import Budget
+from .command import space_name
+from .data import Summary, Winner
 
 
 def headline(summary: Summary) -> str:
@@ -20,11 +20,11 @@ def headline(summary: Summary) -> str:
     if _guesses(summary):
         chance, networks = words.percent(summary.guessing), len(summary.complete)
         who = f"none of the {networks:,} networks is" if networks > 1 else "the only network is not"
-        blind = summary.facts.metric.blind
+        blind = summary.metric.blind
         if blind != "guessing":
             return f"Nothing learned: {who} better than {blind}, which gives at most {chance} {metric(summary)}."
         return f"Nothing learned: {who} measurably better than guessing ({chance})."
-    for kind in dict.fromkeys(b.kind for b in summary.facts.budgets):
+    for kind in dict.fromkeys(b.kind for b in summary.budgets):
         met = [w for w in summary.winners if w.budget.kind == kind and w.trial]
         if met:
             return _budget_sentence(summary, met)
@@ -38,13 +38,13 @@ def headline(summary: Summary) -> str:
 
 def metric(summary: Summary) -> str:
     """What the score is, in the middle of a sentence: ``accuracy``, ``mIoU``."""
-    return summary.facts.metric.score
+    return summary.metric.score
 
 
 def _reached(summary: Summary, trial: Trial) -> str:
     """``81.3 %``; where that could be anything but top-1, ``81.3 % mIoU``."""
     score = words.percent(trial.val_acc, decimals=summary.decimals)
-    return score if summary.facts.metric.of_items else f"{score} {metric(summary)}"
+    return score if summary.metric.of_items else f"{score} {metric(summary)}"
 
 
 def title(summary: Summary) -> str:
@@ -100,7 +100,7 @@ def _buys(summary: Summary, small: Trial, large: Trial) -> str:
     points = f"{gain:.{summary.decimals}f}"
     unit = "point" if points in ("1.0", "1.00") else "points"
     if None not in errors and gain < 2 * sum(e * e for e in errors if e) ** 0.5:
-        items = summary.facts.metric.items
+        items = summary.metric.items
         return f"buys {points} {unit}, less than these validation {items} can tell apart"
     return f"buys {points} {unit}"
 
@@ -126,27 +126,36 @@ def size_of(summary: Summary, budget: Budget) -> str:
 
 def searched(summary: Summary) -> str:
     """What was searched, on which data, within which budgets: the line below the headline."""
-    facts = summary.facts
-    asked = f" of {facts.trials:,}" if summary.ended != facts.trials else ""
+    asked = f" of {summary.config.trials:,}" if summary.ended != summary.config.trials else ""
+    space = space_name(summary.config.space_source)
     text = (
-        f"A search over {facts.model} networks{f' (space {facts.space})' if facts.space else ''} on "
-        f"{facts.data_name or facts.data}: {facts.data_text}; {summary.ended:,}{asked} trials of "
-        f"{words.plural(facts.epochs, 'epoch')}"
+        f"A search over {summary.config.model} networks{f' (space {space})' if space else ''} on "
+        f"{summary.data}: {data_text(summary)}; {summary.ended:,}{asked} trials of "
+        f"{words.plural(summary.config.epochs, 'epoch')}"
     )
-    measure = facts.metric
-    if facts.val_images:
+    measure = summary.metric
+    if summary.val_images:
         text += (
-            f", scored by {measure.name} on {facts.val_images:,} validation {measure.items} that none was trained on"
+            f", scored by {measure.name} on {summary.val_images:,} validation {measure.items} that none was trained on"
         )
-    if facts.budgets:
+    if summary.budgets:
         text += f". Budgets: {words.listed(budgets(summary))}"
     return text + "."
+
+
+def data_text(summary: Summary) -> str:
+    """``10 classes, images of 1×14×14``; what the data are, without their name."""
+    size, outputs, metric = summary.config.input_size, summary.config.num_classes, summary.metric
+    if not metric.of_classes:
+        return f"{words.plural(size[0], 'input')}, {words.plural(outputs, 'output')}"
+    of = f"{size[1]:,} points" if metric.item == "point cloud" else words.size_text(size, "×")
+    return f"{outputs:,} classes, {metric.items} of {of}"
 
 
 def budgets(summary: Summary) -> list[str]:
     """The budgets in words, the input size said once a kind."""
     by_kind: dict[str, list[Budget]] = {}
-    for budget in summary.facts.budgets:
+    for budget in summary.budgets:
         by_kind.setdefault(budget.kind, []).append(budget)
     result = []
     for kind, several in by_kind.items():
@@ -158,15 +167,14 @@ def budgets(summary: Summary) -> list[str]:
 
 def status(summary: Summary) -> str:
     """Whether the run is over; if not, how far it is and how it goes on. A report cannot see who is alive."""
-    facts = summary.facts
     if summary.over:
         left = f"{summary.left:,} trained only so far as to see that the others are better." if summary.left else ""
-        if facts.ended and summary.ended < facts.trials:
-            reason = facts.ended.rstrip(".")
-            return f"Finished after {summary.ended:,} of {facts.trials:,} trials: {reason}. {left}".rstrip()
+        if summary.record.ended and summary.ended < summary.config.trials:
+            reason = summary.record.ended.rstrip(".")
+            return f"Finished after {summary.ended:,} of {summary.config.trials:,} trials: {reason}. {left}".rstrip()
         return f"Finished. {left}" if left else "Finished."
     waiting = [f"{summary.states[s]:,} {s}" for s in ("running", "paused") if summary.states[s]]
-    text = f"Unfinished: {summary.ended:,} of {facts.trials:,} trials are over"
+    text = f"Unfinished: {summary.ended:,} of {summary.config.trials:,} trials are over"
     if waiting:
         text += f", {words.listed(waiting)}"
     return text + ". Where it was interrupted, the same command goes on from here."
@@ -176,7 +184,7 @@ def no_winner(summary: Summary, budget: Budget) -> str:
     """Why a budget has no winner."""
     if not summary.complete:
         return "No network finished." if summary.over else "No network has finished training yet."
-    if all(t.cost(budget.kind) is None for t in summary.complete):
+    if all(math.isnan(t.cost(budget.kind)) for t in summary.complete):
         return f"No trained network has a recorded {budget.kind}."
     return f"No trained network is within {limit(summary, budget)}."
 
@@ -191,32 +199,31 @@ def outcome(summary: Summary) -> str:
 
 def rejections(summary: Summary) -> str:
     """The proposals that were never trained, and why."""
-    facts = summary.facts
     text = reasons(summary) or "none"
-    if facts.uniform:
-        text += f"; {facts.uniform:,} of the networks were drawn uniformly, where the sampler had nothing new that fits"
+    if uniform := summary.record.uniform:
+        text += f"; {uniform:,} of the networks were drawn uniformly, where the sampler had nothing new that fits"
     return text
 
 
 def reasons(summary: Summary) -> str:
     """``31 over budget, 9 duplicate``: how many proposals were not trained, by reason."""
     said = {"where": "outside the conditions", "impossible": "impossible to build"}
-    rejected = summary.facts.rejected.items()
+    rejected = summary.record.rejected.items()
     return ", ".join(f"{number:,} {said.get(reason, reason)}" for reason, number in rejected)
 
 
 def recipe(summary: Summary) -> str:
     """How each network was trained, without what is switched off; run.yaml has all of it."""
-    used = {k: v for k, v in summary.facts.recipe.items() if v not in (None, False, [], "")}
+    used = {k: v for k, v in summary.config.recipe.items() if v not in (None, False, [], "")}
     return ", ".join(f"{name} {words.scalar(value)}" for name, value in used.items())
 
 
 def accuracy_note(summary: Summary) -> str:
     """What the ± means and how far to trust a winner."""
-    facts, measure = summary.facts, summary.facts.metric
+    measure = summary.metric
     spread = ""
-    if facts.val_images and measure.of_items:
-        spread = f"± is one binomial standard error of the {facts.val_images:,} validation {measure.items}. "
+    if summary.val_images and measure.of_items:
+        spread = f"± is one binomial standard error of the {summary.val_images:,} validation {measure.items}. "
     what = "accuracies are" if measure.of_items else f"{measure.score} is"
     return (
         f"{spread}Winners were chosen by these same {measure.items}, so their {what} slightly optimistic: "
@@ -226,12 +233,11 @@ def accuracy_note(summary: Summary) -> str:
 
 def front_note(summary: Summary, below: int = 0) -> str:
     """What the figure of the front shows; ``below``: how many networks are too bad for its first view."""
-    facts = summary.facts
     what = metric(summary)
     parts = [f"Every point is a trained network; the stepped line is the best {what} to be had for each cost."]
-    if facts.val_images and facts.metric.of_items:
-        parts.append(f"Bars are one standard error of the {facts.val_images:,} validation {facts.metric.items}.")
-    if facts.budgets:
+    if summary.val_images and summary.metric.of_items:
+        parts.append(f"Bars are one standard error of the {summary.val_images:,} validation {summary.metric.items}.")
+    if summary.budgets:
         parts.append("Dashed lines are the budgets, rings their winners.")
     parts.append("The search looks for the front in MACs; fronts in other costs are what it found on the way.")
     if below:
@@ -248,13 +254,13 @@ def hypervolume_note(summary: Summary) -> str:
     """When the search had found most of what it found."""
     history = summary.hypervolume_history
     if not history or history[-1][1] <= 0:
-        return f"No network is better than {summary.facts.metric.blind} yet, so there is nothing to measure."
+        return f"No network is better than {summary.metric.blind} yet, so there is nothing to measure."
     final = history[-1][1]
     most = next(i for i, (_, v) in enumerate(history, 1) if v >= 0.95 * final)
     last = next(i for i, (_, v) in enumerate(history, 1) if v >= final)
     total = len(history)
     acc, cost = summary.hypervolume_reference
-    blind = summary.facts.metric.blind
+    blind = summary.metric.blind
     return (
         f"95{THIN}% of the final front was reached after {words.plural(most, 'network')}, and the last improvement "
         f"came with number {last:,} of {total:,}. The hypervolume is the area under the front above {blind} "
@@ -275,7 +281,7 @@ def parameters_note(summary: Summary) -> str:
 
 def gains_note(summary: Summary) -> str:
     """Which steps the marginal gains are of."""
-    luck = " A gain of less than two standard errors may be luck." if summary.facts.metric.of_items else ""
+    luck = " A gain of less than two standard errors may be luck." if summary.metric.of_items else ""
     return (
         f"The steps along the front that pay best: from each network to the one that gains the most "
         f"{metric(summary)} per additional MAC.{luck}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from .. import _text as words
 from .._files import csv_text
+from ..engine.storage.record import columns
 from .data import Summary
 from .story import no_winner
 from .winners import create_model, local_dir
@@ -31,9 +32,8 @@ BUDGET_COLUMNS = (
 
 def front_csv(summary: Summary) -> str:
     """The Pareto-optimal rows of trials.csv, cheapest first, with its columns."""
-    columns = list(dict.fromkeys(name for trial in summary.trials for name in trial.row))
-    rows = [{**trial.row, **({"on_front": True} if "on_front" in columns else {})} for trial in summary.front]
-    return csv_text(columns or ["number"], rows)
+    rows = {row["number"]: row for row in summary.record.rows}
+    return csv_text(columns(list(rows.values())) if rows else ["number"], [rows[t.number] for t in summary.front])
 
 
 def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
@@ -44,11 +44,11 @@ def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
         problems: budget label -> why its winner has no weights; ``note`` then says so and ``local_dir`` is empty.
     """
     rows = []
-    loss = summary.facts.metric.loss.lower()
+    loss = summary.metric.loss.lower()
     for winner in summary.winners:
         budget, trial = winner.budget, winner.trial
         row: dict[str, Any] = {"budget": budget.label, "kind": budget.kind, "limit": _whole(budget.limit)}
-        row["input_size"] = words.size_text(summary.facts.input_size)
+        row["input_size"] = words.size_text(summary.config.input_size)
         if trial is None:
             row["note"] = no_winner(summary, budget).replace(words.THIN, " ")
         else:
@@ -58,7 +58,7 @@ def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
                 "number": trial.number,
                 "arch_id": trial.arch_id,
                 "val_acc": trial.val_acc,
-                "metric": summary.facts.metric.name,
+                "metric": summary.metric.name,
                 "val_acc_standard_error": None if error is None else round(error, 4),
                 "create_model": create_model(summary, trial),
                 "local_dir": "" if problem else local_dir(summary, winner),
@@ -67,17 +67,17 @@ def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
             if loss:
                 row[loss] = trial.val_loss
             for kind in ("macs", "macs_without_transfers", "params", "activations"):
-                row[kind] = _whole(trial.cost(kind))
+                row[kind] = getattr(trial, kind)
             if trial.latency is not None:
                 row["latency_ms"] = round(trial.latency * 1e3, 6)
         rows.append(row)
-    columns = list(BUDGET_COLUMNS)
-    if any(b.kind == "latency" for b in summary.facts.budgets):
-        columns.insert(columns.index("activations") + 1, "latency_ms")
+    names = list(BUDGET_COLUMNS)
+    if any(b.kind == "latency" for b in summary.budgets):
+        names.insert(names.index("activations") + 1, "latency_ms")
     if loss:
-        columns.insert(columns.index("metric") + 1, loss)
-    return csv_text(columns, rows)
+        names.insert(names.index("metric") + 1, loss)
+    return csv_text(names, rows)
 
 
-def _whole(value: float | None) -> float | int | None:
-    return int(value) if value is not None and float(value).is_integer() else value
+def _whole(value: float) -> float | int:
+    return int(value) if value.is_integer() else value

@@ -14,11 +14,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .. import families
 from .._files import read_json, write_json
+from ..engine.storage.trial import Trial
 from ..families import create_model_line, in_timm, literal
 from ..networks import load_weights, save_network
-from .data import Summary, Trial, Winner
-from .facts import shown
+from .command import shown
+from .data import Summary, Winner
 
 FOLDER = "winners"
 _ORIGIN = "origin.json"  # what an export was made from: the same again is not copied again
@@ -53,36 +55,36 @@ def export_winners(summary: Summary) -> dict[str, str]:
 def local_dir(summary: Summary, winner: Winner) -> str:
     """The line that gives a winner back with its trained weights."""
     path = f"{shown(summary.folder)}/{FOLDER}/{winner.budget.label}"
-    if in_timm(summary.facts.model):
+    if in_timm(summary.config.model):
         return f"timm.create_model({literal(f'local-dir:{path}')}, pretrained=True)"
     return f"mgic_nas.load_winner({literal(path)})"
 
 
 def create_model(summary: Summary, trial: Trial) -> str:
     """The line that builds a trial's network, untrained."""
-    facts = summary.facts
-    return create_model_line(facts.model, trial.config, facts.num_classes, facts.input_size[0])
+    return create_model_line(
+        summary.config.model, trial.config, summary.config.num_classes, summary.config.input_size[0]
+    )
 
 
 def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None:
     origin = {**_data_config(summary), "arch_id": trial.arch_id, "weights": _digest(weights)}
     if _is_export_of(target, origin):
         return
-    import torch
+    import torch  # with timm.models three seconds, which a report without a new winner does not need
 
-    from ..families import family
-
-    facts = summary.facts
-    size = facts.num_classes, facts.input_size[0]
     with torch.random.fork_rng(devices=[]):  # a report leaves the caller's random numbers alone
-        net = family(facts.model).build(trial.config, *size)
+        net = families.family(summary.config.model).build(
+            trial.config, summary.config.num_classes, summary.config.input_size[0]
+        )
     load_weights(net, weights)
     target.parent.mkdir(exist_ok=True)
     # Beside the target and renamed when whole: nobody loads half a winner.
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
-    labels = list(facts.classes) if len(facts.classes) == facts.num_classes else []
+    classes = [str(name) for name in summary.config.data.get("classes") or ()]
+    labels = classes if len(classes) == summary.config.num_classes else []
     try:
-        if in_timm(facts.model):
+        if in_timm(summary.config.model):
             from timm.models import save_for_hf
 
             own = {"label_names": labels} if labels else {}
@@ -90,14 +92,13 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
                 net, str(temporary), model_config=own, safe_serialization=True, data_config=_data_config(summary)
             )
         else:
-            classes, channels = size
             save_network(
                 temporary,
                 net,
-                facts.model,
+                summary.config.model,
                 trial.config,
-                num_classes=classes,
-                in_chans=channels,
+                num_classes=summary.config.num_classes,
+                in_chans=summary.config.input_size[0],
                 data_config=_data_config(summary),
                 label_names=labels,
             )
@@ -123,16 +124,14 @@ def _replace(new: Path, target: Path) -> None:
 
 def _data_config(summary: Summary) -> dict[str, Any]:
     """The preprocessing of the data that the winner was trained on, as timm's data config names it."""
-    facts = summary.facts
+    data = summary.config.data
     config: dict[str, Any] = {
-        "input_size": list(facts.input_size),
-        "interpolation": facts.interpolation,
-        "crop_pct": facts.crop_pct,
+        "input_size": list(summary.config.input_size),
+        "interpolation": str(data.get("interpolation") or "bilinear"),
+        "crop_pct": float(data.get("crop_pct") or 1.0),
         "crop_mode": "center",
     }
-    if facts.mean and facts.std:
-        config |= {"mean": list(facts.mean), "std": list(facts.std)}
-    return config
+    return config | ({k: data[k] for k in ("mean", "std")} if data.get("mean") and data.get("std") else {})
 
 
 def _is_export_of(target: Path, origin: dict[str, Any]) -> bool:

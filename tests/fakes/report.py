@@ -1,12 +1,14 @@
 """Made-up runs for the report's tests: nothing here was ever trained, and nothing here is a result."""
 
+import dataclasses
 import math
 import random
 from pathlib import Path
 
 from mgic_nas.engine.storage.config import RunConfig
-from mgic_nas.report.data import Summary, summarise
-from mgic_nas.report.facts import facts_of
+from mgic_nas.engine.storage.record import Record
+from mgic_nas.engine.storage.trial import Trial
+from mgic_nas.report.data import Summary
 
 SPACE = {
     "model": "mgic_resnet20",
@@ -101,15 +103,26 @@ def rows(trials=24, seed=0, failed=(), running=(), stopped=(), epochs=3):
     return table, curves
 
 
-def summary(
-    folder="runs/demo", *, reference=(), weights=None, facts=None, table=None, rejected=None, **changes
-) -> Summary:
-    """A finished run of 24 made-up trials, or what the arguments make of it."""
+def summary(folder="runs/demo", *, reference=(), record=None, table=None, rejected=None, **changes) -> Summary:
+    """A finished run of 24 made-up trials, or what the arguments make of it.
+
+    Args:
+        record: further fields of the :class:`Record`.
+        table: as :func:`rows` gives it.
+    """
     run = config(**changes)
     table, curves = table if table is not None else rows()
-    known = facts_of(
-        run, folder, rejected=rejected or {"over budget": 31, "duplicate": 9}, wall_seconds=312.0, **(facts or {})
+    trials = []
+    for row in table:
+        trial = Trial.from_row(row, SPACE["kwargs"])
+        curve = tuple({"epoch": epoch, "val_acc": acc} for epoch, acc in curves.get(trial.number, ()))
+        trials.append(dataclasses.replace(trial, curve=curve, started=0.0, ended=312.0, result_attempt=1))
+    known = Record(
+        entries=tuple(trials),
+        rejected=rejected or {"over budget": 31, "duplicate": 9},
+        uniform=0,
+        ended="",
+        trials_folder=Path(folder) / "trials",
     )
-    return summarise(
-        table, known, Path(folder), curves=curves, weights=weights, reference=reference, reference_file="published.csv"
-    )
+    known = dataclasses.replace(known, **(record or {}))
+    return Summary(Path(folder), run, known, tuple(reference), "published.csv")

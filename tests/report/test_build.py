@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fakes import report as fakes
 
+from mgic_nas.engine.storage.trial import curve_points
 from mgic_nas.errors import UserError
 from mgic_nas.report import build, story
 from mgic_nas.report.gather import gather, read_curve
@@ -121,8 +122,7 @@ def test_building_again_changes_nothing(run):
 
 def test_the_curve_of_an_unfinished_trial_is_shown(run):
     """Somebody who looks at a running search wants to see that it moves."""
-    summary, record = gather(run)
-    assert record is not None
+    summary = gather(run)
     assert [len(t.curve) for t in summary.trials] == [2, 2, 2, 2, 0, 1]
 
 
@@ -138,13 +138,12 @@ def test_missing_weights_are_told(run):
 def test_a_run_without_its_study_is_read_from_its_table(run):
     """Of a run that is committed or sent, study.db stays at home: its report can still be built, the table is kept."""
     build(run)
-    before, full = (run / "trials.csv").read_bytes(), gather(run)[0]
+    before, full = (run / "trials.csv").read_bytes(), gather(run)
     for path in run.glob("study.db*"):
         path.unlink()
     build(run)
     assert (run / "trials.csv").read_bytes() == before
-    summary, record = gather(run)
-    assert record is None
+    summary = gather(run)
     assert [(t.number, t.setting, t.config) for t in summary.front] == [
         (t.number, t.setting, t.config) for t in full.front
     ]
@@ -192,28 +191,28 @@ def test_a_line_that_is_being_written_is_left_out_of_a_curve(tmp_path):
         (tmp_path / f"attempt-{attempt}").mkdir()
         (tmp_path / f"attempt-{attempt}" / "epochs.csv").write_text(text)
     attempts = [tmp_path / f"attempt-{attempt}" for attempt in range(3)]
-    assert read_curve(attempts) == ((1, 50.0), (2, 61.0))
+    assert curve_points(read_curve(attempts)) == ((1, 50.0), (2, 61.0))
 
 
 def test_the_command_makes_the_run_again():
     """Every word of it is read back by the shell as it was meant."""
     import shlex
 
-    facts = fakes.summary("runs/a name", data={**fakes.DATA, "spec": "fashion?train=300&val=150"}, keep="all").facts
-    words = shlex.split(facts.command)
+    summary = fakes.summary("runs/a name", data={**fakes.DATA, "spec": "fashion?train=300&val=150"}, keep="all")
+    words = shlex.split(summary.command)
     assert words[:5] == ["mgic-nas", "search", "quickstart", "--data", "fashion?train=300&val=150"]
     assert words[-2:] == ["--out", "runs/a name"]
     assert words[words.index("--keep") + 1] == "all"
     assert [words[i + 1] for i, word in enumerate(words) if word == "--budget"] == ["0.5M", "1M", "2M"]
-    assert fakes.summary(space_source="").facts.command == "", "a space that was made in Python has no command"
+    assert fakes.summary(space_source="").command == "", "a space that was made in Python has no command"
 
 
 def test_the_command_names_early_stopping_and_the_recipe():
     steady = get_recipe("steady").to_dict()
-    command = fakes.summary(rungs="thaw", recipe=steady).facts.command
+    command = fakes.summary(rungs="thaw", recipe=steady).command
     assert " --rungs thaw " in command
     assert " --recipe steady " in command
-    assert fakes.summary(recipe={**steady, "lr": 0.02}).facts.command == "", "no command line says that"
+    assert fakes.summary(recipe={**steady, "lr": 0.02}).command == "", "no command line says that"
 
 
 def test_a_run_with_early_stopping_is_finished_although_some_wait_at_a_rung():
@@ -223,7 +222,7 @@ def test_a_run_with_early_stopping_is_finished_although_some_wait_at_a_rung():
     open_run = fakes.summary(table=(table, curves))
     assert not open_run.over
     assert "Unfinished: 22 of 24 trials are over, 2 paused" in story.status(open_run)
-    over = dataclasses.replace(open_run, facts=dataclasses.replace(open_run.facts, over=True))
+    over = dataclasses.replace(open_run, record=dataclasses.replace(open_run.record, over=True))
     assert over.over
     assert story.status(over).startswith("Finished. 2 trained only so far as to see")
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mgic_nas._text import THIN
+from mgic_nas.engine.storage.trial import gathered
 from mgic_nas.report import story
-from mgic_nas.report.data import gathered
 
 
 def row(number, macs, acc, state="complete", **more):
@@ -91,7 +91,7 @@ def test_the_status_says_how_to_go_on():
     running = made(row(0, 4e5, 70.0), row(1, 4e5, None, "running"), trials=24)
     assert not running.over
     assert story.status(running).startswith("Unfinished: 1 of 24 trials are over, 1 running.")
-    ended = made(row(0, 4e5, 70.0), trials=24, facts={"ended": "no untried architecture is left within the budgets"})
+    ended = made(row(0, 4e5, 70.0), trials=24, record={"ended": "no untried architecture is left within the budgets"})
     assert ended.over
     assert story.status(ended) == ("Finished after 1 of 24 trials: no untried architecture is left within the budgets.")
 

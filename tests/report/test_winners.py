@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,13 +45,13 @@ def run(tmp_path):
 
     weights = {}
     for number, config in enumerate(CONFIGS):
-        weights[number] = tmp_path / f"{number}.safetensors"
+        weights[number] = tmp_path / "trials" / str(number) / "attempt-1" / "weights.safetensors"
+        weights[number].parent.mkdir(parents=True)
         save_file(network(config, number).state_dict(), weights[number])
 
     def summary(accs=(70.0, 80.0), **changes):
         table = [row(i, m, a, c) for i, (m, a, c) in enumerate(zip((3e5, 8e5), accs, CONFIGS, strict=True))]
-        changes = {"budgets": ["0.5M", "1M"], "weights": weights, **changes}
-        return fakes.summary(tmp_path, table=(table, {}), **changes)
+        return fakes.summary(tmp_path, table=(table, {}), **{"budgets": ["0.5M", "1M"], **changes})
 
     summary.weights = weights
     return summary
@@ -128,13 +129,14 @@ def test_missing_and_torn_weights_are_told_and_do_not_stop_the_others(run):
     assert "local-dir" not in table.splitlines()[1]
     assert "local-dir" in table.splitlines()[2]
     os.unlink(run.weights[0])
-    assert export_winners(run(weights={}, budgets=["0.5M"])) == {"0.5M": "its weights are no longer there"}
+    assert export_winners(run(budgets=["0.5M"])) == {"0.5M": "its weights are no longer there"}
 
 
 def test_winners_outlive_the_trials_they_were_made_from(run):
     """Somebody who clears trials/ to save space and builds the report again keeps the winners."""
     export_winners(run())
-    assert export_winners(run(weights={})) == {}
+    shutil.rmtree(run().folder / "trials")
+    assert export_winners(run()) == {}
     assert sorted(p.name for p in (run().folder / "winners").iterdir()) == ["0.5M", "1M"]
 
 
