@@ -5,38 +5,52 @@ Importing it registers the ``mgic_*`` names with timm (lazily: timm itself is no
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
+from ._lazy import lazy_exports
 from ._registration import register_with_timm
+
+if TYPE_CHECKING:
+    from .cost import Cost
+    from .errors import UserError
+    from .models.fusing import fuse
+    from .networks import create_model, load_winner, mgicify
+    from .profiling import profile
+    from .run import Run, load_run, search
+    from .space import SearchSpace
+else:  # so that a type checker reports a name that does not exist
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "Cost": ".cost",
+            "Run": ".run",
+            "SearchSpace": ".space",
+            "UserError": ".errors",
+            "create_model": ".networks",
+            "fuse": ".models.fusing",
+            "load_run": ".run",
+            "load_winner": ".networks",
+            "mgicify": ".networks",
+            "profile": ".profiling",
+            "search": ".run",
+        },
+    )
 
 __version__ = "0.1.0"
 
-_API = {
-    "profile": "mgic_nas.profiling",
-    "mgicify": "mgic_nas.networks",
-    "Cost": "mgic_nas.cost",
-    "fuse": "mgic_nas.models.fusing",
-    "SearchSpace": "mgic_nas.space",
-    "search": "mgic_nas.run",
-    "load_run": "mgic_nas.run",
-    "create_model": "mgic_nas.networks",
-    "load_winner": "mgic_nas.networks",
-    "Run": "mgic_nas.run",
-    "UserError": "mgic_nas.errors",
-}
-
-__all__ = ["__version__", *sorted(_API)]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _API:
-        return getattr(importlib.import_module(_API[name]), name)
-    raise AttributeError(f"module 'mgic_nas' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_API})
-
+__all__ = [
+    "Cost",
+    "Run",
+    "SearchSpace",
+    "UserError",
+    "__version__",
+    "create_model",
+    "fuse",
+    "load_run",
+    "load_winner",
+    "mgicify",
+    "profile",
+    "search",
+]
 
 register_with_timm()

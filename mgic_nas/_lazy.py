@@ -1,14 +1,15 @@
-"""One device for lazy facades: the names of a package are imported when they are asked for (PEP 562)."""
+"""Lazy package facades: the names of a package are imported on first access (PEP 562)."""
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 
 def lazy_exports(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """``__getattr__`` and ``__dir__`` of a package whose names live in other modules.
+    """``__getattr__`` and ``__dir__`` of a package whose names are defined in other modules.
 
     The package repeats the imports under ``if TYPE_CHECKING``, so that type checkers see what a user gets.
 
@@ -23,6 +24,6 @@ def lazy_exports(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str]
         return getattr(importlib.import_module(homes[name], package), name)
 
     def __dir__() -> list[str]:
-        return sorted(homes)
+        return sorted({*vars(sys.modules[package]), *homes})
 
     return __getattr__, __dir__

@@ -1,0 +1,93 @@
+"""The public interface as a type checker sees it: mypy checks this file in CI, nothing runs it.
+
+Types are imported from the modules that define them, since ``assert_type`` of an ``Any`` with an ``Any`` would pass.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any, assert_type
+
+import pandas as pd
+from torch import nn
+
+import mgic_nas
+from mgic_nas.cost.rows_cost import Cost
+from mgic_nas.engine.storage.config import RunConfig
+from mgic_nas.errors import UserError
+from mgic_nas.results import Run, Winner
+from mgic_nas.space.parameters import Scalar
+from mgic_nas.space.search_space import SearchSpace
+
+
+def networks(net: nn.Module) -> None:
+    assert_type(mgic_nas.__version__, str)
+    assert_type(mgic_nas.create_model("mgic_diffgcn", num_classes=10, in_chans=3, s_g=16), nn.Module)
+    assert_type(mgic_nas.mgicify("resnet18", s_g=16, s_c=64, min_levels=1, init="weights"), nn.Module)
+    assert_type(mgic_nas.mgicify(net, 16, 64, input_size=(3, 224, 224)), nn.Module)
+    assert_type(mgic_nas.fuse(net), nn.Module)
+    assert_type(mgic_nas.load_winner(Path("runs/demo/winners/1M")), nn.Module)
+
+
+def costs(net: nn.Module) -> None:
+    assert_type(mgic_nas.profile(net, input_size=(3, 32, 32)), Cost)
+    cost = mgic_nas.profile("mgic_resnet56", s_g=8, s_c=16, num_classes=10, input_size=(3, 32, 32))
+    assert_type(cost, Cost)
+    assert_type(mgic_nas.Cost(2, 1, 3, 4), Cost)
+    assert_type(cost.macs, int)
+    assert_type(cost.macs_without_transfers, int)
+    assert_type(cost.params, int)
+    assert_type(cost.activations, int)
+
+
+def spaces() -> None:
+    assert_type(mgic_nas.SearchSpace.from_dict({"model": "mgic_resnet20", "params": {}}), SearchSpace)
+    space = mgic_nas.SearchSpace.from_yaml("quickstart")
+    assert_type(space, SearchSpace)
+    assert_type(space.model, str)
+    assert_type(space.size, int)
+    assert_type(space.source, str)
+    assert_type(space.enumerable, bool)
+    setting = space.sample(random.Random(0))
+    assert_type(setting, dict[str, Scalar])
+    assert_type(space.settings(), Iterator[dict[str, Scalar]])
+    assert_type(space.allows(setting), bool)
+    assert_type(space.config(setting), dict[str, Any])
+    assert_type(space.canonical(setting), Hashable)
+    assert_type(space.arch_id(setting), str)
+    assert_type(space.cost(setting, (1, 14, 14), 10), Cost)
+    assert_type(space.create_model_line(setting, 10, 1), str)
+    assert_type(space.to_dict(), dict[str, Any])
+
+
+def runs(space: mgic_nas.SearchSpace) -> None:
+    assert_type(mgic_nas.search("quickstart", data="fashion", budgets=["0.5M", "params=1M"], trials=16), Run)
+    run = mgic_nas.search(space, "fashion", 1e6, 24, out=Path("runs/demo"), executor="local", recipe={"lr": 0.1})
+    assert_type(run, Run)
+    assert_type(mgic_nas.load_run("runs/demo"), Run)
+    assert_type(mgic_nas.Run(run.folder, run.config), Run)
+    assert_type(run.config, RunConfig)
+    assert_type(run.folder, Path)
+    assert_type(run.trials(), pd.DataFrame)
+    assert_type(run.front(), pd.DataFrame)
+    assert_type(run.winners(), dict[str, Winner | None])
+    assert_type(run.to_dict(), dict[str, Any])
+    winner = run.best(macs=1e6, params="1M", latency="5ms")
+    assert_type(winner, Winner)
+    assert_type(winner.arguments, dict[str, Any])
+    assert_type(winner.line, str)
+    assert_type(winner.weights, Path | None)
+    assert_type(winner.create_model(), nn.Module)
+    assert_type(winner.create_model(pretrained=False), nn.Module)
+    assert_type(winner.to_dict(), dict[str, Any])
+
+
+def errors() -> None:
+    try:
+        mgic_nas.load_run("nowhere")
+    except mgic_nas.UserError as error:
+        assert_type(error, UserError)
+    assert_type(mgic_nas.UserError("one line"), UserError)
+    mgic_nas.serach  # type: ignore[attr-defined]  # noqa: B018  (a name that does not exist is an error)
