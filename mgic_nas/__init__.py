@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ._lazy import lazy_exports
 from ._registration import register_with_timm
+from ._version import __version__
 
 if TYPE_CHECKING:
     from .cost import Cost
@@ -36,7 +37,6 @@ else:  # so that a type checker reports a name that does not exist
         },
     )
 
-__version__ = "0.1.0"
 
 __all__ = [
     "Cost",

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from . import __version__
 from ._text import size_text
+from ._version import __version__
 from .errors import UserError
 
 LATER = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..._files import write_atomic
+from ..._version import __version__
 from ...errors import UserError
 
 if TYPE_CHECKING:
@@ -177,8 +178,6 @@ def at_least_one(name: str, value: Any) -> int:
 
 def versions() -> dict[str, str]:
     """Of Python and the libraries that decide what a result is; those not installed are left out."""
-    from ... import __version__
-
     found = {"python": platform.python_version(), "mgic_nas": __version__}
     for library in _LIBRARIES:
         try:
