@@ -1,4 +1,4 @@
-"""What a user holds: ``search()`` makes a run or goes on with it, ``load_run()`` opens one."""
+"""``search()`` makes a run or resumes it, ``load_run()`` opens one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,24 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from . import engine, report, train
+from .engine.executors.packing import packing
+from .engine.executors.registry import check_address, choose, executor
+from .engine.executors.slots import parse_gpus_per_trial
+from .engine.samplers.registry import DEFAULT_SAMPLER, check_sampler
+from .engine.schedulers.registry import DEFAULT_SCHEDULER, check_scheduler
+from .engine.storage.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
+from .engine.storage.latencies import place_of
 from .errors import UserError
+from .progress import Progress
 from .results import Run, Winner
+from .space import SearchSpace, parse_budgets, within
+from .tasks import load_data, metric_of, resolve_spec
 
 if TYPE_CHECKING:
-    from .engine.storage.config import RunConfig
-    from .space import Budget, SearchSpace
+    from .space import Budget
     from .train import Recipe
 
 __all__ = ["Run", "Winner", "load_run", "search"]
@@ -40,12 +50,12 @@ def search(
     keep: str = "front",
     address: str | None = None,
     storage: str | Path | None = None,
-    recipe: str | Mapping[str, Any] | Recipe | None = None,
+    recipe: str | Mapping[str, object] | Recipe | None = None,
     progress: bool = True,
 ) -> Run:
     """Searches a space for the most accurate networks within budgets, and builds the report.
 
-    The same call again goes on with the run in ``out``, whatever ended it; more ``trials`` extend it. Only trials,
+    The same call again resumes the run in ``out``, whatever ended it; more ``trials`` extend it. Only trials,
     budgets, executor, concurrent, gpus_per_trial and address may differ then.
 
     Args:
@@ -71,20 +81,14 @@ def search(
         address: of a Ray cluster to use.
         storage: a folder that all nodes share, for what workers write.
         recipe: how each is trained: a name, a mapping with changes to one, or a :class:`Recipe`.
-        progress: show on stderr how it goes.
+        progress: show progress on stderr.
 
     Raises:
         UserError: wrong input, before anything is made on disk; another run or another search in ``out``.
-        RuntimeError: trials fail one like the other, or workers do not start.
-        KeyboardInterrupt: everything done so far is recorded, and the same call goes on from there.
+        RuntimeError: all trials fail with the same error, or workers do not start.
+        KeyboardInterrupt: everything done so far is recorded, and the same call resumes it.
     """
-    from .engine.executors.registry import check_address, choose
-    from .engine.executors.slots import parse_gpus_per_trial
-    from .engine.samplers.registry import DEFAULT_SAMPLER, check_sampler
-    from .engine.schedulers.registry import DEFAULT_SCHEDULER, check_scheduler
-    from .engine.storage.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
-
-    # Cheap checks first: a typing error should not wait for torch.
+    # Cheap checks first: a typing error should not wait for torch, which the facades import when they are asked.
     at_least_one("trials", trials)
     at_least_one("epochs", epochs)
     if concurrent is not None:
@@ -98,10 +102,6 @@ def search(
     if address is not None:
         check_address(address)
     limits = _budgets(budgets)
-
-    from .space import SearchSpace
-    from .tasks import load_data, resolve_spec
-    from .train import get_recipe
 
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
     info = load_data(data).info
@@ -122,7 +122,7 @@ def search(
         budgets=[b.label for b in limits],
         trials=trials,
         epochs=epochs,
-        recipe=get_recipe(recipe).to_dict(),
+        recipe=train.get_recipe(recipe).to_dict(),
         sampler=sampler,
         rungs=rungs,
         seed=seed,
@@ -147,40 +147,28 @@ def search(
     run = load_run(folder)
     run.refuse_no_result()
 
-    from .report import build
-
-    build(folder, echo=_say)
+    report.build(folder, echo=_say)
     return run
 
 
 def load_run(folder: str | Path) -> Run:
     """The run in a folder: finished, interrupted, or while it is being made. UserError where there is none."""
-    from .engine.storage.config import RunConfig
-
     return Run(Path(folder), RunConfig.load(folder))
 
 
 def _execute(folder: Path, config: RunConfig, space: SearchSpace, show: bool) -> None:
     """The search itself; whatever ends it, the run is closed well."""
-    from .engine.controller import Controller
-    from .engine.executors.packing import packing
-    from .engine.executors.registry import executor
-    from .engine.storage.latencies import place_of
-    from .progress import Progress
-    from .tasks import metric_of
-    from .train import Setup, get_recipe
-
     execute = executor(config.executor)
     if "latency" in config.limits():
         _say(f"latency: {place_of(config)}; each candidate once, before it is trained")
     metric = metric_of(config.data["spec"])
     watching = Progress(config.epochs, config.input_size, metric=metric) if show else None
-    with Controller(folder, config, watching, space=space) as controller:
-        setup = Setup(
+    with engine.Controller(folder, config, watching, space=space) as controller:
+        setup = train.Setup(
             model=config.model,
             data=config.data["spec"],
             epochs=config.epochs,
-            recipe=get_recipe(config.recipe),
+            recipe=train.get_recipe(config.recipe),
             folder=str(controller.trials_folder),
             fingerprint=config.data["fingerprint"],
         )
@@ -196,8 +184,6 @@ def _execute(folder: Path, config: RunConfig, space: SearchSpace, show: bool) ->
 
 
 def _budgets(budgets: Iterable[str | float] | str | float) -> tuple[Budget, ...]:
-    from .space import parse_budgets
-
     given = [budgets] if isinstance(budgets, str | int | float) else list(budgets)
     if not given:
         raise UserError("name at least one budget, such as --budget 5M (MACs) or --budget params=1M.")
@@ -206,8 +192,7 @@ def _budgets(budgets: Iterable[str | float] | str | float) -> tuple[Budget, ...]
 
 def _refuse_impossible(space: SearchSpace, config: RunConfig, budgets: tuple[Budget, ...]) -> None:
     """UserError, before anything is made on disk, where some budget cannot be met."""
-    from .space import within
-    from .space.survey import survey
+    from .space.survey import survey  # costs networks, and so imports torch
 
     limits = config.limits()
     size, classes = config.input_size, config.num_classes

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from .samplers.registry import make_sampler
     from .storage.config import RunConfig
     from .storage.record import read_record, read_trials, write_trials_csv
+    from .storage.winner import winner
 
-__all__ = ["Controller", "RunConfig", "make_sampler", "read_record", "read_trials", "write_trials_csv"]
+__all__ = ["Controller", "RunConfig", "make_sampler", "read_record", "read_trials", "winner", "write_trials_csv"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
@@ -22,6 +23,7 @@ __getattr__, __dir__ = lazy_exports(
         "make_sampler": ".samplers.registry",
         "read_record": ".storage.record",
         "read_trials": ".storage.record",
+        "winner": ".storage.winner",
         "write_trials_csv": ".storage.record",
     },
 )

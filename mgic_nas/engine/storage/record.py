@@ -47,6 +47,11 @@ class Record:
         return rows(self.entries, self.timed is not None)
 
     @property
+    def columns(self) -> list[str]:
+        """The columns of trials.csv."""
+        return columns(self.rows)
+
+    @property
     def weights(self) -> dict[int, Path]:
         """trial number -> its trained weights, where they were kept."""
         found = ((e.number, e.weights(self.trials_folder)) for e in self.entries)
