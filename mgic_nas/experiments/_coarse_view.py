@@ -1,11 +1,14 @@
 """What a person looks at of the coarse experiment: its pictures and its page."""
 
+from __future__ import annotations
+
 import statistics
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import nn
 
 from .._figure import GREY, INK, MUTED, ORANGE, TEAL, dress, figure, save
@@ -25,8 +28,6 @@ IMAGE = 0
 
 def read_weights(folder: Path, s_g: int) -> CoarseRepresentation:
     """The trained R and P of seed 0."""
-    from safetensors.torch import load_file
-
     net = CoarseRepresentation(CHANNELS, s_g, COARSEST)
     net.load_state_dict(load_file(folder / f"transfers-{s_g}.safetensors"))
     return net

@@ -1,5 +1,7 @@
 """How an experiment's numbers are recorded: where they were measured, and a table that survives being killed."""
 
+from __future__ import annotations
+
 import csv
 import os
 import sys
@@ -7,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from .._files import write_csv
 from .._machine import cpu_model
@@ -19,8 +23,6 @@ MACHINE = ("device", "cpu", "cores", "torch", "date")
 
 def machine(device: Any = "cpu") -> dict[str, str]:
     """Facts of this machine and moment: "cpu" or the GPU's name, cpu model, cores, torch version, UTC date."""
-    import torch
-
     device = torch.device(device)
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

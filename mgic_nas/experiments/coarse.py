@@ -13,6 +13,8 @@ The same command goes on where it was stopped; the folder then holds first_layer
 transfers-*.safetensors (R and P of seed 0), results.csv (one row a training), README.md, mse.png and maps.png.
 """
 
+from __future__ import annotations
+
 import argparse
 import functools
 import sys
@@ -23,6 +25,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 from torch import nn
 
 from .._files import read_json, write_atomic, write_json
@@ -82,9 +86,6 @@ def train_cnn(data: Data, epochs: int, seed: int) -> tuple[nn.Sequential, float]
 
 def first_layer(data: Data, epochs: int, seed: int, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The first layer in eval mode and the network's record: from the folder where it is there, else trained."""
-    from safetensors.torch import load_file
-    from safetensors.torch import save as serialise
-
     weights, record = folder / "first_layer.safetensors", folder / "network.json"
     asked = {"data": data.info.name, "fingerprint": data.info.fingerprint, "epochs": epochs, "seed": seed}
     found = read_json(record)
@@ -245,8 +246,6 @@ def build(s_g: int, seed: int) -> CoarseRepresentation:
 
 def write_weights(net: nn.Module, folder: Path, s_g: int) -> None:
     """Keeps a trained R and P for the picture."""
-    from safetensors.torch import save as serialise
-
     write_atomic(folder / f"transfers-{s_g}.safetensors", serialise(net.state_dict()))
 
 

@@ -6,6 +6,8 @@ Every network gets the same samples, recipe and seeds. The same command goes on 
 then holds results.csv (one row a training), README.md and mse.png.
 """
 
+from __future__ import annotations
+
 import argparse
 import functools
 import math

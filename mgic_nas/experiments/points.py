@@ -6,6 +6,8 @@ Every network gets the same clouds, points, recipe and seeds. The same command g
 last finished epoch; the folder then holds results.csv (one row a training), README.md and accuracy.png.
 """
 
+from __future__ import annotations
+
 import argparse
 import statistics
 import sys

@@ -8,6 +8,8 @@ one beats at its MACs or fewer, and those that the paper compares with. Networks
 branches folded into one) count as that.
 """
 
+from __future__ import annotations
+
 import argparse
 import csv
 import sys

@@ -87,7 +87,7 @@ def compare(numbers: Sequence[str] = (), runs: str | Path = "runs") -> list[Comp
 
 
 def _compared(table: Table, line: Line, runs: Path) -> Compared:
-    from .count import network_cost
+    from .count import network_cost  # torch and timm, which a table without networks does not need
 
     cost = network_cost(line.network, line.config, table.input_size, table.num_classes) if line.network else None
     return Compared(line, cost, _measured(line.recorded, runs) if line.recorded else None)

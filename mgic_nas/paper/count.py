@@ -7,10 +7,15 @@ from typing import Any
 
 import torch
 from torch import nn
+from torchvision.models import get_model
+from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.models.segmentation.lraspp import LRASPP
 
 from ..cost import Cost
 from ..cost.count import count
 from ..cost.rows_cost import rows_cost
+from ..models import points, segmentation
+from ..models.coarse import CoarseRepresentation
 from ..models.rows import Row, Rows, Stage
 from ..profiling import profile
 
@@ -46,26 +51,18 @@ def plain_resnet56() -> Rows:
 
 
 def _segmentation(name: str, num_classes: int | None, **config: Any) -> nn.Module:
-    from ..models.segmentation import NETWORKS
-
-    return NETWORKS[name](num_classes=num_classes or 19, device=META, **config)
+    return segmentation.NETWORKS[name](num_classes=num_classes or 19, device=META, **config)
 
 
 def _points(name: str, num_classes: int | None, **config: Any) -> nn.Module:
-    from ..models.points import NETWORKS
-
-    return NETWORKS[name](num_classes=num_classes or 10, device=META, **config)
+    return points.NETWORKS[name](num_classes=num_classes or 10, device=META, **config)
 
 
 def _coarse(name: str, num_classes: int | None, **config: Any) -> nn.Module:
-    from ..models.coarse import CoarseRepresentation
-
     return CoarseRepresentation(device=META, **config)
 
 
 def _torchvision(name: str, num_classes: int | None, **config: Any) -> nn.Module:
-    from torchvision.models import get_model
-
     with META:
         net: nn.Module = get_model(name, num_classes=num_classes, **config)
     return net
@@ -75,9 +72,6 @@ class _Plain(nn.Module):
     """torchvision's LR-ASPP, its output without the dictionary."""
 
     def __init__(self, trunk: nn.Module, low: int, high: int, num_classes: int) -> None:
-        from torchvision.models.feature_extraction import create_feature_extractor
-        from torchvision.models.segmentation.lraspp import LRASPP
-
         super().__init__()
         features: Any = trunk.features
         taps = create_feature_extractor(features, {str(low): "low", str(high): "high"})
@@ -91,8 +85,6 @@ class _Plain(nn.Module):
 
 def _lraspp(name: str, num_classes: int | None, **config: Any) -> nn.Module:
     """The plain network that MGIC's is compared with, from torchvision."""
-    from torchvision.models import get_model
-
     # The first block at an eighth of the resolution, and the last conv: what torchvision's own builder taps.
     low, high = {"mobilenet_v3_large": (4, 16), "mobilenet_v3_small": (2, 12)}[name]
     with META:

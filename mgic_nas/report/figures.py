@@ -5,6 +5,8 @@ before it draws. The hover text of a trial is kept once for all figures (:func:`
 with ``hovertext: "@trials"`` and carries the trials' numbers as ``customdata``.
 """
 
+from __future__ import annotations
+
 import html
 import math
 import statistics

@@ -53,7 +53,7 @@ def read_curve(attempts: Iterable[Path]) -> tuple[dict[str, Any], ...]:
 def _with_curves(record: Record) -> Record:
     """Curves that the study does not have (of trials that are under way or failed) from the workers' own files."""
 
-    def curve(trial: Trial) -> tuple[Mapping[str, Any], ...]:
+    def curve(trial: Trial) -> tuple[dict[str, Any], ...]:
         folder = trial.attempts_folder(record.trials_folder)
         return trial.curve or read_curve(folder / f"attempt-{k}" for k in range(trial.attempt + 1))
 

@@ -1,5 +1,7 @@
 """report.md: the result in brief, in GitHub's Markdown: good enough to paste into an issue."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -1,5 +1,7 @@
 """report.html: one file that needs no network and no other file. Everything from outside is escaped (jinja2)."""
 
+from __future__ import annotations
+
 import base64
 import json
 from collections.abc import Mapping

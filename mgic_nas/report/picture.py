@@ -1,5 +1,7 @@
 """front.png: accuracy against MACs, for slides and issues."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Other people's results, from a csv, to be laid over the front."""
 
+from __future__ import annotations
+
 import csv
 import math
 from dataclasses import dataclass

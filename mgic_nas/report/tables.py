@@ -1,5 +1,7 @@
 """front.csv and budgets.csv: the same numbers for a program. trials.csv is the engine's."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -5,6 +5,8 @@ knows its family's preprocessing, not that of the data it was trained on: the da
 written into ``pretrained_cfg``, or the weights would load and the accuracy be silently wrong.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import os

@@ -73,15 +73,15 @@ def runs(space: mgic_nas.SearchSpace) -> None:
     assert_type(run.trials(), pd.DataFrame)
     assert_type(run.front(), pd.DataFrame)
     assert_type(run.winners(), dict[str, Winner | None])
-    assert_type(run.to_dict(), dict[str, Any])
+    assert_type(run.to_dict(), dict[str, object])
     winner = run.best(macs=1e6, params="1M", latency="5ms")
     assert_type(winner, Winner)
-    assert_type(winner.arguments, dict[str, Any])
+    assert_type(winner.arguments, dict[str, object])
     assert_type(winner.line, str)
     assert_type(winner.weights, Path | None)
     assert_type(winner.create_model(), nn.Module)
     assert_type(winner.create_model(pretrained=False), nn.Module)
-    assert_type(winner.to_dict(), dict[str, Any])
+    assert_type(winner.to_dict(), dict[str, object])
 
 
 def errors() -> None:
