@@ -23,6 +23,10 @@ Registration = tuple[str, str, str]  # home of the registry, name, "module:attri
 _REGISTRATIONS: dict[tuple[str, str], str] = {}  # (home, name) -> "module:attribute", from outside the package
 
 
+class NotImportable(UserError):
+    """A registered name whose module cannot be imported in this process."""
+
+
 class Registry(Generic[T]):
     """The names of one kind, in the order in which they were given.
 
@@ -85,12 +89,15 @@ def registrations() -> tuple[Registration, ...]:
 
 
 def register_again(found: Iterable[Registration]) -> None:
-    """Makes another process's :func:`registrations` in this one. UserError naming the module that is missing here."""
+    """Makes another process's :func:`registrations` in this one.
+
+    Each is imported when it is asked for, so that one which is not needed may be missing here; one that is needed
+    then raises :class:`NotImportable`.
+    """
     for home, name, target in found:
         registry: Registry[object] = _load(home, "registry")
-        entry: object = _load(target, f"{registry.kind} {name!r}")
         if name not in registry:  # importing its module may have registered it
-            registry.register(name, entry)
+            registry.register(name, target)
 
 
 def _target(entry: object) -> str:
@@ -102,11 +109,11 @@ def _target(entry: object) -> str:
 def _load(target: str, what: str) -> Any:
     module, _, attribute = target.partition(":")
     if module == "__main__":
-        raise UserError(
+        raise NotImportable(
             f"the {what} was registered from a script, which a worker process cannot import: "
             "move it to a module beside the script and import it from there."
         )
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"the {what} cannot be imported from {module!r} in this process: {error}.") from None
+        raise NotImportable(f"the {what} cannot be imported from {module!r} in this process: {error}.") from None

@@ -24,8 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..space import SearchSpace
-from ..train.job import Job
-from ..train.worker import attempt_folder, read_result
+from ..train.job import Job, attempt_folder, read_result
 from . import events
 from .events import Counts, Observer
 from .jobs import JobSource
@@ -93,17 +92,17 @@ class Controller(JobSource):
             self._weights = Weights(self.trials_folder, self.config.keep)
             latencies = of_run(self.folder, self.config)
             budgets = self.config.parsed_budgets()
-            kinds = tuple((budget.kind, budget.limit) for budget in budgets)
+            search = Search(self.config.epochs, tuple((budget.kind, budget.limit) for budget in budgets))
             problem = SearchProblem(space, self.config.input_size, self.config.num_classes, latencies)
             # Of our own samplers and schedulers; not made where Optuna's sample.
             pool = functools.cache(lambda: CandidatePool(problem, self.config.limits(), self.config.seed))
-            self._scheduler = scheduler or make_scheduler(self.config.rungs, self.config.epochs, pool, kinds)
+            self._scheduler = scheduler or make_scheduler(self.config.rungs, pool, search)
             self._ledger = Ledger(self.folder, self.config.trials, budgets, observer, latencies)
             self._store = StudyStore(self.folder, self.config.name)
             known = self._load()
             # One that began again with the same seed would propose the same again.
             seed = (self.config.seed * SEED_STRIDE + known) % 2**32
-            self._store.set_sampler(make_sampler(self.config.sampler, seed, pool, Search(config.epochs, kinds)))
+            self._store.set_sampler(make_sampler(self.config.sampler, seed, pool, search))
             self._proposer = Proposer(
                 self._store,
                 problem,
@@ -290,12 +289,13 @@ class Controller(JobSource):
     def _new_trial(self, proposal: Proposal) -> Trial:
         """A new trial. It counts as started once its job is saved."""
         candidate = proposal.candidate
+        costs: dict[str, Any] = {kind: int(getattr(candidate.cost, kind)) for kind in COSTS}
         trial = Trial(
             proposal.number,
             candidate.arch_id,
             candidate.setting,
             candidate.config,
-            **{kind: int(getattr(candidate.cost, kind)) for kind in COSTS},
+            **costs,
             # By architecture, not by order: whoever proposes it, and when, it is trained the same.
             seed=trial_seed(self.config.seed, candidate.arch_id),
             drawn=proposal.drawn,

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .job import Job, Setup
+    from .job import Job, Setup, attempt_folder, read_result
     from .loop import build_network, train
     from .recipes import RECIPES, Recipe, get_recipe
-    from .worker import attempt_folder, read_result, work
+    from .worker import work
 
 __all__ = [
     "RECIPES",
@@ -39,10 +39,10 @@ __getattr__, __dir__ = lazy_exports(
         "RECIPES": ".recipes",
         "Recipe": ".recipes",
         "Setup": ".job",
-        "attempt_folder": ".worker",
+        "attempt_folder": ".job",
         "build_network": ".loop",
         "get_recipe": ".recipes",
-        "read_result": ".worker",
+        "read_result": ".job",
         "train": ".loop",
         "work": ".worker",
     },

@@ -1,16 +1,22 @@
-"""The most memory that a training took."""
+"""The peak memory of a training."""
+
+from __future__ import annotations
 
 import contextlib
 import sys
 
 import torch
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 
 class PeakMemory:
-    """Measures from its making on.
+    """The peak since this object was made.
 
-    On CUDA: what torch had allocated at most, in MiB, the data set's tensor included and the CUDA context not. So
-    many trainings of this size fit beside each other on a GPU.
+    On CUDA: the peak of what torch had allocated, in MiB, with the data set's tensor and without the CUDA context.
 
     On the CPU: the resident memory of the whole process at most, in MiB, python, torch and data included (some
     500 MiB before anything is trained). Linux resets this peak for every training; elsewhere it is the peak since
@@ -48,9 +54,7 @@ def process_peak() -> float:
 
 
 def _rusage() -> float:
-    try:
-        import resource
-    except ImportError:  # Windows
+    if resource is None:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 1024)

@@ -1,24 +1,30 @@
-"""What a worker is told: which candidate, how far, and everything that all candidates share."""
+"""What a worker needs: one job, and what all jobs of a run share. And where it writes."""
+
+from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from .._files import read_json
+from .._registry import Registration, registrations
 from .recipes import Recipe, get_recipe
 
 
 @dataclass(frozen=True)
 class Job:
-    """One hand-out of one trial.
+    """One attempt of one trial, or of a part of its epochs.
 
     Attributes:
         number: the trial's number in the run.
-        attempt: counts the hand-outs of a trial; each writes into a folder of its own.
+        attempt: counts the jobs of a trial; each writes into a folder of its own.
         config: keyword arguments of the model.
-        first_epoch: the epoch to go on with, from 0: so many epochs are done already.
-        last_epoch: so many epochs are done in all when the job ends.
-        checkpoint: the ``checkpoint.pt`` to go on from; needed exactly where ``first_epoch`` is above 0.
+        first_epoch: the epochs that are trained already: 0 for a new trial.
+        last_epoch: the epochs that are trained when the job ends.
+        checkpoint: the ``checkpoint.pt`` to continue from; needed exactly where ``first_epoch`` is above 0.
         seed: of the initial weights, the batch order and the augmentation.
     """
 
@@ -41,7 +47,7 @@ class Job:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Job":
+    def from_dict(cls, values: Mapping[str, Any]) -> Job:
         return cls(**values)
 
 
@@ -58,6 +64,8 @@ class Setup:
         device: "auto" (CUDA where there is one, else the CPU) or a torch device.
         threads: CPU threads of a training; None leaves torch's number.
         fingerprint: of the data that the run began with; a worker that finds other data refuses.
+        registrations: what was registered from outside the package in the process that makes this object; a worker
+            registers it again. Never written to disk.
     """
 
     model: str
@@ -68,10 +76,12 @@ class Setup:
     device: str = "auto"
     threads: int | None = None
     fingerprint: str | None = None
+    registrations: tuple[Registration, ...] = field(default_factory=registrations)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "recipe", get_recipe(self.recipe))
         object.__setattr__(self, "folder", str(self.folder))
+        object.__setattr__(self, "registrations", tuple(tuple(entry) for entry in self.registrations))  # JSON has lists
         if self.epochs < 1:
             raise ValueError(f"a training of {self.epochs} epochs")
 
@@ -81,5 +91,16 @@ class Setup:
         return values | {"recipe": self.recipe.to_dict()}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Setup":
+    def from_dict(cls, values: Mapping[str, Any]) -> Setup:
         return cls(**values)
+
+
+def attempt_folder(folder: str | os.PathLike[str], number: int, attempt: int) -> Path:
+    """Where one attempt of one trial is written: ``folder/<number>/attempt-<attempt>``."""
+    return Path(folder) / str(number) / f"attempt-{attempt}"
+
+
+def read_result(folder: str | os.PathLike[str], number: int, attempt: int) -> dict[str, Any] | None:
+    """The ``result.json`` of an attempt, or None where it did not end."""
+    result: dict[str, Any] | None = read_json(attempt_folder(folder, number, attempt) / "result.json")
+    return result

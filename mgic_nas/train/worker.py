@@ -1,5 +1,7 @@
 """Training with a record on disk that is either complete or not there."""
 
+from __future__ import annotations
+
 import csv
 import io
 import os
@@ -8,21 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from .._files import read_json, write_atomic, write_json
-from .job import Job, Setup
+import safetensors.torch
+import torch
+
+from .._files import write_atomic, write_json
+from .job import Job, Setup, attempt_folder
+from .loop import Training
 
 COLUMNS = ("epoch", "train_loss", "val_acc", "val_loss", "lr", "seconds", "cpu_seconds")
-
-
-def attempt_folder(folder: str | os.PathLike[str], number: int, attempt: int) -> Path:
-    """Where one hand-out of one trial writes: ``folder/<number>/attempt-<attempt>``."""
-    return Path(folder) / str(number) / f"attempt-{attempt}"
-
-
-def read_result(folder: str | os.PathLike[str], number: int, attempt: int) -> dict[str, Any] | None:
-    """The ``result.json`` of an attempt, or None where it did not end."""
-    result: dict[str, Any] | None = read_json(attempt_folder(folder, number, attempt) / "result.json")
-    return result
 
 
 def work(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
@@ -39,12 +34,10 @@ def work(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
     """
     folder = attempt_folder(setup.folder, job.number, job.attempt)
     if (folder / "result.json").exists():
-        raise FileExistsError(f"{folder} has a result already: a new hand-out needs a new attempt number")
+        raise FileExistsError(f"{folder} has a result already: a new job needs a new attempt number")
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-
-    from .loop import Training
 
     training = Training(job, setup)
     with open(folder / "epochs.csv", "w", newline="") as file:
@@ -66,11 +59,8 @@ def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row.get(column) for column in COLUMNS)
 
 
-def _finish(folder: Path, training: Any) -> None:
+def _finish(folder: Path, training: Training) -> None:
     """Weights, checkpoint where one is needed, and then the result that vouches for them."""
-    import safetensors.torch
-    import torch
-
     # Copies, because tensors that share memory are refused; bytes, because a full disk is then an OSError from
     # write_atomic and not whatever the writing library makes of it.
     weights = {
@@ -98,8 +88,6 @@ def _finish(folder: Path, training: Any) -> None:
     write_json(folder / "result.json", result)
 
 
-def _device_name(device: Any) -> str:
+def _device_name(device: torch.device) -> str:
     """ "cpu", or the GPU's model, which says more than its index."""
-    import torch
-
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

@@ -13,31 +13,30 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .messages import DONE, EPOCH, FAILED, POISONED
+from ...errors import UserError
+from ...train.job import Job, Setup
+from ..jobs import JobSource
+from .messages import DONE, EPOCH, FAILED, POISONED, REFUSED
 from .slots import Slots, plan, this_machine, visible_gpus
 from .worker_process import READY
-
-if TYPE_CHECKING:
-    from ...train import Job, Setup
-    from ..controller import Controller
 
 MAX_FAILED_STARTS = 3  # of workers without a job
 PATIENCE = 5.0  # seconds that a worker has to end by itself
 
 
 def execute(
-    controller: Controller,
+    controller: JobSource,
     setup: Setup,
     concurrent: int | None = None,
     gpus_per_trial: str | float = "auto",
     work: str = "mgic_nas.train:work",
 ) -> None:
-    """Trains what the controller hands out until it is done.
+    """Trains the jobs of a source until it is done.
 
     Args:
-        controller: decides everything.
+        controller: which jobs are trained; a Controller, or a table's Recording.
         setup: of every job.
         concurrent: how many at a time; None: as many as the machine has cores (up to 8) or GPUs.
         gpus_per_trial: a number, 0 for none, or ``auto``.
@@ -45,6 +44,7 @@ def execute(
 
     Raises:
         RuntimeError: workers do not start.
+        UserError: a module that was registered in this process is missing in a worker's.
     """
     slots = plan(concurrent, gpus_per_trial, this_machine())
     setup = replace(setup, threads=slots.threads, device=setup.device if slots.gpus else "cpu")
@@ -98,7 +98,7 @@ class Worker:
         self._send(go_on)
 
     def _send(self, message: Any) -> None:
-        # A worker that is gone is found out where it is listened to.
+        # That a worker is gone is noticed in listen().
         with contextlib.suppress(ConnectionError):
             self.connection.send(message)
 
@@ -145,19 +145,19 @@ class _Crew:
 
     @property
     def waiting_for(self) -> list[Connection]:
-        """The workers that will say something."""
+        """The workers of which a message is due."""
         return [c for c, w in self._workers.items() if w.job is not None or not w.ready]
 
     def staff(self, wanted: int) -> None:
-        """Starts workers until everybody who is wanted is there."""
+        """Starts workers for all running and ``wanted`` jobs, as far as there are slots."""
         busy = sum(w.job is not None for w in self._workers.values())
         free = sorted(set(range(self._slots.concurrent)) - {w.slot for w in self._workers.values()})
         for slot in free[: max(0, busy + wanted - len(self._workers))]:
             worker = Worker(slot, self._environment(slot), self._introduction)
             self._workers[worker.connection] = worker
 
-    def listen(self, controller: Controller) -> None:
-        """Waits until somebody says something, and passes it on."""
+    def listen(self, controller: JobSource) -> None:
+        """Waits for messages and passes them on."""
         for connection in wait(list(self._workers)):
             worker = self._workers[connection]
             try:
@@ -183,8 +183,10 @@ class _Crew:
                     controller.fail(job, content)
                 if kind == POISONED:
                     worker.ready = False  # it ends by itself now
+            elif kind == REFUSED:
+                raise UserError(content)
             else:
-                raise RuntimeError(f"a worker says {kind!r}")
+                raise RuntimeError(f"unknown message of a worker: {kind!r}")
 
     def dismiss(self) -> None:
         """Ends all workers."""
@@ -194,7 +196,7 @@ class _Crew:
         for worker in workers:
             worker.bury()
 
-    def _died(self, worker: Worker, controller: Controller) -> None:
+    def _died(self, worker: Worker, controller: JobSource) -> None:
         del self._workers[worker.connection]
         why = worker.why_dead()
         worker.hang_up()
@@ -211,7 +213,7 @@ class _Crew:
 
 
 def environment(threads: int, gpus: Sequence[str]) -> dict[str, str]:
-    """Of a worker with so many threads that sees these GPUs."""
+    """The environment of a worker with ``threads`` CPU threads that sees these GPUs."""
     return {
         **os.environ,
         # What this process can import its workers can, however it came to be importable.

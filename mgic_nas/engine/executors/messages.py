@@ -1,4 +1,4 @@
-"""One job in a worker: the epochs of the work, then how it ended. The same for every executor."""
+"""One job in a worker, as messages to the driver: its epochs, then how it ended. The same for every executor."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import importlib
 import sys
 import traceback
 from collections.abc import Callable, Generator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..._files import write_atomic
+from ..._registry import NotImportable, register_again
+from ...train.job import Job, Setup, attempt_folder
 
-if TYPE_CHECKING:
-    from ...train import Job, Setup
-
-EPOCH, DONE, FAILED, POISONED = "epoch", "done", "failed", "poisoned"
+EPOCH, DONE, FAILED, POISONED, REFUSED = "epoch", "done", "failed", "poisoned", "refused"
 MOST_ERROR_TEXT = 500  # characters
 
 Message = tuple[str, Any]
@@ -26,14 +24,18 @@ Work = Callable[..., Generator[dict[str, Any]]]
 def messages(work: Work, job: Job, setup: Setup) -> Generator[Message]:
     """``("epoch", result)`` for each epoch, then ``("done", None)`` or ``("failed", "ValueError: ...")``.
 
-    ``poisoned`` in place of ``failed``: this process can train nothing any more, and should end. Closing the generator
-    closes the work, which then leaves no result.
+    ``poisoned`` in place of ``failed``: this process can train nothing any more, and should end. ``refused``: a module
+    that the job needs is missing in this process, so that the next job would fail as well. Closing the generator closes
+    the work, which then leaves no result.
     """
     failure: Message | None = None
     try:
+        register_again(setup.registrations)
         with contextlib.closing(work(job, setup)) as results:
             for result in results:
                 yield EPOCH, result
+    except NotImportable as error:
+        failure = REFUSED, str(error)
     except Exception as error:
         failure = (POISONED if _poisons(error) else FAILED), describe(error)
         _write_traceback(job, setup)
@@ -58,7 +60,7 @@ def _poisons(error: BaseException) -> bool:
 
 
 def _write_traceback(job: Job, setup: Setup) -> None:
-    folder = Path(setup.folder) / str(job.number) / f"attempt-{job.attempt}"
+    folder = attempt_folder(setup.folder, job.number, job.attempt)
     with contextlib.suppress(OSError):  # a full disk may be why it failed
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / "error.txt", traceback.format_exc())

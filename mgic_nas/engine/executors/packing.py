@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..._files import read_json, write_json
 from ..._machine import available_memory_mb, cpu_model
 from ...errors import UserError
-from .messages import EPOCH
+from .messages import EPOCH, FAILED, POISONED, REFUSED
 from .slots import MOST_BY_DEFAULT, cores, visible_gpus
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ class _Copies:
                     kind, content = connection.recv()
                 except (EOFError, OSError):
                     raise RuntimeError("a worker of the probe died") from None
-                if kind in ("failed", "poisoned"):
+                if kind in (FAILED, POISONED, REFUSED):
                     raise RuntimeError(str(content))
                 heard[connection] = content if kind == EPOCH else None
         return [heard[w.connection] for w in workers]

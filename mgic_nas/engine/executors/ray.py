@@ -1,10 +1,9 @@
 """Trials as Ray Tune trials, on this machine or on a cluster that is already there.
 
-Tune gets as little to do as it can be given: a Searcher that asks the controller, a scheduler that passes on the
-controller's word, actors that are used again. What it knows of a run is thrown away at the end; to go on with a run is
-to start another Tuner.
+Tune does as little as possible: a Searcher that asks the controller for jobs, a scheduler that returns the controller's
+answer, actors that are used again. Its own state of a run is deleted at the end; a resumed run starts another Tuner.
 
-Ray listens on all network interfaces, whatever address it is given; by default it asks whoever connects for a token.
+Ray listens on all network interfaces, whatever address it is given; by default it demands a token.
 """
 
 from __future__ import annotations
@@ -22,10 +21,12 @@ import warnings
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import UserError
-from .messages import DONE, EPOCH, POISONED, Message, describe, load_work, messages
+from ...train.job import Job, Setup
+from ..jobs import JobSource
+from .messages import DONE, EPOCH, FAILED, POISONED, REFUSED, Message, describe, load_work, messages
 from .registry import check_address
 from .slots import Slots, plan, this_machine
 
@@ -38,10 +39,6 @@ except ImportError as error:
     raise UserError(
         f"Ray Tune cannot be used ({error}): pip install 'mgic_nas[search]', or use --executor local."
     ) from None
-
-if TYPE_CHECKING:
-    from ...train import Job, Setup
-    from ..controller import Controller
 
 # Ray reads its settings from the environment.
 _ENVIRONMENT = {
@@ -57,17 +54,17 @@ _ENVIRONMENT = {
 
 
 def execute(
-    controller: Controller,
+    controller: JobSource,
     setup: Setup,
     concurrent: int | None = None,
     gpus_per_trial: str | float = "auto",
     work: str = "mgic_nas.train:work",
     address: str | None = None,
 ) -> None:
-    """Trains what the controller hands out until it is done.
+    """Trains the jobs of a source until it is done.
 
     Args:
-        controller: decides everything.
+        controller: which jobs are trained; a Controller, or a table's Recording.
         setup: of every job. ``setup.folder`` must be the same folder on all nodes.
         concurrent: how many at a time; None: as many as there are cores (up to 8) or GPUs.
         gpus_per_trial: a number, 0 for none, or ``auto``.
@@ -75,7 +72,8 @@ def execute(
         address: of a running cluster (``ray start``); None: a Ray of its own on this machine, ended afterwards.
 
     Raises:
-        UserError: there is no cluster at ``address``.
+        UserError: there is no cluster at ``address``, or a module that was registered in this process is missing in an
+            actor's.
         RuntimeError: Ray Tune ended before the controller was done.
     """
     scratch = Path(setup.folder).parent / ".tune"
@@ -98,8 +96,8 @@ def _tune(bridge: _Bridge, slots: Slots, scratch: Path) -> None:
     tuner = tune.Tuner(
         tune.with_resources(Trainer, resources),
         tune_config=tune.TuneConfig(
-            search_alg=_Asking(bridge),
-            scheduler=_Telling(bridge),
+            search_alg=_Searcher(bridge),
+            scheduler=_Scheduler(bridge),
             num_samples=-1,  # the searcher says when it is over
             max_concurrent_trials=slots.concurrent,
             reuse_actors=True,  # a new one imports torch again
@@ -148,14 +146,12 @@ class Trainer(tune.Trainable):
 
 
 def _messages(config: dict[str, Any]) -> Generator[Message]:
-    """:func:`.jobs.messages`, begun only when the first is asked for."""
-    from ...train import Job, Setup
-
+    """:func:`.messages.messages`, started only when the first is asked for."""
     job, setup = Job.from_dict(json.loads(config["job"])), Setup.from_dict(json.loads(config["setup"]))
     try:
         work = load_work(config["work"])
     except Exception as error:
-        yield "failed", describe(error)
+        yield FAILED, describe(error)
         return
     yield from messages(work, job, setup)
 
@@ -167,7 +163,7 @@ class _Bridge:
     ends the run, and is raised by :func:`execute`.
     """
 
-    def __init__(self, controller: Controller, setup: Setup, work: str) -> None:
+    def __init__(self, controller: JobSource, setup: Setup, work: str) -> None:
         self.controller = controller
         self.error: Exception | None = None
         self._jobs: dict[str, Job] = {}
@@ -205,12 +201,14 @@ class _Bridge:
             self.controller.fail(job, why, died=True)
         elif result["kind"] == DONE:
             self.controller.finish(job)
+        elif result["kind"] == REFUSED:
+            raise UserError(json.loads(result["content"]))
         elif result["kind"] != EPOCH:  # an epoch: the controller has stopped it, and knows
             self.controller.fail(job, json.loads(result["content"]))
 
 
-class _Asking(Searcher):
-    """Asks the controller for jobs, and tells it how they ended."""
+class _Searcher(Searcher):
+    """Gets jobs from the controller and reports how they ended."""
 
     def __init__(self, bridge: _Bridge) -> None:
         super().__init__()
@@ -232,8 +230,8 @@ class _Asking(Searcher):
         return {k: v for k, v in self.__dict__.items() if k != "_bridge"}
 
 
-class _Telling(FIFOScheduler):
-    """Tells the controller of epochs; its no is Tune's STOP."""
+class _Scheduler(FIFOScheduler):
+    """Reports epochs to the controller; where it returns False, Tune stops the trial."""
 
     def __init__(self, bridge: _Bridge) -> None:
         super().__init__()

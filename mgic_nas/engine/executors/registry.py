@@ -1,8 +1,8 @@
-"""Executors by name. An executor asks the Controller for jobs and tells it what became of them.
+"""Executors by name. An executor trains the jobs of a :class:`~mgic_nas.engine.jobs.JobSource`.
 
 ``local`` has one worker process a slot and never imports ray; ``ray`` is Ray Tune, on this machine or on a cluster.
-Both have ``execute(controller, setup, ...)``, which returns when the controller is done, and both leave a run that can
-be resumed however they end.
+An entry is a function ``execute(controller, setup, concurrent, gpus_per_trial)``, which returns when the controller is
+done. However it ends, the run can be resumed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ import importlib.util
 import socket
 from collections.abc import Callable
 
-from ...errors import UserError, did_you_mean
+from ..._registry import Registry
+from ...errors import UserError
 
-EXECUTORS = ("ray", "local")
+EXECUTORS: Registry[Callable[..., None]] = Registry(
+    "executor",
+    {"ray": "mgic_nas.engine.executors.ray:execute", "local": "mgic_nas.engine.executors.local:execute"},
+)
 WITHOUT_RAY = "ray is not installed, so trials run in local worker processes (install mgic_nas[search] for Ray)"
 
 
@@ -33,9 +37,7 @@ def choose(name: str | None, say: Callable[[str], None]) -> str:
             return "ray"
         say(WITHOUT_RAY)
         return "local"
-    if name not in EXECUTORS:
-        raise UserError(f"Unknown executor {name!r}.{did_you_mean(str(name), EXECUTORS)}")
-    if name == "ray" and not has_ray():
+    if EXECUTORS.check(name) == "ray" and not has_ray():
         raise UserError("ray is not installed: pip install 'mgic_nas[search]', or use --executor local.")
     return name
 
@@ -57,10 +59,4 @@ def check_address(address: str) -> None:
 
 def executor(name: str) -> Callable[..., None]:
     """The ``execute`` function of an executor."""
-    if name == "ray":
-        from .ray import execute as execute_ray
-
-        return execute_ray
-    from .local import execute as execute_local
-
-    return execute_local
+    return EXECUTORS.load(name)

@@ -55,8 +55,8 @@ class Trial:
 
     number: int
     arch_id: str
-    setting: Mapping[str, Any] = field(hash=False)
-    config: Mapping[str, Any] = field(hash=False)
+    setting: dict[str, Any] = field(hash=False)
+    config: dict[str, Any] = field(hash=False)
     macs: int | None
     macs_without_transfers: int | None = None
     params: int | None = None
@@ -78,7 +78,7 @@ class Trial:
     peak_memory_mb: float | None = None
     device: str = ""
     error: str = ""
-    curve: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    curve: tuple[dict[str, Any], ...] = field(default=(), hash=False)
     started: float | None = None
     ended: float | None = None
 
@@ -215,12 +215,13 @@ class Trial:
         # None may be a value that was chosen; NaN and the empty text are what tables put for "does not apply".
         setting = {k[2:]: plain(v) for k, v in row.items() if k.startswith("p.") and (v is None or not _empty(v))}
         error, latency = row.get("error"), _number(row.get("latency_ms"))
+        costs: dict[str, Any] = {kind: _whole(row.get(kind)) for kind in COSTS}
         return cls(
             number=int(number),
             arch_id=str(row.get("arch_id") or ""),
             setting=setting,
             config=gathered({**(fixed or {}), **setting}),
-            **{kind: _whole(row.get(kind)) for kind in COSTS},
+            **costs,
             latency=None if latency is None else latency / 1e3,
             state=str(row.get("state") or ""),
             seed=_whole(row.get("seed")),
