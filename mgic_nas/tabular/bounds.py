@@ -1,8 +1,8 @@
-"""What samplers that are told beforehand what a search has to find out would need: how much there is to gain at all.
+"""Bounds on what a search can reach: the epochs that oracle samplers need.
 
-One knows the true accuracies. The others know less, and still more than any search can: with which accuracy every
-training of the replay will end, or what the features of an architecture say of it once all the others are known. How
-far these two are from the first is what luck of the trainings has to do with who is on the true front.
+One oracle knows the true accuracies. The others know less, and still more than any search can: the final accuracy of
+every training of the replay, or what a model of the features predicts of an architecture from the true accuracies of
+all others. The distance between these two and the first is due to the noise of single trainings.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from ..engine.proposals.candidate import SearchProblem
 from ..engine.proposals.pool import CandidatePool
-from ..engine.surrogate.expected_gain import expected_gain
-from ..engine.surrogate.gaussian_process import Surrogate, TrainingData
+from ..engine.surrogate.expected_gain import log_expected_gain
+from ..engine.surrogate.gaussian_process import GaussianProcess, TrainingData
 from ..pareto import non_dominated
 from .replay import Truth, drawn
 
@@ -29,17 +29,17 @@ TRUTH, FORESIGHT, FEATURES = "knows the truth", "foresees every training", "know
 
 
 def bounds(truth: Truth, shares: Sequence[float], seeds: int) -> dict[str, dict[float, float]]:
-    """Name -> share of the hypervolume -> epochs, the median over seeds where those matter.
+    """Name -> share of the hypervolume -> epochs, where seeds matter the median over them.
 
-    All train whole architectures only, the one with the largest expected gain next.
+    All oracles train whole architectures only, the one with the largest expected gain next.
     """
     epochs = truth.table.config.epochs
     expected = _by_the_others(truth)
     trainings = np.sum(~np.isnan(truth.final), axis=1)
     noise = truth.noise if math.isfinite(truth.noise) else 0.0
-    luck = noise / float(trainings.mean())  # what of it is left in the mean over an architecture's trainings
+    luck = noise / float(trainings.mean())  # its variance in the mean over an architecture's trainings
     open_ = max(float(np.mean((truth.acc - expected) ** 2)), luck, 1e-6)
-    trust = open_ / (open_ - luck + noise)  # how much of what one training shows is true
+    trust = open_ / (open_ - luck + noise)  # the share of true variance in one training's deviation
     foreseen, told = [], []
     for seed in range(seeds):
         ends = truth.final[np.arange(len(expected)), drawn(truth, seed)]
@@ -54,17 +54,18 @@ def bounds(truth: Truth, shares: Sequence[float], seeds: int) -> dict[str, dict[
 
 
 def _by_the_others(truth: Truth) -> Array:
-    """What the features of each architecture say of it, once the true accuracies of all others are known."""
+    """Leave-one-out predictions (A,) of the true accuracies from the features."""
     config = truth.table.config
     task = SearchProblem(truth.table.space, config.input_size, config.num_classes)
     pool = CandidatePool(task, {"macs": float(truth.macs.max())})
     features = np.array([pool.describe(a.setting)[1] for a in truth.table.architectures])
     zeros = np.zeros(len(features))
-    settled = Surrogate(TrainingData(features, truth.acc, zeros)).settled
+    hyperparameters = GaussianProcess(TrainingData(features, truth.acc, zeros)).hyperparameters
     expected = []
     for row in range(len(features)):
         others = np.arange(len(features)) != row
-        model = Surrogate(TrainingData(features[others], truth.acc[others], zeros[others]), settled)
+        data = TrainingData(features[others], truth.acc[others], zeros[others])
+        model = GaussianProcess(data, hyperparameters)
         expected.append(float(model.predict(features[row : row + 1])[0][0]))
     return np.array(expected)
 
@@ -74,7 +75,11 @@ def _trainings(
 ) -> dict[float, int]:
     """Share -> trainings until it is found.
 
-    ``believed`` before an architecture is trained, with its standard deviation; ``seen`` after it.
+    Args:
+        truth: of the table.
+        believed, deviation: accuracies (A,) before an architecture is trained, and their standard deviation.
+        seen: accuracies (A,) after it.
+        shares: of the hypervolume.
     """
     chosen: list[int] = []
     found: dict[float, int] = {}
@@ -82,9 +87,10 @@ def _trainings(
     while len(found) < len(shares):
         front = np.array(chosen, dtype=int)[np.flatnonzero(non_dominated(seen[chosen], truth.macs[chosen]))]
         front = front[np.argsort(truth.macs[front])]
-        gains = expected_gain(truth.macs, believed, deviations, (truth.macs[front], seen[front]), truth.reference)
-        gains[chosen] = -1.0
-        chosen.append(int(np.argmax(gains)))
+        left = np.setdiff1d(np.arange(len(believed)), chosen)
+        steps = truth.macs[front], seen[front]
+        gains = log_expected_gain(truth.macs[left], believed[left], deviations[left], steps, truth.reference)
+        chosen.append(int(left[np.argmax(gains)]))
         share = truth.hypervolume(chosen) / truth.best
         found.update({s: len(chosen) for s in shares if s not in found and share >= s - 1e-12})
     return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from ..engine.samplers.registry import check_sampler
 from ..engine.schedulers.registry import check_scheduler
@@ -288,8 +289,5 @@ def _rank_correlation(final: Array) -> float | None:
     """Spearman's, between the first two seeds."""
     if final.shape[1] < 2:
         return None
-    both = final[~np.isnan(final[:, :2]).any(axis=1), :2]
-    if len(both) < 3:
-        return None
-    ranks = both.argsort(axis=0).argsort(axis=0)
-    return float(np.asarray(np.corrcoef(ranks.T))[0, 1])
+    found = float(pd.DataFrame(final[:, :2]).corr(method="spearman", min_periods=3).iloc[0, 1])
+    return found if math.isfinite(found) else None

@@ -1,1 +1,1 @@
-"""Who is proposed next."""
+"""Samplers: which architecture is proposed next."""

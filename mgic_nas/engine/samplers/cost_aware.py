@@ -1,8 +1,8 @@
 """The cost-aware sampler: what an architecture costs is known, so only its accuracy is modelled.
 
-Candidates are the feasible architectures that are not tried yet. A Gaussian process over their costs and parameters,
-fitted to the accuracies so far (unfinished learning curves included), says what each would reach; the one with the
-largest expected gain is next: of hypervolume over accuracy and log MACs, and of the winner within each budget. An
+Candidates are the untried feasible architectures. A Gaussian process over their costs and parameters, fitted to the
+accuracies observed so far (learning curves of unfinished trials included), predicts their accuracies; the one with the
+largest expected gain is proposed: of hypervolume over accuracy and log MACs, and of the winner within each budget. An
 :class:`optuna.samplers.BaseSampler`: it works in any study.
 """
 
@@ -17,8 +17,9 @@ import numpy as np
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from ..storage.study import JOB, REJECTED, RESULT
-from ..surrogate.expected_gain import ExpectedGain, Objective, Observation
+from ..storage.study import REJECTED
+from ..storage.trial import JOB, RESULT
+from ..surrogate.expected_gain import Objective, Observation, Refitter
 from .base import PoolSampler
 
 if TYPE_CHECKING:
@@ -27,31 +28,32 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from ...space.parameters import Setting
-    from ..proposals.pool import CandidatePool
+    from ..proposals.pool import CandidatePool, PoolMaker
+    from .registry import Search
 
-STARTUP = 8  # candidates before the model is asked
-LOOKED_AT = 2_048  # candidates a proposal chooses from
+STARTUP = 8  # trials before the model is used
+MAX_CANDIDATES = 2_048  # that a proposal is chosen from
 
 
 @dataclass
-class _Trial:
-    """What a trial of the study is, and what it says; ``open`` until it is told."""
+class _Known:
+    """A trial of the study; ``open`` while its state or curve may still change."""
 
     arch_id: str
-    seen: Observation
+    observation: Observation
     open: bool = True
 
 
 class CostAwareSampler(PoolSampler):
     """Expected hypervolume improvement over accuracy and log MACs, where MACs are known beforehand.
 
-    Objective 0 of the study is the accuracy; what others there are does not matter.
+    Objective 0 of the study is the accuracy; further objectives are ignored.
 
     Args:
         pool, seed: as those of :class:`PoolSampler`.
-        epochs: of a whole training, as long as none has ended.
-        budgets: (kind, limit); each is to have its best found.
         startup: so many first trials are spread over the MACs instead, the cheapest first.
+        epochs: of a whole training, as long as none is finished.
+        budgets: (kind, limit); the gain of the winner within each counts too.
     """
 
     def __init__(
@@ -66,72 +68,60 @@ class CostAwareSampler(PoolSampler):
         self._budgets = tuple(budgets)
         self._epochs = epochs
         self._startup = startup
-        self._known: dict[int, _Trial] = {}  # by trial number
-        self._settled: tuple[int, tuple[float, float] | None] = (0, None)  # up to how many trials, which
+        self._known: dict[int, _Known] = {}  # by trial number
+        self._fit = Refitter()
 
-    def propose(self, study: Study) -> Setting:
-        """The next setting; an empty one where the pool has nothing untried."""
-        pool = self._pool
-        assert pool is not None
-        trials = self._read(study)
+    def propose(self, study: Study, pool: CandidatePool) -> Setting:
+        trials = self._read(study, pool)
         positions = pool.untried({t.arch_id for t in trials})
         if not len(positions):
             return {}
         if len(trials) < self._startup:
-            return pool.settings[self._stratum(positions, len(trials))]
-        seen = [t.seen for t in trials]
-        if not any(s.curve or s.acc is not None for s in seen):
+            return pool.settings[self._stratum(pool, positions, len(trials))]
+        observations = [t.observation for t in trials]
+        if not any(o.curve or o.acc is not None for o in observations):
             return pool.settings[int(self._rng.choice(list(positions)))]
-        if len(positions) > LOOKED_AT:
-            positions = np.array(sorted(self._rng.sample(list(positions), LOOKED_AT)))
-        # How smooth and how noisy accuracies are does not change from one trial to the next.
-        if len(seen) > self._settled[0]:
-            self._settled = int(1.15 * len(seen)), None
-        beliefs = ExpectedGain(seen, self._scope(), self._settled[1])
-        self._settled = self._settled[0], beliefs.settled
-        gains = beliefs.of_candidates(pool.costs[positions], pool.features[positions])
+        if len(positions) > MAX_CANDIDATES:
+            positions = np.array(sorted(self._rng.sample(list(positions), MAX_CANDIDATES)))
+        gain = self._fit(observations, Objective.over(pool.macs, self._epochs, self._budgets))
+        gains = gain.of_candidates(pool.costs[positions], pool.features[positions])
         return pool.settings[int(positions[int(np.argmax(gains))])]
 
-    def _scope(self) -> Objective:
-        pool = self._pool
-        assert pool is not None
-        return Objective(float(pool.macs.min()), float(pool.macs.max()), self._epochs, self._budgets)
-
-    def _stratum(self, positions: NDArray[np.int_], number: int) -> int:
-        """The untried candidate whose MACs are nearest to those of this start, which are evenly spread."""
-        pool = self._pool
-        assert pool is not None
+    def _stratum(self, pool: CandidatePool, positions: NDArray[np.int_], number: int) -> int:
+        """One of the untried candidates nearest to this startup trial's MACs, which are evenly spaced by their log."""
         logs = np.log(pool.macs)
         target = logs.min() + (number + 0.5) / self._startup * np.ptp(logs)
         near = positions[np.argsort(np.abs(logs[positions] - target))]
         return int(self._rng.choice(list(near[: max(1, len(near) // (2 * self._startup))])))
 
-    def _read(self, study: Study) -> list[_Trial]:
-        """What the study knows: every trial with the pool's parameters that was not rejected."""
+    def _read(self, study: Study, pool: CandidatePool) -> list[_Known]:
+        """Every trial with the pool's parameters that was not rejected."""
         sign = 1.0 if study.directions[0] == StudyDirection.MAXIMIZE else -1.0
         found = []
-        for trial in study._storage.get_all_trials(study._study_id, deepcopy=False):
-            known = self._known.get(trial.number) or self._see(trial)
+        for trial in study.get_trials(deepcopy=False):
+            known = self._known.get(trial.number) or self._add(trial, pool)
             if known is None:
                 continue
-            if known.open:  # else it does not change any more
+            if known.open:
                 known.open = not trial.state.is_finished()
                 job, result = trial.user_attrs.get(JOB) or {}, trial.user_attrs.get(RESULT) or {}
-                known.seen.curve = tuple(result.get("curve") or job.get("curve") or ())
+                seen = known.observation
+                seen.curve = tuple(result.get("curve") or job.get("curve") or ())
                 # A stopped or failed one adds nothing to a front; a paused one may.
-                known.seen.waiting = bool(job.get("paused")) or not known.open
+                seen.waiting = bool(job.get("paused")) or not known.open
                 if trial.state == TrialState.COMPLETE and trial.values and math.isfinite(trial.values[0]):
-                    known.seen.acc, known.seen.waiting = sign * trial.values[0], False
+                    seen.acc, seen.waiting = sign * trial.values[0], False
             found.append(known)
         return found
 
-    def _see(self, trial: FrozenTrial) -> _Trial | None:
-        pool = self._pool
-        assert pool is not None
-        if REJECTED in trial.user_attrs or trial.distributions.keys() != pool.distributions.keys():
-            return None
-        if any(trial.distributions[name] != d for name, d in pool.distributions.items()):
+    def _add(self, trial: FrozenTrial, pool: CandidatePool) -> _Known | None:
+        if REJECTED in trial.user_attrs or trial.distributions != pool.distributions:
             return None
         setting = pool.setting(trial.params)
-        self._known[trial.number] = known = _Trial(pool.arch_id(setting), Observation(*pool.describe(setting)))
+        self._known[trial.number] = known = _Known(pool.arch_id(setting), Observation(*pool.describe(setting)))
         return known
+
+
+def make(seed: int, pool: PoolMaker, search: Search) -> CostAwareSampler:
+    """The entry of the registry."""
+    return CostAwareSampler(pool(), seed, epochs=search.epochs, budgets=search.budgets)

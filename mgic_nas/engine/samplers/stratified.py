@@ -1,4 +1,4 @@
-"""Random search that does not leave a part of the costs to chance: one stratum of MACs after the other."""
+"""Random search with equal coverage of the costs: one stratum of MACs after the other."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..storage.study import JOB, REJECTED
+from ..storage.study import REJECTED
+from ..storage.trial import JOB
 from .base import PoolSampler
 
 if TYPE_CHECKING:
     from optuna import Study
 
     from ...space.parameters import Setting
-    from ..proposals.pool import CandidatePool
+    from ..proposals.pool import CandidatePool, PoolMaker
+    from .registry import Search
 
 STRATA = 16
 
@@ -29,15 +31,13 @@ class StratifiedSampler(PoolSampler):
         super().__init__(pool, seed)
         self._turns: list[int] = []
 
-    def propose(self, study: Study) -> Setting:
-        pool = self._pool
-        assert pool is not None
+    def propose(self, study: Study, pool: CandidatePool) -> Setting:
         tried = set()
-        for trial in study._storage.get_all_trials(study._study_id, deepcopy=False):
-            job = trial.user_attrs.get(JOB)
+        for trial in study.get_trials(deepcopy=False):
+            job, mine = trial.user_attrs.get(JOB), trial.distributions == pool.distributions
             if job is not None:
                 tried.add(job["arch_id"])
-            elif trial.state.is_finished() and REJECTED not in trial.user_attrs and trial.params:
+            elif trial.state.is_finished() and mine and REJECTED not in trial.user_attrs:
                 tried.add(pool.arch_id(pool.setting(trial.params)))
         positions = pool.untried(tried)
         if not len(positions):
@@ -45,9 +45,14 @@ class StratifiedSampler(PoolSampler):
         logs = np.log(pool.macs)
         place = (logs - logs.min()) / max(float(np.ptp(logs)), 1e-9)
         strata = np.minimum((place * STRATA).astype(int), STRATA - 1)[positions]
-        while True:  # a stratum that is used up loses its turn
+        while True:  # a stratum without untried architectures loses its turn
             if not self._turns:
                 self._turns = self._rng.sample(range(STRATA), STRATA)
             inside = positions[strata == self._turns.pop()]
             if len(inside):
                 return pool.settings[int(self._rng.choice(list(inside)))]
+
+
+def make(seed: int, pool: PoolMaker, search: Search) -> StratifiedSampler:
+    """The entry of the registry."""
+    return StratifiedSampler(pool(), seed)

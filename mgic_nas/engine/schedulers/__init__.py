@@ -1,1 +1,1 @@
-"""Who goes on: early stopping for accuracy against cost."""
+"""Schedulers: how long each trial is trained; early stopping for accuracy against cost."""

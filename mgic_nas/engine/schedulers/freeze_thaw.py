@@ -1,111 +1,114 @@
-"""Early stopping by what going on is expected to gain: freeze-thaw (Swersky et al. 2014), for two objectives.
+"""Early stopping by the expected gain of training on: freeze-thaw (Swersky et al. 2014), for two objectives.
 
-Every training pauses after each eighth of its epochs. What goes on, or whether a new architecture is begun instead, is
-decided by the gain that is expected for each epoch still to be trained; see :mod:`.beliefs`.
+Every training pauses after each eighth of its epochs. Which one continues, or whether a new architecture is started
+instead, is decided by the expected gain per epoch still to be trained; see :mod:`..surrogate.expected_gain`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..storage.trial import COMPLETE, FAILED, PAUSED, STOPPED, Trial
-from ..surrogate.expected_gain import ExpectedGain, Objective, Observation
+from ..surrogate.expected_gain import ExpectedGain, Objective, Observation, Refitter
+from .base import Scheduler
 
 if TYPE_CHECKING:
-    from ..proposals.pool import CandidatePool
+    from ..proposals.pool import CandidatePool, PoolMaker
+    from ..samplers.registry import Search
 
-PAUSES = 8  # at most so many jobs make a training
-STARTUP = 8  # trials before the model is asked
-WORTH = 0.02  # percent by which the front must be expected to rise for a training to be ended after all have begun
-LOOKED_AT = 1_024  # candidates that are compared with the paused trials
+PAUSES = 8  # jobs of a training, at most
+STARTUP = 8  # trials before the model is used
+MIN_GAIN = 0.02  # percent by which the front must be expected to rise for a training to continue once all are started
+MAX_CANDIDATES = 1_024  # that are compared with the paused trials
 
 
-class FreezeThaw:
-    """Scheduler after every eighth of the epochs, without a fixed share that goes on.
+class FreezeThaw(Scheduler):
+    """Pauses every trial after each eighth of the epochs; no fixed share continues.
 
     Args:
-        pool: the architectures that might be begun instead.
-        scope: what is searched.
+        pool: the architectures that might be started instead.
+        objective: what is searched.
     """
 
-    def __init__(self, pool: CandidatePool, scope: Objective) -> None:
+    def __init__(self, pool: CandidatePool, objective: Objective) -> None:
         self._pool = pool
-        self._scope = scope
-        pauses = {max(1, round(scope.epochs * part / PAUSES)) for part in range(1, PAUSES + 1)}
+        self._objective = objective
+        pauses = {max(1, round(objective.epochs * part / PAUSES)) for part in range(1, PAUSES + 1)}
         self.levels = tuple(sorted(pauses))
-        self._entries: dict[int, Trial] = {}
-        self._seen: dict[int, Observation] = {}
-        self._settled: tuple[int, tuple[float, float] | None] = (0, None)
-        self._news = 0
-        self._answer: tuple[Any, tuple[int, int] | None] = (None, None)
+        self._trials: dict[int, Trial] = {}
+        self._observations: dict[int, Observation] = {}
+        self._fit = Refitter()
+        self._changes = 0
+        self._answer: tuple[Any, tuple[int, int] | None] = (None, None)  # the last question, and its answer
 
-    def first(self, entry: Trial) -> int:
-        self.remember(entry)
+    def first(self, trial: Trial) -> int:
+        self.remember(trial)
         return self.levels[0]
 
-    def decide(self, entry: Trial, result: dict[str, Any]) -> bool:
-        self.remember(entry)
-        return True
-
-    def remember(self, entry: Trial) -> None:
-        self._entries[entry.number] = entry
-        self._news += 1
+    def remember(self, trial: Trial) -> None:
+        self._trials[trial.number] = trial
+        self._changes += 1
 
     def promote(self, paused: Sequence[Trial], ending: bool = False) -> tuple[int, int] | None:
         if not paused:
             return None
-        for entry in paused:
-            if entry.number not in self._entries:
-                self.remember(entry)
-        asked = self._news, tuple(entry.number for entry in paused), ending
-        if self._answer[0] != asked:
-            self._answer = asked, self._choose(set(asked[1]), ending)
+        for trial in paused:
+            if trial.number not in self._trials:
+                self.remember(trial)
+        question = self._changes, tuple(trial.number for trial in paused), ending
+        if self._answer[0] != question:
+            self._answer = question, self._choose(set(question[1]), ending)
         return self._answer[1]
 
     def _choose(self, paused: Set[int], ending: bool) -> tuple[int, int] | None:
-        numbers = [n for n, e in self._entries.items() if e.state != FAILED]
+        numbers = [number for number, trial in self._trials.items() if trial.state != FAILED]
         if len(numbers) < STARTUP and not ending:
             return None
-        seen = [self._see(self._entries[number]) for number in numbers]
-        if not any(s.curve for s in seen):
+        observations = [self._observe(self._trials[number]) for number in numbers]
+        if not any(o.curve for o in observations):
             return None
-        if len(seen) > self._settled[0]:
-            self._settled = int(1.15 * len(seen)), None
-        beliefs = ExpectedGain(seen, self._scope, self._settled[1])
-        self._settled = self._settled[0], beliefs.settled
-        waiting, gains = beliefs.of_waiting()
+        gain = self._fit(observations, self._objective)
+        waiting, gains = gain.of_waiting()
         here = [i for i, position in enumerate(waiting) if numbers[position] in paused]
         if not here:
             return None
-        left = np.array([self._scope.epochs - len(seen[waiting[i]].curve) for i in here])
-        rates = gains[here] / left
+        epochs_left = np.array([self._objective.epochs - len(observations[waiting[i]].curve) for i in here])
+        rates = gains[here] - np.log(epochs_left)
         best = int(np.argmax(rates))
         if ending:
-            if gains[here][best] < WORTH:
+            if gains[here][best] < math.log(MIN_GAIN):
                 return None
-        elif self._of_new(beliefs) / self._scope.epochs > rates[best]:
+        elif self._of_new(gain) - math.log(self._objective.epochs) > rates[best]:
             return None
         position = int(waiting[here[best]])
-        done = len(seen[position].curve)
+        done = len(observations[position].curve)
         return numbers[position], next(level for level in self.levels if level > done)
 
-    def _of_new(self, beliefs: ExpectedGain) -> float:
-        """The gain of the best architecture that is not tried."""
+    def _of_new(self, gain: ExpectedGain) -> float:
+        """The log gain of the best untried architecture."""
         pool = self._pool
-        positions = pool.untried({entry.arch_id for entry in self._entries.values()})
+        positions = pool.untried({trial.arch_id for trial in self._trials.values()})
         if not len(positions):
-            return 0.0
-        positions = positions[:: max(1, len(positions) // LOOKED_AT)]
-        return float(beliefs.of_candidates(pool.costs[positions], pool.features[positions]).max())
+            return -math.inf
+        positions = positions[:: max(1, len(positions) // MAX_CANDIDATES)]
+        return float(gain.of_candidates(pool.costs[positions], pool.features[positions]).max())
 
-    def _see(self, entry: Trial) -> Observation:
-        seen = self._seen.get(entry.number)
+    def _observe(self, trial: Trial) -> Observation:
+        seen = self._observations.get(trial.number)
         if seen is None:
-            seen = self._seen[entry.number] = Observation(*self._pool.describe(entry.setting))
-        seen.curve = tuple(entry.curve)
-        seen.acc = entry.val_acc if entry.state == COMPLETE else None
-        seen.waiting = entry.state in (PAUSED, STOPPED)
+            seen = self._observations[trial.number] = Observation(*self._pool.describe(trial.setting))
+        seen.curve = trial.curve
+        seen.acc = trial.val_acc if trial.state == COMPLETE else None
+        seen.waiting = trial.state in (PAUSED, STOPPED)
         return seen
+
+
+def make(pool: PoolMaker, search: Search) -> FreezeThaw:
+    """The entry of the registry."""
+    candidates = pool()
+    assert candidates is not None
+    return FreezeThaw(candidates, Objective.over(candidates.macs, search.epochs, search.budgets))

@@ -1,48 +1,37 @@
-"""Early stopping for two objectives: who is trained further, and who waits.
-
-The Controller asks; it hands out, pauses, continues from checkpoints and records. All that is needed to decide again
-after a restart comes back through ``remember``.
-"""
+"""Schedulers by name; the option is named after the rungs at which they pause trials."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ...errors import UserError, did_you_mean
-from .base import NoEarlyStopping, Scheduler
-from .halving import SuccessiveHalving
+from ..._registry import Registry
 
 if TYPE_CHECKING:
     from ..proposals.pool import PoolMaker
+    from ..samplers.registry import Search
+    from .base import Scheduler
 
 DEFAULT_SCHEDULER = "none"
-SCHEDULERS = ("none", "halving", "thaw")
+
+#: name -> factory ``(pool, search)``; ``pool()`` makes the feasible architectures, for those that need them.
+SCHEDULERS: Registry[Callable[[PoolMaker, Search], Scheduler]] = Registry(
+    "rungs",
+    {
+        "none": "mgic_nas.engine.schedulers.base:make",
+        "halving": "mgic_nas.engine.schedulers.halving:make",
+        "thaw": "mgic_nas.engine.schedulers.freeze_thaw:make",
+    },
+)
+check_scheduler = SCHEDULERS.check
 
 
-def check_scheduler(name: str) -> str:
-    """``name`` where there are such rungs, else a UserError that names those there are."""
-    if name not in SCHEDULERS:
-        hint = did_you_mean(str(name), SCHEDULERS) or f" Known: {', '.join(SCHEDULERS)}."
-        raise UserError(f"Unknown rungs {name!r}.{hint}")
-    return name
-
-
-def make_scheduler(name: str, epochs: int, pool: PoolMaker, budgets: Sequence[tuple[str, float]] = ()) -> Scheduler:
+def make_scheduler(name: str, pool: PoolMaker, search: Search) -> Scheduler:
     """Early stopping by name; UserError for an unknown one.
 
     Args:
         name: one of :data:`SCHEDULERS`.
-        epochs: of a whole training.
-        pool: makes the architectures that might be begun instead; called only where they matter.
-        budgets: (kind, limit).
+        pool: makes the architectures that might be started instead; called only where they matter.
+        search: epochs and budgets.
     """
-    if check_scheduler(name) == "thaw":
-        from ..surrogate.expected_gain import Objective
-        from .freeze_thaw import FreezeThaw
-
-        candidates = pool()
-        assert candidates is not None
-        scope = Objective(float(candidates.macs.min()), float(candidates.macs.max()), epochs, budgets)
-        return FreezeThaw(candidates, scope)
-    return SuccessiveHalving(epochs) if name == "halving" else NoEarlyStopping(epochs)
+    return SCHEDULERS.load(name)(pool, search)

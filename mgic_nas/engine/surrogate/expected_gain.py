@@ -1,20 +1,23 @@
-"""What a search believes of its architectures, trained, in training and untried, and what each is expected to add.
+"""The acquisition function: how much an architecture is expected to improve the front and the winners within budgets.
 
-The cost-aware sampler asks which untried one is next, and the rungs whether a paused one should go on instead.
+The cost-aware sampler asks which untried architecture has the largest expected gain, freeze-thaw whether a paused one
+has a larger one per epoch. Gains are natural logarithms (Ament et al. 2023): late in a search all are so small that
+their differences would be lost to rounding.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ...cost.rows_cost import COSTS
 from ...pareto import non_dominated
-from .gaussian_process import Surrogate, TrainingData
+from .gaussian_process import GaussianProcess, Hyperparameters, TrainingData
 from .learning_curves import LearningCurves
 
 if TYPE_CHECKING:
@@ -22,22 +25,23 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-BUDGETS = 0.1  # the weight of the winners within budgets, against the front's: more of it starves the rest of the front
-ARCHITECTURE_SHARE = (
-    0.5  # of what the model cannot explain: the part that is the architecture's own and not one training's luck
-)
+BUDGET_WEIGHT = 0.1  # of the winners within budgets, against the front's: more of it starves the rest of the front
+ARCHITECTURE_SHARE = 0.5  # of the residual variance: the architecture's own part; the rest is one training's luck
+REFERENCE_PERCENTILE = 10  # of the accuracies: from where the gain in hypervolume is measured
+REFIT_GROWTH = 1.15  # hyperparameters are fitted again when there are so many times the observations
+MIN_VARIANCE = 1e-6  # percent squared, of a prediction
 
 
 @dataclass
 class Observation:
-    """An architecture whose training began.
+    """An architecture whose training was started.
 
     Attributes:
-        costs: float64 (3,), as :data:`.pool.COSTS` names them.
+        costs: float64 (3,), as :data:`.rows_cost.COSTS` names them.
         features: float64 (d,).
         curve: its epochs so far, ``{"val_acc", "train_loss", ...}``.
-        acc: at the end, percent; None where it has not come there.
-        waiting: it is paused: whether it goes on is open.
+        acc: at the end of the training, percent; None where it is not finished.
+        waiting: it is paused, or stopped: not on the front that gains are measured against.
     """
 
     costs: Array
@@ -49,128 +53,149 @@ class Observation:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is searched: MACs from ``least`` to ``most``, (kind, limit) budgets, epochs of a whole training."""
+    """What is searched: a range of MACs, the epochs of a whole training, and budgets as (kind, limit)."""
 
-    least: float
-    most: float
+    min_macs: float
+    max_macs: float
     epochs: int
-    budgets: Sequence[tuple[str, float]] = field(default=())
+    budgets: Sequence[tuple[str, float]] = ()
+
+    @classmethod
+    def over(cls, macs: Array, epochs: int, budgets: Sequence[tuple[str, float]] = ()) -> Objective:
+        """Over the range of some architectures' MACs."""
+        return cls(float(macs.min()), float(macs.max()), epochs, budgets)
 
 
 class ExpectedGain:
-    """Accuracies that are to be expected, in percent, and gains.
+    """Predicted accuracies in percent, and expected gains.
 
-    A gain is what an architecture is expected to add to the front of those that are finished or in training (as they
-    are expected to come out): mean lift of the front over the range of log MACs, and of the winners within budgets.
+    A gain is the expected increase of the front of the trials that are finished or in training (these by their
+    predictions): the mean lift of the front over the range of log MACs, and that of the winners within budgets.
 
     Args:
-        seen: n of them, of which at least one has a curve or an end.
-        scope: what is searched.
-        settled: of an earlier :class:`Surrogate`.
+        observations: n of them, of which at least one has a curve or an accuracy.
+        objective: what is searched.
+        hyperparameters: of an earlier :class:`GaussianProcess`; None fits them.
 
     Attributes:
-        mean, deviation: float64 (n,), of what each architecture seen is truly worth.
-        settled: for the next one.
+        mean, deviation: float64 (n,), the posterior of the observed architectures' true accuracies.
+        hyperparameters: those in use.
     """
 
     def __init__(
-        self, seen: Sequence[Observation], scope: Objective, settled: tuple[float, float] | None = None
+        self,
+        observations: Sequence[Observation],
+        objective: Objective,
+        hyperparameters: Hyperparameters | None = None,
     ) -> None:
-        self._scope = scope
-        told = [i for i, s in enumerate(seen) if s.acc is not None or s.curve]
-        values, extra = _expected([seen[i] for i in told], scope.epochs)
-        features = np.array([s.features for s in seen])
-        self._model = Surrogate(TrainingData(features[told], values, extra), settled)
-        self.settled = self._model.settled
-        self._own = ARCHITECTURE_SHARE * self._model.noise
+        self._objective = objective
+        observed = [i for i, s in enumerate(observations) if s.acc is not None or s.curve]
+        values, noise_variance = _final_accuracies([observations[i] for i in observed], objective.epochs)
+        features = np.array([s.features for s in observations])
+        self._model = GaussianProcess(TrainingData(features[observed], values, noise_variance), hyperparameters)
+        self.hyperparameters = self._model.hyperparameters
+        self._own_variance = ARCHITECTURE_SHARE * self._model.noise
         self.mean, deviation = self._model.predict(features)
-        variance = deviation**2 + self._own
-        # What an architecture showed itself counts for it beyond what it says of others like it.
-        trust = self._own / (self._model.noise + extra)
-        self.mean[told] += trust * (values - self.mean[told])
-        variance[told] = deviation[told] ** 2 / 2 + self._own * (1 - trust)
-        self.deviation = np.sqrt(np.maximum(variance, 1e-6))
-        self._costs = np.array([s.costs for s in seen])
-        self._waiting = np.array([s.waiting for s in seen], dtype=bool)
-        self._worst = float(np.percentile(values, 10))
+        variance = deviation**2 + self._own_variance
+        # An architecture's own training says more of it than of others like it.
+        trust = self._own_variance / (self._model.noise + noise_variance)
+        self.mean[observed] += trust * (values - self.mean[observed])
+        variance[observed] = deviation[observed] ** 2 / 2 + self._own_variance * (1 - trust)
+        self.deviation = np.sqrt(np.maximum(variance, MIN_VARIANCE))
+        self._costs = np.array([s.costs for s in observations])
+        self._waiting = np.array([s.waiting for s in observations], dtype=bool)
         held = np.flatnonzero(~self._waiting)
         self._held_costs, self._held_accs = self._costs[held], self.mean[held]
         front = held[np.flatnonzero(non_dominated(self.mean[held], self._costs[held, 0]))]
         front = front[np.argsort(self._costs[front, 0])]
         self._front = self._costs[front, 0], self.mean[front]
-        if len(front):
-            self._worst = min(self._worst, float(self.mean[front].min()))
+        worst = min([float(np.percentile(values, REFERENCE_PERCENTILE)), *self.mean[front].tolist()])
+        self._reference = worst - 1e-6, objective.max_macs * 1.001
 
     def of_candidates(self, costs: Array, features: Array) -> Array:
-        """Gains (n,) of architectures that are not tried; costs (n, 3), features (n, d)."""
+        """Log gains (n,) of untried architectures; costs (n, 3), features (n, d)."""
         mean, deviation = self._model.predict(features)
-        return self._gain(costs, mean, np.sqrt(deviation**2 + self._own))
+        return self._log_gain(costs, mean, np.sqrt(deviation**2 + self._own_variance))
 
     def of_waiting(self) -> tuple[NDArray[np.int_], Array]:
-        """Positions in ``seen`` of the paused ones, and their gains."""
+        """Positions (m,) of the waiting observations, and their log gains (m,)."""
         here = np.flatnonzero(self._waiting)
-        return here, self._gain(self._costs[here], self.mean[here], self.deviation[here])
+        return here, self._log_gain(self._costs[here], self.mean[here], self.deviation[here])
 
-    def _gain(self, costs: Array, mean: Array, deviation: Array) -> Array:
-        scope = self._scope
-        reference = self._worst - 1e-6, scope.most * 1.001
-        total = expected_gain(costs[:, 0], mean, deviation, self._front, reference)
-        total /= max(math.log10(reference[1] / scope.least), 1e-9)
-        budgets = [(COSTS.index(kind), limit) for kind, limit in scope.budgets if kind in COSTS]
+    def _log_gain(self, costs: Array, mean: Array, deviation: Array) -> Array:
+        objective, reference = self._objective, self._reference
+        decades = max(math.log10(reference[1] / objective.min_macs), 1e-9)
+        total = log_expected_gain(costs[:, 0], mean, deviation, self._front, reference) - math.log(decades)
+        budgets = [(COSTS.index(kind), limit) for kind, limit in objective.budgets if kind in COSTS]
         for kind, limit in budgets:
             within = self._held_costs[:, kind] <= limit
             best = float(self._held_accs[within].max()) if within.any() else reference[0]
-            lift = expected_lift(mean, deviation, best)
-            total += (costs[:, kind] <= limit) * lift * BUDGETS / len(budgets)
+            lift = log_expected_improvement(mean, deviation, best) + math.log(BUDGET_WEIGHT / len(budgets))
+            total = np.where(costs[:, kind] <= limit, np.logaddexp(total, lift), total)
         return total
 
 
-def _expected(told: Sequence[Observation], epochs: int) -> tuple[Array, Array]:
-    """(accuracies at the end, variances that are due to not having come there)."""
-    values, extra = np.array([math.nan if s.acc is None else s.acc for s in told]), np.zeros(len(told))
+class Refitter:
+    """Makes one :class:`ExpectedGain` after the other; their hyperparameters are fitted only now and then."""
+
+    def __init__(self) -> None:
+        self._fitted_until = 0  # observations
+        self._hyperparameters: Hyperparameters | None = None
+
+    def __call__(self, observations: Sequence[Observation], objective: Objective) -> ExpectedGain:
+        if len(observations) > self._fitted_until:
+            self._fitted_until, self._hyperparameters = int(REFIT_GROWTH * len(observations)), None
+        gain = ExpectedGain(observations, objective, self._hyperparameters)
+        self._hyperparameters = gain.hyperparameters
+        return gain
+
+
+def _final_accuracies(observed: Sequence[Observation], epochs: int) -> tuple[Array, Array]:
+    """Accuracies (n,) at the end of training, predicted where it is not reached, and their variances (n,)."""
+    values = np.array([math.nan if s.acc is None else s.acc for s in observed])
+    noise_variance = np.zeros(len(observed))
     unfinished = np.flatnonzero(np.isnan(values)).tolist()
     if unfinished:
-        whole = max((len(s.curve) for s in told if s.acc is not None), default=epochs)
-        curves = LearningCurves([s.curve for s in told if s.curve], max(whole, epochs))
-        values[unfinished], extra[unfinished] = curves.expect([told[i].curve for i in unfinished])
-    return values, extra
+        whole = max((len(s.curve) for s in observed if s.acc is not None), default=epochs)
+        curves = LearningCurves([s.curve for s in observed if s.curve], max(whole, epochs))
+        values[unfinished], noise_variance[unfinished] = curves.predict([observed[i].curve for i in unfinished])
+    return values, noise_variance
 
 
-def expected_gain(
+def log_expected_gain(
     macs: Array, mean: Array, deviation: Array, front: tuple[Array, Array], reference: tuple[float, float]
 ) -> Array:
-    """Expected improvement of the hypervolume over accuracy and log MACs, of each candidate alone.
+    """Log of the expected improvement of the hypervolume over accuracy and log MACs, of each candidate alone.
 
     A candidate's MACs are known, so it lifts the front's steps from its MACs on: the sum over steps of their width
     times the expected improvement over their height.
 
     Args:
-        macs, mean, deviation: (n,) of the candidates; accuracies are normal.
-        front: MACs and accuracies of the points to improve on, the cheapest first, both rising.
+        macs, mean, deviation: (n,) of the candidates, whose accuracies are normal.
+        front: MACs and accuracies, each (m,), of the points to improve on, the cheapest first, both rising.
         reference: (accuracy, MACs) of the worst that counts.
 
     Returns:
-        (n,) in percent times decades of MACs.
+        (n,), the log of percent times decades of MACs; -inf where the MACs are beyond the reference's.
     """
     worst_acc, worst_macs = reference
     heights = np.concatenate([[worst_acc], front[1]])
     edges = np.log10(np.concatenate([front[0], [worst_macs]]))
     starts = np.concatenate([[-np.inf], edges[:-1]])
     widths = np.maximum(edges[None] - np.maximum(starts[None], np.log10(macs)[:, None]), 0)
-    return np.asarray((widths * expected_lift(mean[:, None], deviation[:, None], heights[None])).sum(1))
+    logs = log_expected_improvement(mean[:, None], deviation[:, None], heights[None])
+    return torch.logsumexp(torch.from_numpy(widths).log() + torch.from_numpy(logs), 1).numpy()
 
 
-def expected_lift(mean: Array, deviation: Array, best: Array | float) -> Array:
-    """The mean of max(0, accuracy - best) where accuracies are normal (expected improvement)."""
-    lift = mean - best
-    z = lift / deviation
-    density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-    return np.maximum(lift * _normal(z) + deviation * density, 0)
+def log_expected_improvement(mean: Array, deviation: Array, best: Array | float) -> Array:
+    """Log of the mean of max(0, accuracy - best) where accuracies are normal; arguments broadcast.
 
-
-def _normal(z: Array) -> Array:
-    """The normal distribution function, to 1e-7 (Abramowitz and Stegun 26.2.17), which numpy has not."""
-    t = 1 / (1 + 0.2316419 * np.abs(z))
-    tail = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-    tail *= t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
-    return np.where(z >= 0, 1 - tail, tail)
+    ``deviation * (density(z) + z * ndtr(z))`` at ``z = (mean - best) / deviation``. Below -1 its terms cancel, so
+    the left tail goes through erfcx (Ament et al. 2023, eq. 9).
+    """
+    z = torch.from_numpy(np.asarray((mean - best) / deviation))
+    near, far = z.clamp(min=-1.0), z.clamp(min=-1e4, max=-1.0).neg()
+    right = torch.log(torch.exp(-0.5 * near**2) / math.sqrt(2 * math.pi) + near * torch.special.ndtr(near))
+    mills = math.sqrt(math.pi / 2) * torch.special.erfcx(far / math.sqrt(2))  # ndtr(-far) / density(far)
+    left = torch.log1p(-far * mills) - 0.5 * z**2 - 0.5 * math.log(2 * math.pi)
+    return np.asarray(torch.where(z > -1, right, left).numpy() + np.log(deviation))

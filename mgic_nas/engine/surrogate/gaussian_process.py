@@ -1,4 +1,4 @@
-"""What a search believes of accuracies: a Gaussian process over features, told how sure each observation is.
+"""A Gaussian process that models accuracies over features, with a known noise variance for each observation.
 
 Only the accuracy is modelled. What a network costs is known.
 """
@@ -7,89 +7,122 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-MOST_POINTS = 256  # the factorisation is cubic
-ENOUGH_POINTS = 100  # to settle length and noise
-LENGTHS = (1.0, 2.0, 4.0)  # times the square root of the number of features / 4
-NOISES = (0.02, 0.1, 0.4)  # of a whole training, as a part of the variance of the accuracies
-JITTER = 1e-8
+MAX_POINTS = 256  # observations that are used; the factorisation is cubic
+FIT_POINTS = 100  # observations from which the hyperparameters are fitted
+LENGTH_SCALES = (1.0, 2.0, 4.0)  # in units of sqrt(d) / 2 for d features
+NOISES = (0.02, 0.1, 0.4)  # variance of a finished training, in units of the variance of the accuracies
+JITTER = 1e-8  # on the diagonal, in the same unit
+MIN_VARIANCE = 0.25  # percent squared: a floor under the variance of few, similar accuracies
+MIN_FACTOR = 1e-6  # of the outputscale
+MIN_POSTERIOR = 1e-9  # variance, in units of the outputscale
+
+
+class Hyperparameters(NamedTuple):
+    """One of :data:`LENGTH_SCALES` and one of :data:`NOISES`."""
+
+    length_scale: float
+    noise: float
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What has been seen.
+    """n observations.
 
     Attributes:
-        features: (n, d).
-        values: (n,) accuracies at the end of the training, or what is expected of an unfinished one.
-        extra: (n,) the variance that is due to the training's not being finished; 0 for whole ones.
+        features: float64 (n, d).
+        values: float64 (n,), accuracies at the end of training, percent; of an unfinished one its prediction.
+        noise_variance: float64 (n,), percent squared, of that prediction; 0 for finished trainings.
     """
 
     features: Array
     values: Array
-    extra: Array
+    noise_variance: Array
 
 
-class Surrogate:
-    """A Gaussian process with a linear and a smooth part; scale, length and noise by marginal likelihood.
+class GaussianProcess:
+    """Exact GP regression with a linear plus an RBF kernel and a constant mean.
+
+    Length scale and noise maximise the marginal likelihood over a grid; the outputscale has its optimum in closed form.
 
     Args:
-        seen: at least one observation. Of more than 256 an even selection is used.
-        settled: (length, noise) of an earlier one, which then are not looked for again.
+        data: n >= 1 observations, of which at most :data:`MAX_POINTS`, evenly spaced, are used.
+        hyperparameters: of an earlier fit, to be used again; None fits them.
 
     Attributes:
-        settled: what was found.
-        noise: the variance, in percent squared, of what features do not explain.
+        hyperparameters: those in use.
+        noise: variance of a finished training that features do not explain, percent squared.
     """
 
-    settled: tuple[float, float]
+    hyperparameters: Hyperparameters
 
-    def __init__(self, seen: TrainingData, settled: tuple[float, float] | None = None) -> None:
-        if settled is None and len(seen.values) > ENOUGH_POINTS:
-            some = np.linspace(0, len(seen.values) - 1, ENOUGH_POINTS).round().astype(int)
-            settled = Surrogate(TrainingData(seen.features[some], seen.values[some], seen.extra[some])).settled
-        count = len(seen.values)
-        used = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int))
-        x, y, extra = seen.features[used], seen.values[used], seen.extra[used]
+    def __init__(self, data: TrainingData, hyperparameters: Hyperparameters | None = None) -> None:
+        if hyperparameters is None and len(data.values) > FIT_POINTS:
+            hyperparameters = GaussianProcess(_evenly(data, FIT_POINTS)).hyperparameters
+        data = _evenly(data, MAX_POINTS)
+        x, y, noise_variance = data.features, data.values, data.noise_variance
+        n, d = x.shape
+        weights = 1 / (1 + noise_variance)
         self._x = x
-        self._mean = float(np.average(y, weights=1 / (1 + extra)))
-        variance = float(np.average((y - self._mean) ** 2, weights=1 / (1 + extra)))
-        self._scale = math.sqrt(max(variance, 0.25))  # percent; a few alike must not make it certain
+        self._mean = float(np.average(y, weights=weights))
+        variance = float(np.average((y - self._mean) ** 2, weights=weights))
+        self._scale = math.sqrt(max(variance, MIN_VARIANCE))
         z = (y - self._mean) / self._scale
-        squares, linear = _squares(x, x), x @ x.T / x.shape[1]
-        grid = [settled] if settled else [(length, noise) for length in LENGTHS for noise in NOISES]
+        squares, linear = _squared_distances(x, x), x @ x.T / d
+        grid = [Hyperparameters(length, noise) for length in LENGTH_SCALES for noise in NOISES]
         best = -math.inf
-        for length, noise in grid:
-            kernel = linear + np.exp(-squares / (2 * length**2 * x.shape[1] / 4))
-            kernel[np.diag_indices_from(kernel)] += noise + extra / self._scale**2 + JITTER
-            chol = np.linalg.cholesky(kernel)
-            half = np.linalg.solve(chol, z)
-            # The scale of prior and noise together has its optimum in closed form.
-            factor = max(float(half @ half) / len(z), 1e-6)
-            likelihood = -0.5 * len(z) * math.log(factor) - float(np.log(np.diag(chol)).sum())
+        for candidate in [hyperparameters] if hyperparameters else grid:
+            kernel = linear + _rbf(squares, candidate.length_scale, d)
+            kernel[np.diag_indices(n)] += candidate.noise + noise_variance / self._scale**2 + JITTER
+            cholesky = np.linalg.cholesky(kernel)
+            whitened = _solve_lower(cholesky, z[:, None])[:, 0]
+            factor = max(float(whitened @ whitened) / n, MIN_FACTOR)
+            likelihood = -0.5 * n * math.log(factor) - float(np.log(np.diag(cholesky)).sum())
             if likelihood > best:
-                best, self.settled = likelihood, (length, noise)
-                self._chol, self._half, self._length, self._factor = chol, half, length, factor
-        self.noise = self.settled[1] * self._factor * self._scale**2
+                best, self.hyperparameters = likelihood, candidate
+                self._cholesky, self._whitened, self._factor = cholesky, whitened, factor
+        self.noise = self.hyperparameters.noise * self._factor * self._scale**2
 
     def predict(self, features: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation, in percent, of what whole trainings of some architectures would truly give."""
+        """Posterior mean and standard deviation, each (n,) in percent, without the noise of a training.
+
+        Args:
+            features: float64 (n, d).
+        """
         d = features.shape[1]
-        cross = features @ self._x.T / d + np.exp(-_squares(features, self._x) / (2 * self._length**2 * d / 4))
-        half = np.linalg.inv(self._chol) @ cross.T
+        squares = _squared_distances(features, self._x)
+        cross = features @ self._x.T / d + _rbf(squares, self.hyperparameters.length_scale, d)
+        half = _solve_lower(self._cholesky, cross.T)
         prior = (features**2).sum(1) / d + 1
-        variance = np.maximum(prior - (half**2).sum(0), 1e-9) * self._factor
-        return self._mean + self._scale * (half.T @ self._half), self._scale * np.sqrt(variance)
+        variance = np.maximum(prior - (half**2).sum(0), MIN_POSTERIOR) * self._factor
+        return self._mean + self._scale * (half.T @ self._whitened), self._scale * np.sqrt(variance)
 
 
-def _squares(a: Array, b: Array) -> Array:
-    """Squared distances (n, m)."""
+def _evenly(data: TrainingData, most: int) -> TrainingData:
+    """At most so many observations, evenly spaced."""
+    n = len(data.values)
+    used = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+    return TrainingData(data.features[used], data.values[used], data.noise_variance[used])
+
+
+def _squared_distances(a: Array, b: Array) -> Array:
+    """(n, m) of features (n, d) and (m, d)."""
     return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T, 0)
+
+
+def _rbf(squared_distances: Array, length_scale: float, d: int) -> Array:
+    return np.exp(-squared_distances / (2 * length_scale**2 * d / 4))
+
+
+def _solve_lower(cholesky: Array, right: Array) -> Array:
+    """``cholesky^-1 @ right``, (n, m); scipy is not a dependency."""
+    return torch.linalg.solve_triangular(torch.from_numpy(cholesky), torch.from_numpy(right), upper=False).numpy()

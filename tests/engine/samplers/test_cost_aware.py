@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import (
     BasicSamplerTestCase,
@@ -143,13 +143,29 @@ def test_unfinished_curves_count(space, pool) -> None:
     assert chosen[0] > chosen[1]
 
 
-def test_a_study_with_other_distributions_is_left_to_chance(space, pool) -> None:
-    """The pool's answer would be out of range there."""
+def test_a_study_with_other_distributions_is_left_to_chance_or_refused_by_optuna(pool) -> None:
+    """The pool's answer would be out of range there; and Optuna wants a parameter's choices to stay the same."""
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=CostAwareSampler(pool, seed=0))
     for _ in range(5):
-        trial = study.ask({"s_g": CategoricalDistribution((64, 128))})
-        assert trial.params["s_g"] in (64, 128)
+        trial = study.ask({"width_mult.0": FloatDistribution(4.0, 8.0, step=1.0), "lr": FloatDistribution(0.1, 1.0)})
+        assert 4 <= trial.params["width_mult.0"] <= 8
+        assert 0.1 <= trial.params["lr"] <= 1
         study.tell(trial, [1.0, 1.0])
+    with pytest.raises(ValueError, match="dynamic value space"):
+        study.ask({"s_g": CategoricalDistribution((64, 128))})
+
+
+def test_a_trial_whose_parameters_are_given_takes_no_proposal(space, pool) -> None:
+    """What is enqueued must not change what the sampler proposes afterwards."""
+    given = pool.settings[-1]
+    proposals = []
+    for enqueued in (False, True):
+        study = optuna.create_study(directions=["maximize", "minimize"], sampler=StratifiedSampler(pool, seed=0))
+        if enqueued:
+            study.enqueue_trial(given)
+            assert study.ask(distributions(space)).params == given
+        proposals.append(study.ask(distributions(space)).params)
+    assert proposals[0] == proposals[1]
 
 
 def test_a_large_space_is_searched_in_a_part_that_is_renewed() -> None:

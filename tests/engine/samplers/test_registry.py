@@ -9,7 +9,9 @@ import pytest
 from mgic_nas.engine.proposals.candidate import LazyCandidate, SearchProblem
 from mgic_nas.engine.proposals.filters import Budgets, Chain, Untried, Where
 from mgic_nas.engine.proposals.params import distributions, to_setting
-from mgic_nas.engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS, make_sampler
+from mgic_nas.engine.proposals.pool import CandidatePool, PoolMaker
+from mgic_nas.engine.samplers.base import PoolSampler
+from mgic_nas.engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS, Search, make_sampler
 from mgic_nas.errors import UserError
 from mgic_nas.space import SearchSpace
 
@@ -51,6 +53,27 @@ def test_unknown_sampler_names_those_there_are() -> None:
     with pytest.raises(UserError, match=r"Unknown sampler 'gp'.*cost, nsga2, random, stratified, tpe"):
         make_sampler("gp", 0)
     assert DEFAULT_SAMPLER in SAMPLERS
+
+
+def make_first(seed: int, pool: PoolMaker, search: Search) -> PoolSampler:
+    class First(PoolSampler):
+        """Always the cheapest untried one."""
+
+        def propose(self, study: optuna.Study, pool: CandidatePool) -> dict[str, Any]:
+            return pool.settings[int(pool.untried({pool.arch_id(t.params) for t in study.trials[:-1]})[0])]
+
+    return First(pool(), seed)
+
+
+def test_a_sampler_from_outside_is_one_line(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SAMPLERS, "_entries", dict(SAMPLERS._entries))
+    SAMPLERS.register("mine", f"{__name__}:make_first")
+    pool = CandidatePool(SearchProblem(space, (3, 32, 32), 10), {})
+    study = optuna.create_study(sampler=make_sampler("mine", 0, lambda: pool), directions=["maximize", "minimize"])
+    asked = [study.ask(distributions(space)).params for _ in range(3)]
+    assert asked == pool.settings[:3]
+    with pytest.raises(UserError, match="there is a sampler named 'tpe' already"):
+        SAMPLERS.register("tpe", f"{__name__}:make_first")
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mgic_nas.engine.samplers.registry import Search
 from mgic_nas.engine.schedulers.halving import SuccessiveHalving
 from mgic_nas.engine.schedulers.registry import make_scheduler
 from mgic_nas.engine.storage.trial import Trial
@@ -88,7 +89,7 @@ def test_what_other_rungs_left_behind_goes_on() -> None:
 
 def test_unknown_rungs_are_refused_with_those_there_are() -> None:
     with pytest.raises(UserError, match=r"Unknown rungs 'asha'.*halving, none, thaw"):
-        make_scheduler("asha", 4, lambda: None)
+        make_scheduler("asha", lambda: None, Search(4))
 
 
 def test_a_run_with_rungs_trains_less_and_goes_on_from_checkpoints(run: Any) -> None:

@@ -1,0 +1,43 @@
+"""Optuna's samplers with the settings that suit a search of few trials in a discrete space.
+
+They know nothing of budgets, conditions or duplicates: :mod:`..proposals.filters` stands around them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+
+if TYPE_CHECKING:
+    from ..proposals.pool import PoolMaker
+    from .registry import Search
+
+# NSGA-II's first generation is random; Optuna's 50 would be all of a search that trains 24 networks.
+POPULATION = 16
+
+
+def random(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
+    return RandomSampler(seed=seed)
+
+
+def nsga2(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
+    return NSGAIISampler(population_size=POPULATION, seed=seed)
+
+
+def tpe(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
+    # Univariate TPE proposes the same few settings by the hundred in a discrete space.
+    return _tpe(seed, multivariate=True)
+
+
+def tpe_univariate(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
+    return _tpe(seed, multivariate=False)
+
+
+def _tpe(seed: int, multivariate: bool) -> TPESampler:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=ExperimentalWarning)
+        # The constant liar keeps trials that run side by side apart.
+        return TPESampler(multivariate=multivariate, constant_liar=True, seed=seed)
