@@ -29,6 +29,7 @@ def search(space: str, out: Path, **changes: str) -> list[str]:
         "trials": "2",
         "epochs": "1",
         "executor": "local",
+        "concurrent": "1",  # no probe of how many fit
         "out": str(out),
         **changes,
     }
@@ -165,22 +166,15 @@ def test_a_run_resumes_extends_and_refuses_what_may_not_change(capsys, tmp_path,
     assert [p.name for p in other.iterdir()] == ["precious.txt"]
 
 
-def test_without_ray_the_line_is_clear(tmp_path, space) -> None:
+def test_without_ray_the_line_is_clear(capsys, monkeypatch, tmp_path, space) -> None:
     """In an environment without ray: asked for it is refused, and the default says that it is local."""
-    hide = "import sys; sys.modules['ray'] = None; from mgic_nas.cli import main; sys.exit(main(sys.argv[1:]))"
-
-    def run(*argv: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", hide, *argv], capture_output=True, text=True, timeout=300)
-
-    asked = run(*search(space, tmp_path / "run", executor="ray"))
-    assert asked.returncode == 2
-    assert len(asked.stderr.strip().splitlines()) == 1
-    assert "ray" in asked.stderr
-    words = search(space, tmp_path / "run")
+    monkeypatch.setitem(sys.modules, "ray", None)  # neither found nor imported
+    refused(capsys, search(space, tmp_path / "run", executor="ray"), "ray is not installed")
+    assert not (tmp_path / "run").exists()
+    words = search(space, tmp_path / "run", trials="1")
     i = words.index("--executor")
-    default = run(*words[:i], *words[i + 2 :])
-    assert default.returncode == 0, default.stderr
-    assert "local" in default.stderr.splitlines()[0]
+    assert main([*words[:i], *words[i + 2 :]]) == 0
+    assert "local" in capsys.readouterr().err.splitlines()[0]
 
 
 def test_without_the_search_extra_the_line_says_what_to_install(tmp_path, space) -> None:
