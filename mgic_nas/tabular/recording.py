@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._files import csv_text
 from .._machine import cpu_model
+from ..engine.jobs import JobSource
 from ..engine.storage.folder import Lock
 from ..engine.storage.trial import trial_seed
 from ..errors import UserError
@@ -32,7 +33,7 @@ TRIALS = "trials"  # the workers' folder, gone when the table is complete
 MAX_RETRIES = 2  # a training whose worker died is tried again so often
 
 
-class Recording:
+class Recording(JobSource):
     """The source of jobs of one table: what is still to be trained, and where its epochs are written.
 
     Args:
@@ -147,7 +148,6 @@ class Recording:
     def close(self) -> None:
         """Removes the workers' folder, and lets go of the table."""
         shutil.rmtree(self.trials_folder, ignore_errors=True)
-        (self.folder / ".lock").unlink(missing_ok=True)
         self._lock.release()
 
     def __enter__(self) -> Recording:

@@ -1,11 +1,14 @@
 """Fixtures of the engine's tests. Workers find the fakes because they can import what the driver can."""
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import engine as fakes
 
+from mgic_nas import _registry
 from mgic_nas.engine.controller import Controller
 
 
@@ -62,3 +65,15 @@ class Run:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return Run(tmp_path / "demo")
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module outside the package that registers what the trainings need, imported in this process."""
+    monkeypatch.setattr(_registry, "_REGISTRATIONS", {})
+    monkeypatch.setattr(fakes.TOYS, "_entries", {})
+    (tmp_path / "toy_addition.py").write_text(fakes.TOY_MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "toy_addition", raising=False)
+    importlib.import_module("toy_addition")
+    return "toy_addition"

@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from mgic_nas._files import read_json, write_json
+from mgic_nas._registry import Registry
 from mgic_nas.engine.storage.config import RunConfig
 
 EPOCHS = 3
 
+#: A kind of which trainings may need an addition from outside the package; see :func:`work`.
+TOYS: Registry[Any] = Registry("toy", {}, home="fakes.engine:TOYS")
+TOY_MODULE = "from fakes.engine import TOYS\nclass Toy: pass\nTOYS.register('toy', Toy)\n"
 
 DATA = {"spec": "fake", "fingerprint": "f1", "num_classes": 10, "input_size": [1, 8, 8]}
 
@@ -154,9 +158,11 @@ def work(job: Any, setup: Any) -> Iterator[dict[str, Any]]:
     """Trains nothing. ``mishaps.json`` beside the run may name who is slow, raises, turns NaN or is killed.
 
     ``kill``/``raise``/``nan``/``memory``/``poison``: arch_ids; ``kill_first``: only in its first attempt; ``seconds``:
-    of an epoch.
+    of an epoch; ``toy``: its name in :data:`TOYS`, which the training needs.
     """
     mishaps = read_json(Path(setup.folder).parent.parent / "mishaps.json") or {}
+    if "toy" in mishaps:
+        TOYS.load(mishaps["toy"])
     arch = f"a{job.config['a']}b{job.config['b']}"
     path = attempt_folder(setup.folder, job.number, job.attempt)
     path.mkdir(parents=True, exist_ok=True)

@@ -109,3 +109,11 @@ def test_a_real_table_of_two_networks(tmp_path: Path) -> None:
     assert len(table.architectures) == 2
     assert not table.missing
     assert (table.curves("cpu_seconds") > 0).all()
+
+
+def test_lock_of_a_closed_table_stays_on_the_disk(tmp_path: Path) -> None:
+    """Deleted while it is held, the next driver would lock another file, and two would write one table."""
+    with Recording(tmp_path / "t", config(), seeds=1, say=lambda line: None):
+        inode = (tmp_path / "t/.lock").stat().st_ino
+    with Recording(tmp_path / "t", config(), seeds=1, say=lambda line: None):
+        assert (tmp_path / "t/.lock").stat().st_ino == inode

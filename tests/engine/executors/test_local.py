@@ -14,6 +14,7 @@ import pytest
 from fakes.engine import accuracy, pids, read_result, write_result
 
 from mgic_nas.engine.executors import local
+from mgic_nas.errors import UserError
 from mgic_nas.train import Setup
 
 WORK = "fakes.engine:work"
@@ -99,8 +100,10 @@ DRIVER = """
 import sys
 sys.path[:0] = {paths!r}
 from fakes import engine as fakes
+{imports}
 from mgic_nas.engine.controller import Controller
 from mgic_nas.engine.executors import local
+from mgic_nas.errors import UserError
 from mgic_nas.train import Setup
 folder = {folder!r}
 config = fakes.make_config(trials={trials})
@@ -113,10 +116,11 @@ finally:
 """
 
 
-def driver(run: Any, trials: int, seconds: float) -> subprocess.Popen[bytes]:
+def driver(run: Any, trials: int, seconds: float, imports: str = "", **mishaps: Any) -> subprocess.Popen[bytes]:
     """A driver in a process of its own, started as ``python -c``: there is no main module to import again."""
-    (run.folder.parent / "mishaps.json").write_text(json.dumps({"seconds": seconds}))
-    script = DRIVER.format(paths=[str(Path(__file__).parents[2]), *sys.path], folder=str(run.folder), trials=trials)
+    (run.folder.parent / "mishaps.json").write_text(json.dumps({"seconds": seconds, **mishaps}))
+    paths = [str(Path(__file__).parents[2]), *sys.path]
+    script = DRIVER.format(paths=paths, folder=str(run.folder), trials=trials, imports=imports)
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)],
         stderr=subprocess.PIPE,
@@ -214,3 +218,27 @@ def test_killed_worker_is_replaced(run: Any) -> None:
     assert [row["state"] for row in run.rows()] == ["complete"] * 4
     assert len(pids(run.folder)) == 3
     assert gone(pids(run.folder))
+
+
+def test_addition_from_outside_the_package_is_there_in_the_workers(run: Any, toy: str) -> None:
+    """A block or data source of the user's own: registered in the driver, needed where the training runs."""
+    process = driver(run, 4, seconds=0.1, imports=f"import {toy}", toy="toy")
+    wait_for(run, 4, process)
+    process.kill()
+    process.wait()
+    assert gone(pids(run.folder))
+    execute(run, mishaps={"toy": "toy"}, trials=4)
+    assert [row["state"] for row in run.rows()] == ["complete"] * 4
+    assert toy not in (run.folder / "run.yaml").read_text()
+
+
+def test_missing_module_ends_the_search_with_one_line(
+    run: Any, toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not with as many failed trials as there are networks: it is trained once the module is there again."""
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(tmp_path)])
+    with pytest.raises(UserError, match=f"toy 'toy' cannot be imported from '{toy}' in this process: No module named"):
+        execute(run, mishaps={"toy": "toy"}, trials=4)
+    assert [row["state"] for row in run.rows()] == ["running"]
+    execute(run, trials=4)  # not needed, so not missed
+    assert [row["state"] for row in run.rows()] == ["complete"] * 4

@@ -121,6 +121,7 @@ DRIVER = """
 import sys
 sys.path[:0] = {paths!r}
 from fakes import engine as fakes
+{imports}
 from mgic_nas.engine.controller import Controller
 from mgic_nas.engine.executors import ray
 from mgic_nas.train import Setup
@@ -134,10 +135,12 @@ finally:
 """
 
 
-def driver(run: Any, concurrent: int = 2, address: str | None = None) -> subprocess.Popen[bytes]:
-    (run.folder.parent / "mishaps.json").write_text(json.dumps({"seconds": 0.4}))
+def driver(
+    run: Any, concurrent: int = 2, address: str | None = None, imports: str = "", **mishaps: Any
+) -> subprocess.Popen[bytes]:
+    (run.folder.parent / "mishaps.json").write_text(json.dumps({"seconds": 0.4, **mishaps}))
     paths = [str(Path(__file__).parents[2]), *sys.path]
-    script = DRIVER.format(paths=paths, folder=str(run.folder), concurrent=concurrent, address=address)
+    script = DRIVER.format(paths=paths, folder=str(run.folder), concurrent=concurrent, address=address, imports=imports)
     return subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE)
 
 
@@ -207,3 +210,22 @@ def test_cluster_that_loses_a_node_and_a_driver_loses_no_trial(run: Any, monkeyp
         cluster.shutdown()
     check_all_counted_once(run, finished)
     assert gone(pids(run.folder))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_addition_from_outside_the_package_is_there_in_the_actors(
+    run: Any, toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Registered in the driver, which is killed and goes on; a missing module is one line."""
+    process = driver(run, imports=f"import {toy}", toy="toy")
+    wait_for(run, 4, process)
+    process.kill()
+    process.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "path", [path for path in sys.path if path != str(tmp_path)])
+        with pytest.raises(UserError, match=f"toy 'toy' cannot be imported from '{toy}' in this process: No module"):
+            execute(run, mishaps={"toy": "toy"}, trials=8)
+    assert "failed" not in [row["state"] for row in run.rows()]
+    execute(run, mishaps={"toy": "toy"}, trials=8)
+    check_all_counted_once(run, {})

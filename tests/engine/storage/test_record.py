@@ -245,3 +245,48 @@ def test_stopped_trial_keeps_its_curve_and_enters_no_front(run: Any) -> None:
     assert [row["epochs"] for row in rows] == [2, 2]
     assert not any(row["on_front"] for row in rows)
     assert all(len(curve) == 2 for curve in read_record(run.folder).curves.values())
+
+
+@pytest.mark.parametrize("stored", ["relative", "absolute"])
+def test_moved_run_goes_on_from_its_checkpoints(run: Any, stored: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renamed, copied or mounted elsewhere; earlier versions stored where the checkpoints were."""
+    if stored == "absolute":
+        job, trials = Trial.job, run.trials
+
+        def old(self: Trial) -> dict[str, Any]:
+            values = job(self)
+            return values | {"checkpoint": values["checkpoint"] and str(trials / values["checkpoint"])}
+
+        monkeypatch.setattr(Trial, "job", old)
+    controller = run.open(trials=3, rungs=SuccessiveHalving())
+    for _ in range(3):
+        run.train(controller, controller.next())
+    run.kill(controller)
+    monkeypatch.undo()
+    assert {row["state"] for row in run.rows()} == {"paused"}
+    kept, gone, also_kept = (row["number"] for row in run.rows())
+    run.folder = run.folder.rename(run.folder.with_name("moved"))
+    run.trials = run.folder / "trials"
+    (run.trials / f"{gone}/attempt-1/checkpoint.pt").unlink()  # really gone: trained again, not failed
+    jobs = {}
+    with run.open(trials=3, rungs=NoEarlyStopping(EPOCHS)) as controller:
+        while not controller.done:
+            job = controller.next()
+            jobs[job.number] = job
+            run.train(controller, job)
+    assert {number: (job.first_epoch, job.checkpoint) for number, job in jobs.items()} == {
+        kept: (1, str(run.trials / f"{kept}/attempt-1/checkpoint.pt")),
+        gone: (0, None),
+        also_kept: (1, str(run.trials / f"{also_kept}/attempt-1/checkpoint.pt")),
+    }
+    assert [(row["state"], row["epochs"], row["error"]) for row in run.rows()] == [("complete", EPOCHS, None)] * 3
+
+
+def test_diverged_trial_does_not_disturb_early_stopping_after_a_restart(run: Any) -> None:
+    """Its curve is stored with a None, which no scheduler can calculate with."""
+    with run.open(trials=4, rungs="halving") as controller:
+        assert not controller.report(controller.next(), {"epoch": 1, "val_acc": float("nan")})
+        run.train(controller, controller.next())
+    with run.open(trials=4, rungs="halving") as controller:
+        run.finish(controller)
+    assert {row["state"] for row in run.rows()} <= {"failed", "complete", "paused"}
