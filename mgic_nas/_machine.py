@@ -10,7 +10,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def cpu_model() -> str:
-    """The processor's name, for people and as a part of keys: ``Intel(R) Xeon(R) ...``."""
+    """The processor's name, also a part of keys: ``Intel(R) Xeon(R) ...``."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -19,9 +19,9 @@ def cpu_model() -> str:
 
 
 def available_memory_mb(proc: Path = Path("/proc/meminfo"), cgroup: Path = _CGROUP) -> float | None:
-    """MiB that can be taken without anybody swapping: the machine's, and the container's where that is less.
+    """MiB that can be allocated without swapping: the machine's, and the container's where that is less.
 
-    None where it cannot be told.
+    None where neither can be read.
     """
     found = []
     with contextlib.suppress(OSError, StopIteration, ValueError):
@@ -30,7 +30,7 @@ def available_memory_mb(proc: Path = Path("/proc/meminfo"), cgroup: Path = _CGRO
     with contextlib.suppress(OSError, ValueError):
         limit = (cgroup / "memory.max").read_text().strip()
         if limit != "max":
-            # The page cache counts as used, but gives way.
+            # The page cache counts as used, but is reclaimed.
             cache = 0
             with contextlib.suppress(OSError):
                 stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())

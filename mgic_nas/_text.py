@@ -148,7 +148,7 @@ def one_line(text: str | None, limit: int = 160) -> str:
 
 
 def round_unit(span: float) -> float:
-    """The power of ten to speak of marginal gains in: ``the next million`` where the front spans a few millions."""
+    """The power of ten for marginal gains: ``the next million`` where the front spans a few millions."""
     return 10.0 ** math.floor(math.log10(span)) if span > 0 else 1e6
 
 

@@ -1,4 +1,4 @@
-"""What a person sees on stderr while a search runs: a bar on a terminal, else one line a trial."""
+"""Progress of a search on stderr: a bar on a terminal, else one line for each trial."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Progress:
     """An observer of the Controller.
 
     On a terminal there is one bar, and lines above it only for what went wrong. Elsewhere each finished trial is a
-    line. Both tell the best so far within each budget, what has failed, and an estimate of what is left, which is
-    made from the epochs trained since this driver began.
+    line. Both show the best so far within each budget, failures, and an estimate of the time left, extrapolated from
+    the epochs trained since this driver began.
 
     Args:
         epochs: of each trial.
@@ -51,7 +51,7 @@ class Progress:
         self._bar: Any = _make_bar(self._stream) if wanted else None
 
     def __call__(self, event: Event) -> None:
-        """Takes an event in and shows what it means."""
+        """Counts an event and shows it."""
         self._count(event)
         counts = event.counts
         if event.kind == events.OPENED and counts.started:
@@ -64,7 +64,7 @@ class Progress:
             self._say(f"trial {event.number} failed{again}: {event.text}")
         elif event.kind == events.STOPPED and self._bar is None:
             self._say(f"{_of(counts)} trial {event.number} stopped early")
-        elif event.kind == events.EXHAUSTED and counts.started:  # of none at all the search itself tells
+        elif event.kind == events.EXHAUSTED and counts.started:  # with none started the search raises an error itself
             self._say(f"{event.text}: the search ends after {counts.started} of {counts.trials} trials")
         if self._bar is not None and event.kind != events.REJECTED:
             self._draw(counts)
@@ -90,12 +90,12 @@ class Progress:
             self._under_way.pop(number, None)
 
     def _left(self, counts: Counts) -> str:
-        """``about 4 min left``, as soon as there is anything to tell it from."""
+        """``about 4 min left``; empty before the first epoch."""
         if self._began is None or not self._epochs_done:
             return ""
         to_go = (counts.trials - counts.over) * self._epochs - sum(self._under_way.values())
         seconds = (time.monotonic() - self._began) / self._epochs_done * max(0, to_go)
-        # Of paused trials nobody knows whether they will go on.
+        # Whether paused trials are resumed is not known yet, so with them it is an upper bound.
         return f"{'at most' if counts.paused else 'about'} {rough_duration(seconds)} left" if to_go > 0 else ""
 
     def _finished(self, event: Event) -> str:
@@ -137,7 +137,7 @@ def _of(counts: Counts) -> str:
 
 
 def _has_width(stream: TextIO) -> bool:
-    """Whether this is a terminal that tells its width; in one that does not, tqdm draws nothing."""
+    """Whether this is a terminal whose width is known; without it tqdm draws nothing."""
     try:
         return stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
     except (OSError, ValueError):
@@ -146,7 +146,7 @@ def _has_width(stream: TextIO) -> bool:
 
 def _make_bar(stream: TextIO) -> Any:
     try:
-        from tqdm import tqdm
+        from tqdm import tqdm  # of the extra "search"
     except ImportError:
         return None
     return tqdm(total=0, file=stream, dynamic_ncols=True, bar_format="{percentage:3.0f}% {bar:16} {desc}", leave=True)

@@ -1,4 +1,4 @@
-"""Costs of the networks in the tables, counted by this package whoever wrote them. Imports torch and timm."""
+"""Costs of the networks in the tables, ours and other libraries', counted alike. Imports torch and timm."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 No number that the tables compute is typed here; the tests check what is claimed of them.
 """
 
+from __future__ import annotations
+
 NOTES = {
     "1": """\
 The counts are exact: they follow from the widths 64, 32, 16, 8 and the groups alone, and confirm that R and P have

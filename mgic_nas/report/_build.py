@@ -53,14 +53,14 @@ def build(folder: str | Path, reference: str | Path | None = None, echo: Callabl
         picture = front_png(summary)
         write_atomic(folder / "front.png", picture)
         write_atomic(folder / "report.md", markdown(summary, problems))
-        # Last: who sees the page finds everything that it speaks of.
+        # Last, since it refers to the other files.
         write_atomic(folder / "report.html", page(summary, problems, picture))
     return folder / "report.html"
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One report of a run at a time: two would tidy away each other's half-written winners.
+    """Locks the folder: two reports at a time would delete each other's half-written winners.
 
     The lock is on the folder itself, so it leaves no file and vanishes with its process. Where a file system has no
     such locks, it goes without.

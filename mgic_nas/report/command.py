@@ -36,7 +36,7 @@ def command(config: RunConfig, folder: str | Path) -> str:
 
 
 def shown(folder: str | Path, up: int = 0) -> str:
-    """A path as one types it: relative below the working directory, or from so many folders up; else absolute."""
+    """A path as one types it: relative below the working directory, or from ``up`` folders above it; else absolute."""
     full = os.path.abspath(folder)
     relative = Path(os.path.relpath(full))
     return full if os.pardir in relative.parts[up : up + 1] else relative.as_posix()

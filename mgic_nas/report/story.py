@@ -166,7 +166,7 @@ def budgets(summary: Summary) -> list[str]:
 
 
 def status(summary: Summary) -> str:
-    """Whether the run is over; if not, how far it is and how it goes on. A report cannot see who is alive."""
+    """Whether the run is over; if not, its progress and how to resume it. A report cannot see whether a driver runs."""
     if summary.over:
         left = f"{summary.left:,} trained only so far as to see that the others are better." if summary.left else ""
         if summary.record.ended and summary.ended < summary.config.trials:

@@ -81,7 +81,7 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
         )
     load_weights(net, weights)
     target.parent.mkdir(exist_ok=True)
-    # Beside the target and renamed when whole: nobody loads half a winner.
+    # Beside the target and renamed when whole, so that no reader sees half a winner.
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
     classes = [str(name) for name in summary.config.data.get("classes") or ()]
     labels = classes if len(classes) == summary.config.num_classes else []

@@ -142,6 +142,18 @@ def test_every_colour_of_a_figure_is_in_the_style_sheet():
         assert f"{name}:" in dark or name in {"--sans", "--serif", "--mono"}, name
 
 
+def test_pictures_have_the_colours_of_the_page():
+    from importlib import resources
+
+    from mgic_nas import _figure
+
+    light = resources.files("mgic_nas.report").joinpath("style.css").read_text().split("}", 1)[0]
+    for name, colour in (("ink", _figure.INK), ("muted", _figure.MUTED), ("accent", _figure.TEAL)):
+        assert f"--{name}: {colour};" in light
+    for name, colour in (("budget", _figure.ORANGE), ("reference", _figure.PURPLE), ("faint", _figure.GREY)):
+        assert f"--{name}: {colour};" in light
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_enough_contrast(scheme):
     """WCAG AA: 4.5 to 1 for text on paper, on cards and on code, in both schemes."""
