@@ -1,5 +1,7 @@
 """One training as a generator: it is driven from outside, so it can be watched, stopped, resumed and recorded."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import math
@@ -9,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
 
 from ..errors import UserError
+from ..families import family
 from ..tasks import Data, load_data
 from ..tasks._random import seeded
 from ..tasks.base import mix
@@ -36,8 +41,6 @@ def train(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
 
 def build_network(model: str, config: dict[str, Any], num_classes: int, in_chans: int) -> torch.nn.Module:
     """The candidate's network, with random weights."""
-    from ..families import family
-
     return family(model).build(config, num_classes, in_chans)
 
 
@@ -160,8 +163,6 @@ class Training:
         return torch.autocast(self.device.type, dtype=self._amp)
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        from timm.optim import create_optimizer_v2
-
         recipe = self.recipe
         try:
             return create_optimizer_v2(
@@ -176,8 +177,6 @@ class Training:
             raise UserError(f"recipe: opt={recipe.opt!r}: {error}; timm.optim.list_optimizers() names them") from None
 
     def _schedule(self) -> Any:
-        from timm.scheduler import create_scheduler_v2
-
         recipe = self.recipe
         schedule, _ = create_scheduler_v2(
             self.optimizer,

@@ -10,14 +10,14 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import yaml
 
 from ..._files import write_atomic
 from ..._version import __version__
 from ...errors import UserError
-
-if TYPE_CHECKING:
-    from ...space import Budget
+from ...space.budget import Budget, hard_limits, parse_budgets
 
 RUN_YAML = "run.yaml"
 KEEP = ("front", "all")
@@ -102,14 +102,10 @@ class RunConfig:
 
     def limits(self) -> dict[str, float]:
         """kind -> the largest budget of that kind: what no trained network exceeds."""
-        from ...space import hard_limits
-
         return hard_limits(self.parsed_budgets())
 
     def parsed_budgets(self) -> tuple[Budget, ...]:
         """The budgets, MACs first, each kind from the smallest up."""
-        from ...space import parse_budgets
-
         return parse_budgets(self.budgets)
 
     def trials_folder(self, folder: str | Path) -> Path:
@@ -136,8 +132,6 @@ class RunConfig:
 
     def to_yaml(self) -> str:
         """The text of run.yaml."""
-        import yaml
-
         return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False, allow_unicode=True, width=100)
 
     def save(self, folder: str | Path) -> None:
@@ -147,8 +141,6 @@ class RunConfig:
     @classmethod
     def load(cls, folder: str | Path) -> RunConfig:
         """What run.yaml in ``folder`` says; UserError where there is none or it cannot be read."""
-        import yaml
-
         path = Path(folder) / RUN_YAML
         try:
             values = yaml.safe_load(path.read_text())

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ... import cost, families  # their functions load torch when they are called
 from ..._files import csv_text, write_atomic
 from ..._text import size_text
-from ...families import create_model_line
+from ...families.names import create_model_line
 
 if TYPE_CHECKING:
     from .config import RunConfig
@@ -124,11 +125,8 @@ def of_run(folder: Path | None, config: RunConfig) -> Latencies | None:
     place, device = here(config.input_size, config.gpus_per_trial)
 
     def measure(arguments: Mapping[str, Any]) -> float:
-        from ...cost import image_latency
-        from ...families import family
-
-        net = family(config.model).build(dict(arguments), config.num_classes, config.input_size[0])
-        return image_latency(net.to(device), config.input_size, threads=THREADS)
+        net = families.family(config.model).build(dict(arguments), config.num_classes, config.input_size[0])
+        return cost.image_latency(net.to(device), config.input_size, threads=THREADS)
 
     return Latencies(folder, place, measure, limit)
 
@@ -140,12 +138,10 @@ def place_of(config: RunConfig) -> Place:
 
 def here(input_size: tuple[int, int, int], gpus_per_trial: str | float = "auto") -> tuple[Place, str]:
     """Where and how this machine measures, and torch's name of that device: a GPU unless none is there or wanted."""
-    import torch
-
-    from ...cost import timed_on
+    import torch  # here: who only reads a table of latencies needs none
 
     device = "cuda" if gpus_per_trial != 0 and torch.cuda.is_available() else "cpu"
-    return Place(input_size, timed_on(device), THREADS if device == "cpu" else 0), device
+    return Place(input_size, cost.timed_on(device), THREADS if device == "cpu" else 0), device
 
 
 def read_latencies(folder: str | Path) -> tuple[dict[str, float], Place | None]:
