@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from ._text import size_text
 from ._version import __version__
+from .engine.executors.registry import EXECUTORS
 from .errors import UserError
 
 LATER = {
@@ -21,10 +22,9 @@ LATER = {
     "export": "the winner as hf, onnx or pt2",
 }
 
-# What the extra "search" brings: models and winners do without.
-EXTRA = frozenset(
-    ["optuna", "sqlalchemy", "alembic", "ray", "pandas", "pyarrow", "moocore", "plotly", "matplotlib", "jinja2", "tqdm"]
-)
+# What the extra "search" brings, and what that brings in turn: models and winners do without.
+_EXTRA = "optuna sqlalchemy alembic filelock ray pandas pyarrow moocore plotly matplotlib jinja2 tqdm"
+EXTRA = frozenset(_EXTRA.split())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--trials", type=int, required=True, metavar="N", help="architectures to train, in all")
     p.add_argument("--epochs", type=int, default=3, metavar="E", help="epochs of each (default: 3)")
     p.add_argument("--out", metavar="DIR", help="the run's folder; the same command again resumes it")
-    p.add_argument("--executor", choices=("ray", "local"), help="default: ray where it is installed, else local")
+    p.add_argument("--executor", choices=tuple(EXECUTORS), help="default: ray where it is installed, else local")
     p.add_argument("--sampler", metavar="S", help="cost (default), tpe, nsga2, random or stratified")
     p.add_argument("--rungs", metavar="R", help="early stopping: none, halving or thaw (pays from 4 epochs on)")
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--seeds", type=int, default=3, metavar="K", help="trainings of each architecture (default: 3)")
     p.add_argument("--out", required=True, metavar="DIR", help="the table; the same command again resumes it")
     p.add_argument("--recipe", metavar="R", help="training recipe, by name")
-    p.add_argument("--executor", choices=("ray", "local"), default="local")
+    p.add_argument("--executor", choices=tuple(EXECUTORS), default="local")
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
     p.set_defaults(run=_record)
@@ -209,19 +209,18 @@ def _record(args: argparse.Namespace) -> None:
 def _replay(args: argparse.Namespace) -> None:
     from .engine.storage.config import at_least_one
     from .tabular import text, to_dict, write
-    from .tabular.compare import compare
+    from .tabular.compare import DEFAULT, compare
 
     for name in ("seeds", "concurrent", "jobs"):
         at_least_one(name, getattr(args, name))
-    samplers = {"contestants": args.sampler} if args.sampler else {}
     found = compare(
         args.table,
+        contestants=args.sampler or DEFAULT,
         seeds=args.seeds,
         concurrent=args.concurrent,
         budgets=args.budget,
         jobs=args.jobs,
         say=_say,
-        **samplers,
     )
     if args.out:
         asked = "".join(f" --sampler {name}" for name in args.sampler)

@@ -5,11 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from mgic_nas.cli import main
+from mgic_nas.cli import EXTRA, main
 
 ROOT = Path(__file__).parents[1]
 SPACE = """\
@@ -185,6 +186,12 @@ def test_without_the_search_extra_the_line_says_what_to_install(tmp_path, space)
     assert "optuna is not installed" in done.stderr.strip().splitlines()[-1]
     assert "mgic_nas[search]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_extra_is_what_the_line_says() -> None:
+    """A missing package of the extra is one line; of any other it is a broken installation, with its traceback."""
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["search"]
+    assert {re.match(r"[\w-]+", line)[0] for line in extra} <= EXTRA
 
 
 def test_profile_and_models_answer_programs(capsys) -> None:

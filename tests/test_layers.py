@@ -1,49 +1,47 @@
 """The house stands on its floors: no import goes up, and no two files import each other, however indirectly.
 
 Every import counts, at the top of a file, inside a function and under ``TYPE_CHECKING`` alike. The floors are the table
-in CONTRIBUTING.md, so that what is read there is what holds.
+in CONTRIBUTING.md and the arrows its picture, so that what is read there is what holds. ``python tests/test_layers.py``
+prints the picture of the imports as they are.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable, Mapping
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mgic_nas"
-FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 
-def module_name(path: Path) -> str:
-    """``engine.samplers.base``; a package's ``__init__.py`` is named as the package."""
-    return ".".join(path.with_suffix("").parts).removesuffix("__init__").rstrip(".")
+def dotted(path: str) -> str:
+    """``engine/samplers/base.py`` as ``engine.samplers.base``; a package's ``__init__.py`` is named as the package."""
+    return path.removesuffix(".py").removesuffix("__init__").strip("/").replace("/", ".")
 
 
-MODULES = {module_name(path): path for path in FILES}
+MODULES = {dotted(str(path.relative_to(PACKAGE))): path for path in sorted(PACKAGE.rglob("*.py"))}
+DOOR = ""  # mgic_nas/__init__.py, which names every floor
+FLOORS = {  # room: a module or a package -> its floor, 0 at the bottom
+    dotted(room): int(number)
+    for number, cell in re.findall(r"^\| (\d+) \| ([^|]*) \|", CONTRIBUTING, re.MULTILINE)
+    for room in re.findall(r"`([\w/.]+)`", cell)
+}
 
 
 @cache
-def floors() -> dict[str, int]:
-    """Module or package (dotted, inside mgic_nas) -> floor, 0 at the bottom, from the table in CONTRIBUTING.md."""
-    rows = re.findall(r"^\| (\d+) \| ([^|]*) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    found: dict[str, int] = {}
-    for number, cell in rows:
-        for name in re.findall(r"`([\w/.]+)`", cell):
-            found[name.removesuffix(".py").strip("/").replace("/", ".")] = int(number)
-    return found
-
-
-def floor(module: str) -> int:
-    """The floor of a module: that of the longest of its packages that the table names."""
+def room(module: str) -> str:
+    """The smallest of a module's packages, or itself, that the table of floors names."""
     parts = module.split(".")
     for length in range(len(parts), 0, -1):
-        known = floors().get(".".join(parts[:length]))
-        if known is not None:
-            return known
+        if (name := ".".join(parts[:length])) in FLOORS:
+            return name
     raise AssertionError(f"the table of floors in CONTRIBUTING.md does not name {module}")
 
 
@@ -51,83 +49,85 @@ def floor(module: str) -> int:
 def imported(module: str) -> frozenset[str]:
     """The modules of the package that a module names in its imports."""
     path = MODULES[module]
-    package = path.parent.parts if path.name == "__init__.py" else path.parts[:-1]
+    package = path.parent.relative_to(PACKAGE.parent).parts
     found: set[str] = set()
-    for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names = [a.name for a in node.names if a.name.startswith("mgic_nas.")]
-            found |= {name.removeprefix("mgic_nas.") for name in names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                base = ".".join((*package[: len(package) - node.level + 1], *filter(None, [node.module])))
-            elif node.module and node.module.split(".")[0] == "mgic_nas":
-                base = node.module.removeprefix("mgic_nas").lstrip(".")
-            else:
-                continue
+            base = ".".join((*package[: len(package) - node.level + 1], *filter(None, [node.module])))
+            base = base if node.level else str(node.module)
             for alias in node.names:
-                submodule = f"{base}.{alias.name}".lstrip(".")
-                found.add(submodule if submodule in MODULES else base)
-    return frozenset(found & MODULES.keys())
+                known = f"{base}.{alias.name}".partition(".")[2] in MODULES
+                found.add(f"{base}.{alias.name}" if known else base)
+    inside = {name.partition(".")[2] for name in found if name.partition(".")[0] == PACKAGE.name}
+    return frozenset(inside & MODULES.keys())
 
 
-def circles() -> list[list[str]]:
-    """Every circle of imports, by Tarjan's strongly connected components."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    found: list[list[str]] = []
-
-    def visit(module: str) -> None:
-        index[module] = low[module] = len(index)
-        stack.append(module)
-        for other in sorted(imported(module)):
-            if other not in index:
-                visit(other)
-                low[module] = min(low[module], low[other])
-            elif other in stack:
-                low[module] = min(low[module], index[other])
-        if low[module] == index[module]:
-            component = []
-            while not component or component[-1] != module:
-                component.append(stack.pop())
-            if len(component) > 1 or module in imported(module):
-                found.append(sorted(component))
-
-    for module in MODULES:
-        if module not in index:
-            visit(module)
+def arrows() -> dict[str, set[str]]:
+    """Room -> the rooms that it imports."""
+    found: dict[str, set[str]] = {name: set() for name in FLOORS}
+    for module in MODULES.keys() - {DOOR}:
+        found[room(module)] |= {room(other) for other in imported(module)} - {room(module)}
     return found
 
 
+def picture() -> str:
+    """The rooms above the bottom as a mermaid chart, without the arrows that a longer way implies."""
+    graph = {name: {other for other in others if FLOORS[other]} for name, others in arrows().items() if FLOORS[name]}
+    refuse_circles(graph)
+
+    @cache
+    def below(name: str) -> frozenset[str]:
+        return frozenset(graph[name]).union(*(below(other) for other in graph[name]))
+
+    lines = ["flowchart TD"]
+    for name in sorted(graph, key=lambda name: (-FLOORS[name], name)):
+        label = name.replace(".", "/") + ("/" if MODULES[name].name == "__init__.py" else ".py")
+        lines.append(f"  {name.replace('.', '_')}[{label}]")
+        shown = graph[name] - frozenset().union(*(below(other) for other in graph[name]))
+        if shown:
+            lines.append(f"  {name.replace('.', '_')} --> {' & '.join(sorted(o.replace('.', '_') for o in shown))}")
+    return "\n".join(lines)
+
+
+def refuse_circles(graph: Mapping[str, Iterable[str]]) -> None:
+    TopologicalSorter(graph).prepare()  # its CycleError names the circle
+
+
 def test_no_two_files_import_each_other() -> None:
-    assert circles() == []
+    refuse_circles({module: imported(module) for module in MODULES})
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m], ids=str)
+def test_no_two_rooms_import_each_other() -> None:
+    refuse_circles(arrows())
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != DOOR])
 def test_nothing_imports_upwards(module: str) -> None:
-    """A package's ``__init__.py`` stands on its package's floor; mgic_nas's own is the door and names every floor."""
-    above = {other: floor(other) for other in imported(module) if other and floor(other) > floor(module)}
-    assert not above, f"{module} on floor {floor(module)} imports {above}"
+    floor = FLOORS[room(module)]
+    above = {other: FLOORS[room(other)] for other in imported(module) if FLOORS[room(other)] > floor}
+    assert not above, f"{module} on floor {floor} imports {above}"
 
 
-def test_nothing_but_the_version_is_imported_from_the_door() -> None:
-    """``from .. import __version__`` is the one use that files of the package have for the package itself."""
-    for module in MODULES:
-        if module and "" in imported(module):
-            code = (PACKAGE / MODULES[module]).read_text()
-            names = re.findall(r"^\s*from \.+ import (.*)$|^from mgic_nas import (.*)$", code, re.MULTILINE)
-            assert {a or b for a, b in names} <= {"__version__"}, module
+def test_the_table_and_the_picture_show_the_house() -> None:
+    assert FLOORS.keys() <= MODULES.keys(), "the table of floors names what is not there"
+    assert f"```mermaid\n{picture()}\n```" in CONTRIBUTING, "python tests/test_layers.py prints the picture as it is"
 
 
 def test_few_imports_inside_functions() -> None:
     """They hide what a file needs; those that stay keep ``--help`` fast or belong to an extra that may be missing."""
-    inside = [
-        f"{path}:{node.lineno}"
-        for path in FILES
-        if path.name != "cli.py"
-        for function in ast.walk(ast.parse((PACKAGE / path).read_text()))
+    inside = {
+        f"{module}:{node.lineno}"
+        for module, path in MODULES.items()
+        if module != "cli"
+        for function in ast.walk(ast.parse(path.read_text()))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
-    assert len(set(inside)) <= 30, sorted(set(inside))
+    }
+    assert len(inside) <= 30, sorted(inside)
+
+
+if __name__ == "__main__":
+    print(picture())
