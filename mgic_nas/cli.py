@@ -208,8 +208,8 @@ def _record(args: argparse.Namespace) -> None:
 
 def _replay(args: argparse.Namespace) -> None:
     from .engine.storage.config import at_least_one
-    from .tabular import text, to_dict, write
     from .tabular.compare import DEFAULT, compare
+    from .tabular.write import text, to_dict, write
 
     for name in ("seeds", "concurrent", "jobs"):
         at_least_one(name, getattr(args, name))

@@ -1,4 +1,4 @@
-"""Recorded tables, and samplers compared on them by simulated searches: what ``mgic-nas record`` and ``replay`` do."""
+"""Recorded tables, and samplers compared on them by simulated searches: ``mgic-nas record`` and ``replay``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from .._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .compare import Comparison
-    from .write import text, to_dict, write
+    from .write import text, to_dict
 
-__all__ = ["Comparison", "text", "to_dict", "write"]
+__all__ = ["Comparison", "text", "to_dict"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
@@ -18,6 +18,5 @@ __getattr__, __dir__ = lazy_exports(
         "Comparison": ".compare",
         "text": ".write",
         "to_dict": ".write",
-        "write": ".write",
     },
 )

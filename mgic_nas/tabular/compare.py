@@ -1,9 +1,11 @@
-"""Many simulated searches, and what they come to."""
+"""Samplers and schedulers compared by many simulated searches on one table."""
 
 from __future__ import annotations
 
 import math
+import multiprocessing
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..engine.samplers.registry import check_sampler
-from ..engine.schedulers.registry import check_scheduler
+from ..engine.samplers.registry import SAMPLERS
+from ..engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
 from ..errors import UserError
 from ..pareto import best_within
+from ..space.budget import parse_budgets
 from .bounds import bounds
 from .replay import Trace, Truth, replay
 from .table import Table
@@ -33,7 +36,7 @@ GRID = 60  # points of a curve over epochs
 
 @dataclass(frozen=True)
 class Contestant:
-    """A sampler, and its early stopping: ``cost+halving``."""
+    """A sampler and a scheduler: ``cost+halving``."""
 
     sampler: str
     rungs: str
@@ -42,25 +45,25 @@ class Contestant:
     def parse(cls, text: str) -> Contestant:
         """UserError for an unknown sampler or unknown rungs."""
         sampler, _, rungs = text.partition("+")
-        return cls(check_sampler(sampler), check_scheduler(rungs or "none"))
+        return cls(SAMPLERS.check(sampler), SCHEDULERS.check(rungs or DEFAULT_SCHEDULER))
 
     def __str__(self) -> str:
-        return self.sampler if self.rungs == "none" else f"{self.sampler}+{self.rungs}"
+        return self.sampler if self.rungs == DEFAULT_SCHEDULER else f"{self.sampler}+{self.rungs}"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What the replays of one contestant came to; lists are by seed.
+    """The results of one contestant's replays; lists are by seed.
 
     Attributes:
         name: of the contestant.
-        epochs: share -> epochs trained until so much of the hypervolume was found (inf where it never was).
+        epochs: share -> epochs trained until that share of the hypervolume was found (inf where it never was).
         trials: share -> architectures started until then.
         curve: (quartile, median, quartile) of the share found, at each of the comparison's grid of epochs.
         by_trials: the same at each of its grid of architectures started.
-        regret: budget -> at each checkpoint the median over seeds of what the winner by observed accuracy is truly
-            short of the best within the budget, percent.
-        winners: budget -> the median true accuracy of the winners at the end of the replay, percent.
+        regret: budget -> at each checkpoint the simple regret in percent, median over seeds: the best true accuracy
+            within the budget minus that of the winner by observed accuracy.
+        winners: budget -> the true accuracy of the winner at the end of the replay, percent, median over seeds.
     """
 
     name: str
@@ -82,12 +85,12 @@ class Comparison:
 
     Attributes:
         facts: of the table: architectures, seeds, epochs, front, reference, hypervolume, noise, spread, ...
-        bounds: name -> share -> epochs that a sampler which was told so much would need; see :mod:`._bounds`.
-        standings: by the order asked for.
+        bounds: oracle -> share -> epochs that it needs; see :mod:`.bounds`.
+        standings: in the order of the contestants given.
         grid: epochs at which curves are given; ``trials_grid``: architectures started.
         checkpoints: epochs at which regrets are given.
-        seeds: how many replays of each contestant.
-        concurrent: simulated trainings at a time.
+        seeds: replays of each contestant.
+        concurrent: simultaneous trainings of a replay.
     """
 
     facts: dict[str, Any]
@@ -118,17 +121,17 @@ def compare(
     jobs: int = 1,
     say: Callable[[str], object] = lambda line: None,
 ) -> Comparison:
-    """Replays every contestant with seeds 0, 1, ... and sums up; the same arguments give the same result.
+    """Replays every contestant with seeds 0, 1, ...; the same arguments give the same result.
 
     Args:
         folder: of a recorded table.
         contestants: ``sampler`` or ``sampler+rungs``.
         seeds: replays of each.
-        concurrent: simulated trainings at a time.
+        concurrent: simultaneous trainings of a replay.
         budgets: on MACs, for regrets and winners; by default four, evenly spread over the table's MACs. The largest
             given is the limit of every search.
         jobs: processes.
-        say: told one line a contestant.
+        say: called with one line a contestant.
 
     Raises:
         UserError: no table, an unknown sampler, a budget on something else than MACs, or one that nothing meets.
@@ -158,8 +161,6 @@ def _epochs(value: float) -> str:
 
 def _limits(table: Table, budgets: Sequence[str | float]) -> dict[str, float]:
     """Label -> MACs."""
-    from ..space import parse_budgets
-
     macs = table.cost("macs")
     if not budgets:
         values = np.geomspace(macs.min(), macs.max(), 5)[1:]
@@ -178,7 +179,7 @@ _worker_truth: dict[tuple[str, float | None], Truth] = {}
 
 
 def _one(folder: str, limit: float | None, sampler: str, rungs: str, seed: int, concurrent: int) -> Trace:
-    """One replay, in a process that may do many."""
+    """One replay in a worker process, which keeps the table for the next."""
     key = folder, limit
     if key not in _worker_truth:
         _worker_truth[key] = Truth(Table(folder), limit)
@@ -191,9 +192,6 @@ def _traces(
     tasks = [(str(folder), limit, who.sampler, who.rungs, seed, concurrent) for seed in range(seeds)]
     if jobs == 1:
         return [replay(truth, who.sampler, seed, rungs=who.rungs, concurrent=concurrent) for seed in range(seeds)]
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         return list(pool.map(_one, *zip(*tasks, strict=True)))
 
@@ -238,13 +236,13 @@ def _standing(
 
 
 def _last(shares: Array, counts: NDArray[np.int_], at: int) -> float:
-    """The share found by a time."""
+    """The share found after so many."""
     done = int(np.searchsorted(counts, at, side="right"))
     return float(shares[done - 1]) if done else 0.0
 
 
 def _winner(truth: Truth, trace: Trace, limit: float, epochs: float) -> float | None:
-    """The true accuracy of what a search would have handed over by then; None while nothing fits."""
+    """The true accuracy of the winner after so many epochs; None while nothing fits."""
     done = int(np.searchsorted(trace.epochs, epochs, side="right"))
     rows = trace.rows[:done]
     chosen = best_within(trace.observed[:done], truth.macs[rows], limit) if done else None
@@ -252,7 +250,7 @@ def _winner(truth: Truth, trace: Trace, limit: float, epochs: float) -> float | 
 
 
 def _median(values: Sequence[float], of: int) -> float | None:
-    """The median where more than half have a value: who has found nothing is worse than any."""
+    """The median over ``of`` values, missing ones counted as infinite; None where that is infinite."""
     return float(np.median([*values, *[math.inf] * (of - len(values))])) if 2 * len(values) > of else None
 
 
@@ -286,8 +284,8 @@ def _facts(truth: Truth, limits: dict[str, float]) -> dict[str, Any]:
 
 
 def _rank_correlation(final: Array) -> float | None:
-    """Spearman's, between the first two seeds."""
+    """Spearman's, between the first two seeds; None for fewer than three architectures that have both."""
     if final.shape[1] < 2:
         return None
-    found = float(pd.DataFrame(final[:, :2]).corr(method="spearman", min_periods=3).iloc[0, 1])
+    found = float(pd.DataFrame(final[:, :2]).corr(method="spearman", min_periods=3).to_numpy()[0, 1])
     return found if math.isfinite(found) else None

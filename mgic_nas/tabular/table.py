@@ -1,11 +1,11 @@
 """A recorded table: every architecture of a space trained to the end with several seeds, epoch by epoch.
 
-Such a table answers any question about a search without training: :mod:`.recording` makes it, :mod:`.replay` searches
-in it. In its folder::
+A search can be simulated in it without training: :mod:`.recording` makes it, :mod:`.replay` searches in it. In its
+folder::
 
     table.yaml          the space, the data, the budgets, the recipe, the epochs, versions
     architectures.csv   one row an architecture: arch_id, p.<every parameter>, its costs; the cheapest first
-    curves.csv          one row an epoch of a training: arch_id, seed (0, 1, ... of the table), epoch, what it gave
+    curves.csv          one row an epoch of a training: arch_id, seed (0, 1, ... of the table), epoch, its metrics
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import yaml
+from numpy.typing import NDArray
 
 from .._files import write_atomic, write_csv
 from ..errors import UserError
+from ..space.search_space import SearchSpace
 
-if TYPE_CHECKING:
-    from ..space import SearchSpace
+Array = NDArray[np.float64]
 
 TABLE_YAML, ARCHITECTURES_CSV, CURVES_CSV = "table.yaml", "architectures.csv", "curves.csv"
 FORMAT = 1
@@ -68,16 +70,12 @@ class TableConfig:
         return int(self.data["num_classes"])
 
     def save(self, folder: Path) -> None:
-        import yaml
-
         text = yaml.safe_dump(dataclasses.asdict(self), sort_keys=False, allow_unicode=True, width=100)
         write_atomic(folder / TABLE_YAML, text)
 
     @classmethod
     def load(cls, folder: str | Path) -> TableConfig:
         """UserError where ``folder`` holds no table."""
-        import yaml
-
         path = Path(folder) / TABLE_YAML
         try:
             values = yaml.safe_load(path.read_text())
@@ -108,7 +106,7 @@ class Architecture:
 
 
 class Table:
-    """A recorded table, read.
+    """A recorded table, read from its folder.
 
     Attributes:
         config: how it was made.
@@ -121,11 +119,9 @@ class Table:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        from ..space import SearchSpace
-
         self.folder = Path(folder)
         self.config = TableConfig.load(folder)
-        self.space: SearchSpace = SearchSpace.from_dict(self.config.space, source=str(self.folder / TABLE_YAML))
+        self.space = SearchSpace.from_dict(self.config.space, source=str(self.folder / TABLE_YAML))
         self.architectures = _read_architectures(self.folder, self.space)
         self._rows = read_curves(self.folder, self.config.epochs)
         self.seeds = 1 + max((seed for _, seed in self._rows), default=-1)
@@ -137,11 +133,11 @@ class Table:
         """arch_id -> row of the arrays."""
         return {a.arch_id: i for i, a in enumerate(self.architectures)}
 
-    def cost(self, kind: str) -> np.ndarray:
-        """float64 (A,)."""
+    def cost(self, kind: str) -> Array:
+        """float64 (A,), one of :data:`COSTS`."""
         return np.array([a.cost[kind] for a in self.architectures], dtype=float)
 
-    def curves(self, column: str) -> np.ndarray:
+    def curves(self, column: str) -> Array:
         """float64 (A, S, epochs), NaN where a training is not recorded. ``column``: val_acc, val_loss, seconds, ..."""
         found = np.full((len(self.architectures), self.seeds, self.config.epochs), np.nan)
         for (arch_id, seed), rows in self._rows.items():
@@ -156,7 +152,7 @@ class Table:
         return [pair for pair in pairs if pair not in self._rows]
 
     def machines(self) -> dict[str, int]:
-        """device -> how many trainings it did."""
+        """device -> number of trainings."""
         counts: dict[str, int] = {}
         for rows in self._rows.values():
             counts[rows[-1]["device"]] = counts.get(rows[-1]["device"], 0) + 1
@@ -164,7 +160,7 @@ class Table:
 
 
 def read_curves(folder: Path, epochs: int) -> dict[tuple[str, int], list[dict[str, str]]]:
-    """(arch_id, seed) -> the rows of its epochs; a training that was cut off in mid-write is left out."""
+    """(arch_id, seed) -> the rows of its epochs; incomplete trainings are left out."""
     try:
         with open(folder / CURVES_CSV, newline="") as stream:
             rows = list(csv.DictReader(stream))

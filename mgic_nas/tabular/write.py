@@ -1,10 +1,11 @@
-"""A comparison for a terminal, for a program, and as a page with a picture."""
+"""A comparison as text, as plain values, and as a page with a picture."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import math
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def _regrets(s: Standing, label: str) -> list[str]:
 
 
 def _ratios(comparison: Comparison) -> dict[str, float]:
-    """What the project claims: against stratified random search, and against the best of Optuna's."""
+    """The ratios that README states: against stratified random search, and against the best of Optuna's."""
     found = {
         f"{BASELINE} random search": comparison.ratio(BEST, [BASELINE]),
         f"the best of {', '.join(OPTUNA)}": comparison.ratio(BEST, OPTUNA),
@@ -135,13 +136,8 @@ def _ratios(comparison: Comparison) -> dict[str, float]:
 
 
 def _middle(values: list[float]) -> str:
-    middle = sorted(values)[len(values) // 2] if len(values) % 2 else _mean_of_two(values)
+    middle = statistics.median(values)
     return f"{middle:.0f}" if math.isfinite(middle) else "-"
-
-
-def _mean_of_two(values: list[float]) -> float:
-    ordered = sorted(values)
-    return (ordered[len(values) // 2 - 1] + ordered[len(values) // 2]) / 2
 
 
 def _spread(values: list[float]) -> str:

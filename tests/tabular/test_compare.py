@@ -4,13 +4,14 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes.table import make_table
 
 from mgic_nas.cli import main
 from mgic_nas.errors import UserError
 from mgic_nas.tabular import text, to_dict
-from mgic_nas.tabular.compare import compare
+from mgic_nas.tabular.compare import _rank_correlation, compare
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,13 @@ def test_a_budget_is_the_limit_of_every_search(table: Path) -> None:
     assert found.facts["reference"]["macs"] == 1e6
     with pytest.raises(UserError, match="budgets on MACs only"):
         compare(table, ["random"], seeds=1, budgets=["params=1M"])
+
+
+def test_ties_share_their_rank() -> None:
+    """Ranks in order of appearance would make a correlation of two columns that have nothing in common."""
+    nan = math.nan
+    assert _rank_correlation(np.array([[1.0, 3], [2, 3], [2, 4], [3, 3]])) == pytest.approx(0.0)
+    assert _rank_correlation(np.array([[1.0, 1], [2, 2], [2, 2], [9, 3], [nan, 8]])) == pytest.approx(1.0)
+    assert _rank_correlation(np.array([[1.0, 1], [2, 2], [nan, 3]])) is None
+    assert _rank_correlation(np.array([[1.0, 5], [2, 5], [3, 5]])) is None
+    assert _rank_correlation(np.array([[1.0], [2], [3]])) is None
