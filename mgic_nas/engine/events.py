@@ -1,4 +1,4 @@
-"""What the Controller tells whoever watches it."""
+"""The events that a Controller reports to its observer."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 # kinds of events
 OPENED = "opened"  # the run is open; what was done earlier is in the counts
-HANDED_OUT = "handed out"
+HANDED_OUT = "handed out"  # a job is given to a worker
 EPOCH = "epoch"
 FINISHED = "finished"
 PAUSED = "paused"
 STOPPED = "stopped"
 FAILED = "failed"
-RETRIED = "retried"  # its worker died; it will be handed out again
+RETRIED = "retried"  # its worker died; its job will be started again
 REJECTED = "rejected"
 EXHAUSTED = "exhausted"
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How a run stands. ``best`` is the val_acc within each budget so far, by its label; None where nothing fits."""
+    """The state of a run. ``best``: the highest val_acc (percent) within each budget, by its label; None: none fits."""
 
     trials: int
     started: int
@@ -43,7 +43,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Event:
-    """Something happened. ``text`` is an error or a reason; ``result`` an epoch's, or the trial's at its end."""
+    """One event. ``text`` is an error or a reason; ``result`` an epoch's metrics, or a finished trial's result."""
 
     kind: str
     counts: Counts

@@ -22,7 +22,7 @@ from .messages import DONE, EPOCH, FAILED, POISONED, REFUSED
 from .slots import Slots, plan, this_machine, visible_gpus
 from .worker_process import READY
 
-MAX_FAILED_STARTS = 3  # of workers without a job
+MAX_FAILED_STARTS = 3  # in a row, of workers that ended before they had a job
 PATIENCE = 5.0  # seconds that a worker has to end by itself
 
 
@@ -130,14 +130,14 @@ class Worker:
 
 
 class _Crew:
-    """The workers of a run: as many as there is work for, replaced when they die."""
+    """The worker processes of a run: as many as there are jobs, replaced when they die."""
 
     def __init__(self, slots: Slots, gpus: list[str], introduction: Any) -> None:
         self._slots = slots
         self._gpus = gpus
         self._introduction = introduction
         self._workers: dict[Any, Worker] = {}  # by connection
-        self._deaths = 0  # of workers without a job, in a row
+        self._failed_starts = 0  # in a row, of workers that ended before they had a job
 
     @property
     def idle(self) -> list[Worker]:
@@ -176,7 +176,7 @@ class _Crew:
             elif kind in (DONE, FAILED, POISONED):
                 job, worker.job = worker.job, None
                 assert job is not None
-                self._deaths = 0
+                self._failed_starts = 0
                 if kind == DONE:
                     controller.finish(job)
                 else:
@@ -204,8 +204,8 @@ class _Crew:
         if worker.job is not None:
             controller.fail(worker.job, why, died=True)
             return
-        self._deaths += 1
-        if self._deaths >= MAX_FAILED_STARTS:
+        self._failed_starts += 1
+        if self._failed_starts >= MAX_FAILED_STARTS:
             raise RuntimeError(f"workers do not start: {why}")
 
     def _environment(self, slot: int) -> dict[str, str]:

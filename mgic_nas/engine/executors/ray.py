@@ -167,7 +167,7 @@ class _Bridge:
         self.controller = controller
         self.error: Exception | None = None
         self._jobs: dict[str, Job] = {}
-        self._deaths: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
         self._constant = {"setup": json.dumps(setup.to_dict()), "work": work}
 
     def guarded(self, call: Callable[[], Any], otherwise: Any) -> Any:
@@ -192,11 +192,11 @@ class _Bridge:
         return self.controller.report(self._jobs[trial_id], json.loads(result["content"]))
 
     def dead(self, trial_id: str, why: str) -> None:
-        self._deaths[trial_id] = why
+        self._reasons[trial_id] = why
 
     def over(self, trial_id: str, result: dict[str, Any] | None, died: bool) -> None:
         job = self._jobs.pop(trial_id)
-        why = self._deaths.pop(trial_id, "worker died")
+        why = self._reasons.pop(trial_id, "worker died")
         if died or result is None:
             self.controller.fail(job, why, died=True)
         elif result["kind"] == DONE:

@@ -1,4 +1,4 @@
-"""How many trials run side by side, and what each of them gets. The one place that decides it."""
+"""How many trials run side by side, and which resources each of them gets."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def cores() -> int:
 
 def visible_gpus() -> list[str]:
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them. Makes no CUDA context."""
-    import torch
+    import torch  # here: the command line checks its options without it
 
     count = torch.cuda.device_count()
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
