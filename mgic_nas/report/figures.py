@@ -242,7 +242,7 @@ def parameter(summary: Summary, name: str, measure: str) -> Figure:
         }
     yaxis: dict[str, Any] = {"fixedrange": True, "nticks": 5}
     if measure == "macs":
-        yaxis |= _log_axis([t.macs or 1 for t in trials], title_step=3)
+        yaxis |= _log_axis([t.macs or 1 for t in trials])
     else:
         yaxis |= {k: v for k, v in _accuracy_axis(summary, data).items() if k == "range"}
     layout = _layout(xaxis=xaxis, yaxis=yaxis, height=230, margin={"l": 46, "r": 8, "t": 8, "b": 42}, dragmode=False)
@@ -335,7 +335,7 @@ def _accuracy_axis(summary: Summary, data: Sequence[dict[str, Any]]) -> dict[str
     return {"range": [low, high], "ticksuffix": ""}
 
 
-def _log_axis(values: Iterable[float], title_step: int = 0) -> dict[str, Any]:
+def _log_axis(values: Iterable[float]) -> dict[str, Any]:
     positive = [v for v in values if v > 0]
     low, high = min(positive), max(positive)
     pad = max(0.06 * math.log10(high / low), 0.04)
