@@ -1,5 +1,7 @@
 """Randomness that depends on named numbers alone, and leaves the caller's generators as they were."""
 
+from __future__ import annotations
+
 import contextlib
 import random
 from collections.abc import Iterator

@@ -1,7 +1,10 @@
 """What every task gives to the training loop. No torch here, so that the command line can import it."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -71,6 +74,11 @@ class Augment:
         """The largest shift in pixels for images of ``side`` pixels."""
         return round(side / 8) if self.pad is None else self.pad
 
+    @property
+    def of_files(self) -> bool:
+        """Whether it asks for what only timm's loader does."""
+        return bool(self.scale or self.color_jitter or self.auto_augment)
+
 
 class Split(Protocol):
     """A part of the data: training, validation or test."""
@@ -88,18 +96,18 @@ class Split(Protocol):
         self,
         batch_size: int,
         *,
-        device: "str | torch.device" = "cpu",
+        device: str | torch.device = "cpu",
         seed: int = 0,
         epoch: int = 0,
         augment: Augment | bool | None = None,
-    ) -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Batches (x float32 normalised (B, C, H, W), y int64 (B,)) on ``device``.
 
         Without ``augment`` (None or False): every image once, in order, as it is. With it (True for the default):
         a training epoch, shuffled and varied, whose order and variations depend on (seed, epoch) alone.
         """
 
-    def as_dataset(self) -> "torch.utils.data.Dataset[Any]":
+    def as_dataset(self) -> torch.utils.data.Dataset[Any]:
         """The same images as (PIL image, label), with a ``transform`` attribute: what timm's create_loader takes."""
 
 
@@ -110,15 +118,15 @@ class Task(Protocol):
     #: What ``val_acc`` measures, in words, for reports ("top-1 accuracy"). In percent, higher is better.
     metric: str
 
-    def loss(self, output: "torch.Tensor", target: "torch.Tensor", smoothing: float = 0.0) -> "torch.Tensor":
+    def loss(self, output: torch.Tensor, target: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
         """The mean loss of a batch, a scalar. ``smoothing`` is label smoothing; a task without labels ignores it."""
 
     def evaluate(
         self,
-        net: "torch.nn.Module",
+        net: torch.nn.Module,
         split: Split,
         *,
-        device: "str | torch.device" = "cpu",
+        device: str | torch.device = "cpu",
         batch_size: int = 512,
     ) -> dict[str, float]:
         """``{"val_acc": percent, "val_loss": mean}`` over all of ``split``, in float32 and eval mode."""
@@ -162,7 +170,18 @@ class Data:
         return f"Data({self.spec!r}: {self.info.num_classes} classes, {size}, {counts})"
 
 
+@contextmanager
+def evaluating(net: torch.nn.Module) -> Iterator[None]:
+    """The network in eval mode within the block, and afterwards in the mode in which it was."""
+    was_training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(was_training)
+
+
 def mix(*parts: int | str) -> int:
-    """A seed (0 .. 2**63 - 1) from several numbers, so that (1, 2) and (2, 1) have nothing to do with each other."""
+    """A seed (0 .. 2**63 - 1) from several numbers by a hash, so that the seeds of (1, 2) and (2, 1) are unrelated."""
     text = "/".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1

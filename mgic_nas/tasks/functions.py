@@ -15,18 +15,22 @@ Options, written ``?option=value&option=value``:
 - ``seed``: of the validation and test samples, and of the training part's when it is evaluated
 """
 
+from __future__ import annotations
+
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..errors import UserError, did_you_mean
-from .base import Augment, Data, DataInfo, Split, mix
+from ..errors import UserError
+from .base import Augment, Data, DataInfo, Split, evaluating, mix
 from .metrics import EXPLAINED
+from .spec import MAX_SEED, Option, Spec, parse_spec, whole
+from .split import BaseSplit, Batches
 
 #: Variable -> (lowest, highest), in the order of the network's input channels.
 RANGES: dict[str, tuple[float, float]] = {
@@ -36,10 +40,15 @@ RANGES: dict[str, tuple[float, float]] = {
     "b": (1.0, 2.0),
     "c": (10.0, 20.0),
 }
+NAME = "waves"
 SIZES = {"train": 95_000, "val": 5_000, "test": 5_000}
-#: Samples that are not trained on come in pieces of so many, each with a seed of its own: memory stays bounded, and
-#: they are the same for every batch size.
+#: Samples of a piece, the unit in which held-out samples are drawn, each with a seed of its own: memory stays bounded,
+#: and they are the same for every batch size.
 PIECE = 2**16
+#: The standard deviation of a uniform variable is its range divided by this.
+_RANGE_BY_DEVIATION = math.sqrt(12)
+#: The end of a range may be off by this share of it: 6.2832 is meant as 2 pi.
+_TOLERANCE = 1e-4
 
 
 def waves(inputs: torch.Tensor) -> torch.Tensor:
@@ -62,23 +71,19 @@ class Regression:
         self, net: torch.nn.Module, split: Split, *, device: str | torch.device = "cpu", batch_size: int = 512
     ) -> dict[str, float]:
         """``{"val_acc": 100 (1 - MSE / variance), "val_loss": MSE}``; below 0 is worse than the constant mean."""
-        was_training = net.training
-        net.eval()
         error = total = squares = torch.zeros((), dtype=torch.float64, device=device)
-        try:
+        with evaluating(net):
             for inputs, target in split.batches(batch_size, device=device):
                 target = target.double()
                 error = error + (net(inputs).flatten().double() - target).square().sum()
                 total = total + target.sum()
                 squares = squares + target.square().sum()
-        finally:
-            net.train(was_training)
         mse, mean, square = (float(value) / len(split) for value in (error, total, squares))
         return {"val_acc": 100 * (1 - mse / (square - mean**2)), "val_loss": mse}
 
 
-class FunctionSplit:
-    """``count`` samples of :func:`waves` on a box, drawn when they are asked for."""
+class FunctionSplit(BaseSplit[Augment]):
+    """``count`` samples of :func:`waves` on a box, drawn when they are asked for; in training new ones each epoch."""
 
     def __init__(self, count: int, ranges: Mapping[str, tuple[float, float]], *seeds: int | str) -> None:
         self._count = count
@@ -90,49 +95,38 @@ class FunctionSplit:
         return self._count
 
     @property
-    def labels(self) -> np.ndarray:
+    def labels(self) -> np.ndarray:  # type: ignore[override]
         """float32 (N,): the values of the function."""
         return np.concatenate([target.numpy() for _, target in self.batches(PIECE)])
 
-    def steps(self, batch_size: int) -> int:
-        return max(1, len(self) // batch_size)
-
-    def as_dataset(self) -> "torch.utils.data.Dataset[Any]":
+    def as_dataset(self) -> torch.utils.data.Dataset[Any]:
         """The samples as (input (5, 1, 1), value)."""
         inputs, targets = zip(*self.batches(PIECE))
         return torch.utils.data.TensorDataset(torch.cat(inputs), torch.cat(targets))
 
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        device: str | torch.device = "cpu",
-        seed: int = 0,
-        epoch: int = 0,
-        augment: Augment | bool | None = None,
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Without ``augment`` the split's own samples; with it new ones, which depend on (seed, epoch) alone."""
-        if augment:
-            size = min(batch_size, len(self))
-            for step in range(self.steps(size)):
-                yield self._draw(size, device, seed, epoch, step, "batches")
-            return
+    def _augmentation(self, augment: Augment | bool) -> Augment:
+        return Augment()  # there is nothing to choose: a training sample is never seen twice
+
+    def _in_order(self, size: int, device: torch.device) -> Batches:
         for start in range(0, len(self), PIECE):
             inputs, targets = self._draw(min(PIECE, len(self) - start), device, *self._seeds, start)
-            yield from zip(inputs.split(batch_size), targets.split(batch_size))
+            yield from zip(inputs.split(size), targets.split(size))
 
-    def _draw(self, count: int, device: str | torch.device, *seeds: int | str) -> tuple[torch.Tensor, torch.Tensor]:
-        # On the CPU, so the same numbers on every device.
+    def _epoch(self, size: int, device: torch.device, seed: int, epoch: int, augment: Augment) -> Batches:
+        for step in range(self.steps(size)):
+            yield self._draw(size, device, seed, epoch, step, "batches")
+
+    def _draw(self, count: int, device: torch.device, *seeds: int | str) -> tuple[torch.Tensor, torch.Tensor]:
         generator = torch.Generator().manual_seed(mix(*seeds))
         share = torch.rand(count, 5, generator=generator)
         targets = waves(self._low + self._span * share).float()
-        inputs = (share - 0.5) * math.sqrt(12)  # a uniform variable minus its mean, by its deviation
+        inputs = (share - 0.5) * _RANGE_BY_DEVIATION
         return inputs.view(count, 5, 1, 1).to(device), targets.to(device)
 
 
 def resolve(spec: str) -> str:
     """The spec, checked, with its options in a fixed order."""
-    return _text(_parse(spec)[-1])
+    return str(_parse(spec))
 
 
 def load(spec: str, *, seed: int = 0) -> Data:
@@ -141,25 +135,24 @@ def load(spec: str, *, seed: int = 0) -> Data:
     Raises:
         UserError: an unknown function or option, or a value that does not fit.
     """
-    sizes, ranges, own_seed, texts = _parse(spec)
-    if "seed" not in texts and seed:
-        own_seed, texts["seed"] = seed, str(seed)
-    splits = {part: FunctionSplit(size, ranges, own_seed, part) for part, size in sizes.items()}
-    name = _text(texts)
+    parsed = _parse(spec).with_seed(seed)
+    ranges = {key: parsed.get(key, default) for key, default in RANGES.items()}
+    sizes = {part: parsed.get(part, default) for part, default in SIZES.items()}
+    splits = {part: FunctionSplit(size, ranges, parsed.get("seed", 0), part) for part, size in sizes.items()}
     info = DataInfo(
-        name="waves",
+        name=NAME,
         num_classes=1,
         input_size=(5, 1, 1),
         mean=tuple(round((low + high) / 2, 4) for low, high in ranges.values()),
-        std=tuple(round((high - low) / math.sqrt(12), 4) for low, high in ranges.values()),
+        std=tuple(round((high - low) / _RANGE_BY_DEVIATION, 4) for low, high in ranges.values()),
         classes=("f",),
         interpolation="nearest",
         crop_pct=1.0,
-        fingerprint=hashlib.sha256(name.encode()).hexdigest()[:16],
+        fingerprint=hashlib.sha256(str(parsed).encode()).hexdigest()[:16],
         sizes=sizes,
     )
     return Data(
-        spec=f"functions:{name}",
+        spec=f"functions:{parsed}",
         info=info,
         task=Regression(),
         train=splits["train"],
@@ -168,59 +161,28 @@ def load(spec: str, *, seed: int = 0) -> Data:
     )
 
 
-Parsed = tuple[dict[str, int], dict[str, tuple[float, float]], int, dict[str, str]]
+def _parse(spec: str) -> Spec:
+    source = spec.strip().partition("?")[0]
+    if source != NAME:
+        raise UserError(f"no function {source!r}: the one there is, is functions:{NAME}")
+    return parse_spec(spec, OPTIONS, is_name=lambda spec: True)
 
 
-def _parse(spec: str) -> Parsed:
-    """(sizes, ranges, seed, the options as texts)."""
-    source, _, query = spec.strip().partition("?")
-    if source != "waves":
-        raise UserError(f"no function {source!r}: the one there is, is functions:waves")
-    sizes, ranges, seed = dict(SIZES), dict(RANGES), 0
-    texts: dict[str, str] = {}
-    for item in query.split("&") if query else ():
-        key, equals, value = item.partition("=")
-        known = (*SIZES, *RANGES, "seed")
-        if not equals or key not in known:
-            raise UserError(
-                f"data {source!r}: no option {item!r}; options are written ?name=value&name=value."
-                f"{did_you_mean(key, known)}"
-            )
-        if key in texts:
-            raise UserError(f"data {source!r}: the option {key!r} is given twice")
-        try:
-            if key in RANGES:
-                ranges[key] = _range(key, value)
-            elif key == "seed":
-                seed = _whole(value, 0)
-            else:
-                sizes[key] = _whole(value, 2)
-        except ValueError as error:
-            raise UserError(f"data {source!r}: {key}={value} is not {error}") from None
-        texts[key] = value
-    return sizes, ranges, seed, texts
+def _range(lowest: float, highest: float) -> Callable[[str], tuple[float, float]]:
+    """The parser of LOW..HIGH within (lowest, highest)."""
 
-
-def _whole(text: str, least: int) -> int:
-    if not text.isdecimal() or not least <= int(text) < 2**32:
-        raise ValueError(f"a whole number from {least} to 4294967295")
-    return int(text)
-
-
-def _range(key: str, text: str) -> tuple[float, float]:
-    lowest, highest = RANGES[key]
-    wanted = f"a range LOW..HIGH within {lowest:g}..{highest:g}"
-    try:
+    def parse(text: str) -> tuple[float, float]:
         low, high = map(float, text.split(".."))
-    except ValueError:
-        raise ValueError(wanted) from None
-    # The same tolerance at both ends: 6.2832 is meant as 2 pi.
-    slack = 1e-4 * (highest - lowest)
-    if not lowest - slack <= low < high <= highest + slack:
-        raise ValueError(wanted)
-    return max(low, lowest), min(high, highest)
+        slack = _TOLERANCE * (highest - lowest)
+        if not lowest - slack <= low < high <= highest + slack:
+            raise ValueError
+        return max(low, lowest), min(high, highest)
+
+    return parse
 
 
-def _text(texts: Mapping[str, str]) -> str:
-    """The spec after "functions:", options sorted."""
-    return "waves" + ("?" + "&".join(f"{key}={texts[key]}" for key in sorted(texts)) if texts else "")
+OPTIONS: dict[str, Option] = {
+    **{part: (whole(2, MAX_SEED), f"a whole number from 2 to {MAX_SEED}") for part in SIZES},
+    **{key: (_range(*ends), f"a range LOW..HIGH within {ends[0]:g}..{ends[1]:g}") for key, ends in RANGES.items()},
+    "seed": (whole(0, MAX_SEED), f"a whole number from 0 to {MAX_SEED}"),
+}

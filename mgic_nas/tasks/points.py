@@ -21,11 +21,12 @@ Options, written ``?option=value&option=value``:
 - ``seed``: another cut
 """
 
+from __future__ import annotations
+
 import hashlib
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,12 @@ from ..errors import UserError
 from .base import Augment, Data, DataInfo, mix
 from .images.classification import Classification
 from .metrics import CLOUDS
-from .spec import Spec, parse_spec
-from .split import choose, cut
+from .spec import COMMON, Spec, parse_spec, whole
+from .split import BaseSplit, Batches, choose, cut
 
 #: What a spec may begin with, where it comes here without the registry.
 PREFIXES = ("points:", "modelnet10:")
+#: The share of the training clouds that validates, where the spec does not say.
 VALIDATION = 0.1
 
 
@@ -83,8 +85,12 @@ class PointAugment:
         return clouds
 
 
-class PointSplit:
-    """Clouds (N, available points, 3) in memory, with labels (N,); a batch holds ``points`` of each."""
+class PointSplit(BaseSplit[PointAugment]):
+    """Clouds (N, available points, 3) in memory, with labels int64 (N,); x is float32 (B, 3, points).
+
+    Without augmentation always the same ``points`` of a cloud, drawn at random once; in training others each time, and
+    varied. Any augmentation but a :class:`PointAugment` means the default one.
+    """
 
     def __init__(self, clouds: np.ndarray, labels: np.ndarray, points: int) -> None:
         self.clouds = torch.from_numpy(np.ascontiguousarray(clouds))
@@ -93,50 +99,31 @@ class PointSplit:
         generator = torch.Generator().manual_seed(mix("points"))
         self.chosen = torch.randperm(clouds.shape[1], generator=generator)[:points].sort().values
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def steps(self, batch_size: int) -> int:
-        return max(1, len(self) // batch_size)
-
-    def as_dataset(self) -> "torch.utils.data.Dataset[Any]":
+    def as_dataset(self) -> torch.utils.data.Dataset[Any]:
         """The clouds as (float32 (3, points), label)."""
         clouds = self.clouds[:, self.chosen].float().transpose(1, 2)
         return torch.utils.data.TensorDataset(clouds, torch.from_numpy(self.labels))
 
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        device: str | torch.device = "cpu",
-        seed: int = 0,
-        epoch: int = 0,
-        augment: PointAugment | Augment | bool | None = None,
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Batches (x float32 (B, 3, points), y int64 (B,)) on ``device``.
+    def _augmentation(self, augment: PointAugment | Augment | bool) -> PointAugment:
+        return augment if isinstance(augment, PointAugment) else PointAugment()
 
-        Without ``augment`` every cloud once, in order, always the same ``points`` of its points, drawn at random once.
-        With it (anything but a :class:`PointAugment` means the default) a training epoch: shuffled, ``points`` random
-        ones of each cloud's, varied; all of that depends on (seed, epoch) alone.
-        """
+    def _in_order(self, size: int, device: torch.device) -> Batches:
         labels = torch.from_numpy(self.labels)
-        if not augment:
-            for start in range(0, len(self), batch_size):
-                now = slice(start, start + batch_size)
-                x = self.clouds[now][:, self.chosen].float().transpose(1, 2)
-                yield x.contiguous().to(device), labels[now].to(device)
-            return
-        vary = augment if isinstance(augment, PointAugment) else PointAugment()
-        generator = torch.Generator().manual_seed(mix(seed, epoch, "batches"))  # the same clouds on every device
-        order = torch.randperm(len(self), generator=generator)
-        size = min(batch_size, len(self))
+        for start in range(0, len(self), size):
+            now = slice(start, start + size)
+            x = self.clouds[now][:, self.chosen].float().transpose(1, 2)
+            yield x.contiguous().to(device), labels[now].to(device)
+
+    def _epoch(self, size: int, device: torch.device, seed: int, epoch: int, augment: PointAugment) -> Batches:
+        labels = torch.from_numpy(self.labels)
+        order, generator = self._shuffled(size, seed, epoch)
         available = self.clouds.shape[1]
-        for chosen in order[: self.steps(size) * size].split(size):
+        for chosen in order.split(size):
             clouds = self.clouds[chosen].float()
             if self.points < available:
                 some = torch.rand(size, available, generator=generator).topk(self.points).indices
                 clouds = clouds.gather(1, some.unsqueeze(2).expand(-1, -1, 3))
-            x = vary(clouds, generator).transpose(1, 2)
+            x = augment(clouds, generator).transpose(1, 2)
             yield x.contiguous().to(device), labels[chosen].to(device)
 
 
@@ -151,11 +138,8 @@ def load(spec: str, *, seed: int = 0) -> Data:
     Raises:
         UserError: no such file, a file that is not in the form above, or an option that does not fit it.
     """
-    parsed = _parse(spec)
-    if "seed" in parsed.options:
-        seed = parsed.options["seed"]
-    elif seed:
-        parsed.texts["seed"] = str(seed)
+    parsed = _parse(spec).with_seed(seed)
+    seed = parsed.get("seed", 0)
     file = _File(Path(parsed.source))
     clouds, labels = file.part("train")
     points = parsed.get("points", clouds.shape[1])
@@ -207,23 +191,10 @@ def _parse(spec: str) -> Spec:
     spec = spec.strip()
     for prefix in PREFIXES:
         spec = spec.removeprefix(prefix)
-    source, _, query = spec.partition("?")
-    if not source:
+    if not spec.partition("?")[0]:
         raise UserError("no point clouds named: name an npz file, for example points:/data/modelnet10.npz")
-    own = [item for item in query.split("&") if item.partition("=")[0] == "points"]
-    others = [item for item in query.split("&") if item and item not in own]
-    parsed = parse_spec(source + ("?" + "&".join(others) if others else ""), ())
-    for option in parsed.options:
-        if option not in ("train", "val", "test", "seed"):
-            raise UserError(f"data {source!r}: the option {option!r} does not apply to point clouds")
-    if len(own) > 1:
-        raise UserError(f"data {source!r}: the option 'points' is given twice")
-    for item in own:
-        value = item.partition("=")[2]
-        if not value.isdecimal() or int(value) < 1:
-            raise UserError(f"data {source!r}: {item} is not a number of points from 1 on")
-        parsed.options["points"], parsed.texts["points"] = int(value), value
-    return parsed
+    own = (whole(1), "a number of points from 1 on")
+    return parse_spec(spec, {**COMMON, "points": own}, "point clouds")
 
 
 class _File:
@@ -265,7 +236,7 @@ class _File:
 
     def _read(self, name: str) -> np.ndarray:
         try:
-            # Never a pickle: a data set is no programme.
+            # Never a pickle: data must not run code.
             arrays = np.load(self.path, allow_pickle=False)
             if isinstance(arrays, np.ndarray):
                 raise self._wrong("it holds a single array")

@@ -1,33 +1,59 @@
-"""Which module serves which task, and the one way in."""
+"""Which module serves which task, and the one way in. No torch here: command line and reports ask for metrics."""
+
+from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from typing import cast
 
+from .._registry import Registry
 from .base import Data
 from .metrics import CLOUDS, EXPLAINED, MIOU, TOP1, Metric
 
-#: Task name -> module with ``load(spec: str, seed: int) -> Data`` and ``resolve(spec: str) -> str``.
-#: The first one serves a spec that names no task; others are named in front: "points:/data/modelnet10".
-TASKS = {
-    "images": "mgic_nas.tasks.images.classification",
-    "functions": "mgic_nas.tasks.functions",
-    "segmentation": "mgic_nas.tasks.segmentation.task",
-    "points": "mgic_nas.tasks.points",
-}
 
-#: Task name -> what its ``val_acc`` is. A task that is not here counts right answers, as images do.
-METRICS = {"functions": EXPLAINED, "segmentation": MIOU, "points": CLOUDS}
+@dataclass(frozen=True)
+class TaskKind:
+    """A task before anything heavy is imported.
+
+    Attributes:
+        metric: what its ``val_acc`` is.
+        module: the module with ``load(spec: str, *, seed: int) -> Data`` and ``resolve(spec: str) -> str``.
+    """
+
+    metric: Metric
+    module: str
+
+    def load(self, spec: str, *, seed: int) -> Data:
+        return cast(Data, importlib.import_module(self.module).load(spec, seed=seed))
+
+    def resolve(self, spec: str) -> str:
+        return cast(str, importlib.import_module(self.module).resolve(spec))
+
+
+#: Serves a spec that names no task; others are named in front: "points:/data/modelnet10".
+DEFAULT = "images"
+#: Task by name. From outside the package: ``TASKS.register("depth", "my_package.depth:KIND")``, KIND a TaskKind.
+TASKS: Registry[TaskKind] = Registry(
+    "task",
+    {
+        "images": TaskKind(TOP1, "mgic_nas.tasks.images.classification"),
+        "functions": TaskKind(EXPLAINED, "mgic_nas.tasks.functions"),
+        "segmentation": TaskKind(MIOU, "mgic_nas.tasks.segmentation.task"),
+        "points": TaskKind(CLOUDS, "mgic_nas.tasks.points"),
+    },
+    home="mgic_nas.tasks.registry:TASKS",
+)
 
 
 def metric_of(spec: str) -> Metric:
     """What ``val_acc`` is on the data of a spec. Reads no data and imports no torch."""
-    return METRICS.get(_task(spec)[0], TOP1)
+    return TASKS.load(_task(spec)[0]).metric
 
 
 def _task(spec: str) -> tuple[str, str]:
     """The task's name and the rest of the spec."""
     name, colon, rest = spec.partition(":")
-    return (name, rest) if colon and name in TASKS else (next(iter(TASKS)), spec)
+    return (name, rest) if colon and name in TASKS else (DEFAULT, spec)
 
 
 def load_data(spec: str, *, seed: int = 0) -> Data:
@@ -43,11 +69,11 @@ def load_data(spec: str, *, seed: int = 0) -> Data:
         UserError: unknown, missing or unreadable data, or an option that does not fit it.
     """
     name, rest = _task(spec)
-    return cast(Data, importlib.import_module(TASKS[name]).load(rest, seed=seed))
+    return TASKS.load(name).load(rest, seed=seed)
 
 
 def resolve_spec(spec: str) -> str:
     """The spec as a run records it: paths absolute, options checked and in a fixed order. Reads no data."""
     name, rest = _task(spec)
-    resolved = cast(str, importlib.import_module(TASKS[name]).resolve(rest))
-    return resolved if name == next(iter(TASKS)) else f"{name}:{resolved}"
+    resolved = TASKS.load(name).resolve(rest)
+    return resolved if name == DEFAULT else f"{name}:{resolved}"

@@ -1,29 +1,37 @@
 """The text that names a data set: ``source?option=value&option=value``."""
 
+from __future__ import annotations
+
+import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, urlencode
 
 from ..errors import UserError, did_you_mean
 
 #: Prefixes that timm's create_dataset knows; what follows is a name, not a path.
 NAMED = ("torch", "hfds", "hfids", "tfds", "wds")
+MAX_SEED = 2**32 - 1
+#: What a value holds unescaped, so that paths and slices (``train[:10%25]``) stay legible.
+_UNESCAPED = "/[]:,.{}|+"
+
+Option = tuple[Callable[[str], Any], str]  # parser (ValueError for a value that does not fit), what the value must be
 
 
-def _count(text: str) -> int:
+def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise ValueError
     return value
 
 
-def _part(text: str) -> int | float:
+def _images(text: str) -> int | float:
     """A number of images, or a fraction of them."""
     if "." not in text:
-        return _count(text)
+        return _positive(text)
     value = float(text)
     if not 0 < value < 1:
         raise ValueError
@@ -31,84 +39,126 @@ def _part(text: str) -> int | float:
 
 
 def _size(text: str) -> tuple[int, int]:
-    sides = [_count(side) for side in text.lower().split("x")]
+    sides = [_positive(side) for side in text.lower().split("x")]
     if len(sides) not in (1, 2):
         raise ValueError
     return sides[0], sides[-1]
 
 
-def _chans(text: str) -> int:
-    return {"1": 1, "3": 3}[text]
+def _channels(text: str) -> int:
+    if text not in ("1", "3"):
+        raise ValueError
+    return int(text)
 
 
 def _seed(text: str) -> int:
     value = int(text)
-    if not 0 <= value < 2**32:
+    if not 0 <= value <= MAX_SEED:
         raise ValueError
     return value
 
 
-def _text(text: str) -> str:
+def _name(text: str) -> str:
     if not text:
         raise ValueError
     return text
 
 
-#: Option -> (parser, what its value must be). :mod:`mgic_nas.tasks.images.classification` says what each one does.
-OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "train": (_part, "a number of images, or a fraction such as 0.5"),
-    "val": (_part, "a number of images, or a fraction such as 0.1"),
-    "test": (_part, "a number of images, or a fraction such as 0.5"),
-    "size": (_size, "pixels such as 32, or HEIGHTxWIDTH such as 32x48"),
-    "chans": (_chans, "1 (grey) or 3 (colour)"),
-    "pool": (_count, "a whole number of pixels such as 2"),
-    "seed": (_seed, "a whole number from 0 to 4294967295"),
-    "image": (_text, "a column's name"),
-    "label": (_text, "a column's name"),
-    "root": (_text, "a folder"),
-    "train_split": (_text, "a split's name"),
-    "val_split": (_text, "a split's name, or none"),
-    "test_split": (_text, "a split's name, or none"),
+def whole(lowest: int, highest: float = math.inf) -> Callable[[str], int]:
+    """The parser of a whole number, written in digits alone, from ``lowest`` to ``highest``."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not lowest <= int(text) <= highest:
+            raise ValueError
+        return int(text)
+
+    return parse
+
+
+#: The options that every data set of files takes.
+COMMON: dict[str, Option] = {
+    "train": (_images, "a number of images, or a fraction such as 0.5"),
+    "val": (_images, "a number of images, or a fraction such as 0.1"),
+    "test": (_images, "a number of images, or a fraction such as 0.5"),
+    "seed": (_seed, f"a whole number from 0 to {MAX_SEED}"),
+}
+SIZE: Option = (_size, "pixels such as 32, or HEIGHTxWIDTH such as 32x48")
+#: :mod:`mgic_nas.tasks.images.classification` says what each one does.
+OPTIONS: dict[str, Option] = {
+    **COMMON,
+    "size": SIZE,
+    "chans": (_channels, "1 (grey) or 3 (colour)"),
+    "pool": (_positive, "a whole number of pixels such as 2"),
+    "image": (_name, "a column's name"),
+    "label": (_name, "a column's name"),
+    "root": (_name, "a folder"),
+    "train_split": (_name, "a split's name"),
+    "val_split": (_name, "a split's name, or none"),
+    "test_split": (_name, "a split's name, or none"),
 }
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed spec. ``source`` is an embedded name, an absolute path or a ``prefix/name`` of timm's."""
+    """A parsed spec.
+
+    Attributes:
+        source: a name, an absolute path or a ``prefix/name`` of timm's.
+        options: the parsed values.
+        texts: the same as they were written, unescaped.
+    """
 
     source: str
-    options: dict[str, Any]
-    texts: dict[str, str]
+    options: Mapping[str, Any]
+    texts: Mapping[str, str]
 
     @property
     def kind(self) -> str | None:
-        """timm's prefix ("torch", "hfds", ...), or None for an embedded set or a path."""
+        """timm's prefix ("torch", "hfds", ...), or None for another name or a path."""
         prefix, slash, _ = self.source.partition("/")
         return prefix.lower() if slash and prefix.lower() in NAMED else None
 
     def get(self, option: str, default: Any = None) -> Any:
         return self.options.get(option, default)
 
-    def only(self, *options: str) -> None:
-        """Refuses options other than these and the ones that suit every data set.
+    def only(self, allowed: Collection[str], what: str) -> None:
+        """Refuses the options beside ``allowed``, which do not apply to ``what``.
 
         Raises:
             UserError: naming the first option that does not apply.
         """
-        common = {"train", "val", "test", "size", "chans", "seed", *options}
         for option in self.options:
-            if option not in common:
-                raise UserError(f"data {self.source!r}: the option {option!r} does not apply to this kind of data set")
+            if option not in allowed:
+                raise UserError(f"data {self.source!r}: the option {option!r} does not apply to {what}")
+
+    def only_images(self, *own: str) -> None:
+        """Refuses the options beside ``own`` and those that suit every kind of image data set."""
+        self.only({*COMMON, "size", "chans", *own}, "this kind of data set")
+
+    def with_seed(self, seed: int) -> Spec:
+        """The same with ``seed``, where the spec names none itself; 0 is not written."""
+        if not seed or "seed" in self.options:
+            return self
+        return replace(self, options={**self.options, "seed": seed}, texts={**self.texts, "seed": str(seed)})
 
     def __str__(self) -> str:
-        if not self.texts:
-            return self.source
-        safe = "/[]:,.{}|+"
-        return self.source + "?" + "&".join(f"{key}={quote(value, safe)}" for key, value in sorted(self.texts.items()))
+        query = urlencode(sorted(self.texts.items()), safe=_UNESCAPED, quote_via=quote)
+        return f"{self.source}?{query}" if query else self.source
 
 
-def parse_spec(text: str, embedded: tuple[str, ...]) -> Spec:
+def parse_spec(
+    text: str,
+    options: Mapping[str, Option] = OPTIONS,
+    what: str = "",
+    is_name: Callable[[Spec], bool] = lambda spec: False,
+) -> Spec:
     """The spec in ``text``, its paths made absolute.
+
+    Args:
+        text: as a user writes it.
+        options: those that apply.
+        what: what the data is, for the message about an option that other data has.
+        is_name: whether the source is a name beside those of :data:`NAMED`, and not a path.
 
     Raises:
         UserError: an empty source, an unknown or twice-given option, or a value that does not fit.
@@ -116,32 +166,33 @@ def parse_spec(text: str, embedded: tuple[str, ...]) -> Spec:
     source, _, query = text.strip().partition("?")
     if not source:
         raise UserError(f"no data set in {text!r}: name one, for example --data fashion")
-    options: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     texts: dict[str, str] = {}
-    for item in query.split("&") if query else ():
-        key, equals, raw = item.partition("=")
-        value = unquote(raw)
-        if not equals or key not in OPTIONS:
-            known = did_you_mean(key, OPTIONS)
-            raise UserError(f"data {source!r}: no option {item!r}; options are written ?name=value&name=value.{known}")
-        if key in options:
+    items = list(filter(None, query.split("&")))
+    # A plus sign is itself here, not a space as in forms.
+    pairs = parse_qsl("&".join(items).replace("+", "%2B"), keep_blank_values=True)
+    for item, (key, value) in zip(items, pairs, strict=True):
+        if what and key in OPTIONS.keys() - options.keys():
+            raise UserError(f"data {source!r}: the option {key!r} does not apply to {what}")
+        if "=" not in item or key not in options:
+            hint = did_you_mean(key, options)
+            raise UserError(f"data {source!r}: no option {item!r}; options are written ?name=value&name=value.{hint}")
+        if key in values:
             raise UserError(f"data {source!r}: the option {key!r} is given twice")
-        parse, expected = OPTIONS[key]
+        parse, expected = options[key]
         if key == "root":
             value = _absolute(value)
         try:
-            options[key] = parse(value)
-        except (ValueError, KeyError):
+            values[key] = parse(value)
+        except ValueError:
             raise UserError(f"data {source!r}: {key}={value} is not {expected}") from None
         texts[key] = value
-    spec = Spec(source, options, texts)
-    if source in embedded:
-        return spec
+    spec = Spec(source, values, texts)
     if spec.kind is not None:
         prefix, _, rest = source.partition("/")
         local = spec.kind.startswith("hf") and Path(rest).expanduser().is_dir()
-        return Spec(f"{prefix}/{_absolute(rest)}", options, texts) if local else spec
-    return Spec(_absolute(source), options, texts)
+        return replace(spec, source=f"{prefix}/{_absolute(rest)}") if local else spec
+    return spec if is_name(spec) else replace(spec, source=_absolute(source))
 
 
 def _absolute(path: str) -> str:

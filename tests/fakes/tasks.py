@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -49,9 +51,6 @@ def write_parquet(
     row_group_size: int | None = None,
 ) -> None:
     """A table as Hugging Face's ``datasets`` writes it."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if images is None:
         images = [encoded(picture(hash(lab) % 4, row, size, mode)) for row, lab in enumerate(labels)]
     table = pa.table(

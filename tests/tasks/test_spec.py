@@ -29,9 +29,9 @@ def test_what_was_recorded_opens_the_same_data() -> None:
 
 
 def test_options_that_need_escaping_survive() -> None:
-    spec = parse_spec("hfds/some/name?train_split=train[:10%25]&label=a%26b", ())
+    spec = parse_spec("hfds/some/name?train_split=train[:10%25]&label=a%26b")
     assert spec.options == {"train_split": "train[:10%]", "label": "a&b"}
-    assert parse_spec(str(spec), ()).options == spec.options
+    assert parse_spec(str(spec)).options == spec.options
 
 
 @pytest.mark.parametrize(

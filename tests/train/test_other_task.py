@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from mgic_nas.tasks import Data, DataInfo, load_data, resolve_spec
-from mgic_nas.tasks.registry import TASKS
+from mgic_nas.tasks.metrics import EXPLAINED
+from mgic_nas.tasks.registry import TASKS, TaskKind
 from mgic_nas.train import loop, train
 
 
@@ -53,7 +54,7 @@ def test_a_regression_task_trains_without_a_change_elsewhere(bench: Any, monkeyp
     module = types.ModuleType("sine_task")
     module.load, module.resolve = load, str.strip  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "sine_task", module)
-    monkeypatch.setitem(TASKS, "sine", "sine_task")
+    monkeypatch.setitem(TASKS._entries, "sine", TaskKind(EXPLAINED, "sine_task"))
     net = torch.nn.Sequential(torch.nn.Linear(1, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
     monkeypatch.setattr(loop, "build_network", lambda *_: net)
     assert resolve_spec("sine: 64") == "sine:64"

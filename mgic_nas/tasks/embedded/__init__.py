@@ -8,9 +8,12 @@ Each file is a sheet of 14x14 tiles, 100 in a row, the classes one after another
 and compress as well as purpose-made formats do (937 kB; lzma reaches 895).
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 CLASSES = (
     "T-shirt/top",
@@ -50,8 +53,6 @@ def from_sheet(sheet: np.ndarray) -> np.ndarray:
 
 def load_fashion(part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 (N, 14, 14) and labels int64 (N,) of ``part`` ("train" or "test")."""
-    from PIL import Image
-
     with Image.open(sheet_path(part)) as sheet:
         images = from_sheet(np.asarray(sheet, dtype=np.uint8))
     return images, np.repeat(np.arange(len(CLASSES), dtype=np.int64), PER_CLASS[part])

@@ -1,18 +1,21 @@
 """From chosen images to splits: in what shape, in one tensor or from files, with which statistics."""
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
+from timm.data import create_transform
 
 from ...errors import UserError
 from ..base import Split
 from ..spec import Spec
+from .decode import GREY, in_channels
 from .loader import ImageDataset, LoaderSplit
-from .parts import GREY, Part, Source, in_channels
+from .parts import Part, Source
 from .tensors import TensorSplit, statistics
 
 #: Images up to this side, and data sets up to this many bytes of uint8, live in one tensor.
@@ -20,9 +23,9 @@ SMALL_SIDE = 128
 SMALL_BYTES = 2**30
 #: The input side of images that are larger, as for ImageNet.
 LARGE_INPUT = 224
-#: Where reading every image at the start would take minutes, so many stand for all.
+#: Images from which shape and statistics are estimated where reading all of them would take minutes.
 SAMPLE = 512
-#: Up to so many files get their headers checked at the start, so that a broken one is found before training.
+#: Most files whose headers are checked at the start, so that a broken one is found before training.
 CHECKED_FILES = 20_000
 INTERPOLATION = "bicubic"
 
@@ -136,7 +139,10 @@ class Builder:
     def _read(self, chosen: Chosen, guess: bool = False) -> torch.Tensor:
         """All the images as uint8 (N, C, H, W). With ``guess``, colours among grey images raise :class:`_Coloured`."""
         channels, height, width = self.shape.input_size
-        transform = None  # made on the first image that needs it: timm takes seconds to import
+        # timm's own, up to the uint8 tensor: what its loader does to a validation image.
+        transform = create_transform(
+            self.shape.input_size, is_training=False, interpolation=INTERPOLATION, crop_pct=1.0, use_prefetcher=True
+        )
         pixels = np.empty((len(chosen), channels, height, width), dtype=np.uint8)
         for position, row in enumerate(map(int, chosen.rows)):
             place = chosen.part.where(row)
@@ -150,7 +156,6 @@ class Builder:
                 array = np.asarray(image)
                 pixels[position] = array if channels == 1 else array.transpose(2, 0, 1)
             else:
-                transform = transform or _evaluation_transform(self.shape.input_size)
                 pixels[position] = transform(image)
         return torch.from_numpy(pixels)
 
@@ -176,12 +181,3 @@ class Builder:
             if len(chosen) <= CHECKED_FILES:
                 for row in map(int, chosen.rows):
                     chosen.part.header(row)
-
-
-def _evaluation_transform(input_size: tuple[int, int, int]) -> Callable[[Any], torch.Tensor]:
-    """timm's own, up to the uint8 tensor: what its loader does to a validation image."""
-    from timm.data import create_transform
-
-    return create_transform(
-        input_size, is_training=False, interpolation=INTERPOLATION, crop_pct=1.0, use_prefetcher=True
-    )

@@ -23,14 +23,15 @@ Images of at most 128 pixels whose uint8 values fit 1 GiB live in one tensor; ot
 224 pixels unless ``size`` says other.
 """
 
-import dataclasses
+from __future__ import annotations
+
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 
 from ...errors import UserError
-from ..base import Data, DataInfo, Split
+from ..base import Data, DataInfo, Split, evaluating
 from ..metrics import TOP1
 from ..split import amount, choose, cut
 from .build import INTERPOLATION, Builder, Chosen
@@ -52,16 +53,12 @@ class Classification:
         self, net: torch.nn.Module, split: Split, *, device: str | torch.device = "cpu", batch_size: int = 512
     ) -> dict[str, float]:
         """``{"val_acc": percent, "val_loss": mean cross-entropy}`` in float32; leaves the net in its mode."""
-        was_training = net.training
-        net.eval()
         losses, right = [], []
-        try:
+        with evaluating(net):
             for x, y in split.batches(batch_size, device=device):
                 output = net(x).float()
                 losses.append(F.cross_entropy(output, y, reduction="sum"))
                 right.append((output.argmax(1) == y).sum())
-        finally:
-            net.train(was_training)
         # One transfer at the end, so that a GPU is not waited for after every batch.
         loss = float(torch.stack(losses).cpu().double().sum()) / len(split)
         return {"val_acc": 100 * int(torch.stack(right).sum()) / len(split), "val_loss": loss}
@@ -78,11 +75,7 @@ def load(spec: str, *, seed: int = 0) -> Data:
     Raises:
         UserError: see :func:`mgic_nas.tasks.load_data`.
     """
-    parsed = checked_spec(spec)
-    if seed and "seed" not in parsed.options:
-        parsed = dataclasses.replace(
-            parsed, options={**parsed.options, "seed": seed}, texts={**parsed.texts, "seed": str(seed)}
-        )
+    parsed = checked_spec(spec).with_seed(seed)
     seed = parsed.get("seed", 0)
     source = find_source(parsed)
     classes = len(source.classes)

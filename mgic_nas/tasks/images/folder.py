@@ -1,19 +1,19 @@
 """Folders of image files, one folder a class, found by timm's own reader."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
 import numpy as np
+from timm.data.readers.reader_image_folder import find_images_and_targets
+from timm.utils.misc import natural_key
 
 from ...errors import UserError
+from ..layout import role_folders
 from ..spec import Spec
-from .parts import Part, header
-
-ROLES = {
-    "train": ("train", "training"),
-    "val": ("val", "validation", "valid", "eval", "evaluation"),
-    "test": ("test", "testing"),
-}
+from .decode import header, read_file
+from .parts import Part
 
 
 class FilesPart(Part):
@@ -28,10 +28,7 @@ class FilesPart(Part):
         return self._files[index]
 
     def content(self, index: int) -> bytes:
-        try:
-            return Path(self._files[index]).read_bytes()
-        except OSError as error:
-            raise UserError(f"cannot read {self._files[index]}: {error.strerror}") from None
+        return read_file(self._files[index])
 
     def identity(self, index: int) -> str:
         path = self._files[index]
@@ -48,19 +45,13 @@ class FolderSource:
     mixed_sizes = True
 
     def __init__(self, spec: Spec) -> None:
-        spec.only()
-        root = Path(spec.source)
-        self.name = root.name
-        self._folders = {role: _find(root, names) for role, names in ROLES.items()}
-        if self._folders["train"] is None:
-            beside = [folder.name for folder in self._folders.values() if folder is not None]
-            if beside:
-                raise UserError(f"{root} has a folder {beside[0]}/ but no train/ beside it")
-            self._folders["train"] = root
+        spec.only_images()
+        self.name = Path(spec.source).name
+        self._folders = role_folders(Path(spec.source))
         train = self._folders["train"]
         assert train is not None
         files, names = _read(train)
-        self.classes = tuple(sorted(sorted(set(names)), key=_natural))
+        self.classes = tuple(sorted(sorted(set(names)), key=natural_key))
         if len(self.classes) < 2:
             raise UserError(
                 f"{train} has one class only, {self.classes[0]!r}: images go into one folder for each class"
@@ -87,20 +78,8 @@ class FolderSource:
         return FilesPart(folder, files, np.array([numbers[name] for name in names], dtype=np.int64))
 
 
-def _find(root: Path, names: tuple[str, ...]) -> Path | None:
-    return next((root / name for name in names if (root / name).is_dir()), None)
-
-
-def _natural(name: str) -> list[int | str]:
-    from timm.utils.misc import natural_key
-
-    return list(natural_key(name))
-
-
 def _read(folder: Path) -> tuple[list[str], list[str]]:
     """The image files below ``folder`` and the class (the innermost folder's name) of each."""
-    from timm.data.readers.reader_image_folder import find_images_and_targets
-
     samples, numbers = find_images_and_targets(str(folder))
     if not samples:
         raise UserError(f"{folder} has no images: put them into one folder for each class")

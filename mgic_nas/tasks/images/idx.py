@@ -1,25 +1,16 @@
 """Folders with the idx files that MNIST and its successors (Fashion-MNIST, KMNIST, ...) are published as."""
 
+from __future__ import annotations
+
 import gzip
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import UserError
+from ..layout import idx_file, idx_name
 from ..spec import Spec
-from .parts import DecodedPart, Part, class_names
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-STEMS = {"train": "train", "test": "t10k"}
-
-
-def idx_file(folder: Path, role: str, what: str) -> Path | None:
-    """The file of "images" or "labels" of a role ("train", "test"), gzipped or not; None where there is none."""
-    stem = f"{STEMS[role]}-{what}-idx{3 if what == 'images' else 1}-ubyte"
-    return next((path for path in (folder / stem, folder / f"{stem}.gz") if path.is_file()), None)
+from .parts import ArrayPart, Part, class_names
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -56,31 +47,6 @@ def pool(images: np.ndarray, by: int = 2) -> np.ndarray:
     return ((blocks + by * by // 2) // (by * by)).astype(np.uint8)
 
 
-class IdxPart(DecodedPart):
-    """Grey images and their class numbers, from one pair of files."""
-
-    def __init__(self, folder: Path, role: str, by: int) -> None:
-        self._role, self._folder = role, folder
-        images, labels = (idx_file(folder, role, what) for what in ("images", "labels"))
-        if images is None or labels is None:
-            missing = "images" if images is None else "labels"
-            raise UserError(f"{folder} has no file {STEMS[role]}-{missing}-idx{3 if images is None else 1}-ubyte")
-        self._images = read_idx(images)
-        self.labels = read_idx(labels).astype(np.int64)
-        if self._images.ndim != 3 or self.labels.shape != self._images.shape[:1]:
-            raise UserError(f"{images} and {labels.name} do not belong together")
-        if by > 1:
-            self._images = pool(self._images, by)
-
-    def where(self, index: int) -> str:
-        return f"image {index} of {self._folder} ({self._role})"
-
-    def image(self, index: int) -> "Image.Image":
-        from PIL import Image
-
-        return Image.fromarray(self._images[index])
-
-
 class IdxSource:
     """``train-images-idx3-ubyte`` and its siblings; ``pool=2`` halves the sides by taking means of 2x2 pixels."""
 
@@ -88,11 +54,11 @@ class IdxSource:
     mixed_sizes = False
 
     def __init__(self, spec: Spec) -> None:
-        spec.only("pool")
+        spec.only_images("pool")
         self._folder = Path(spec.source)
         self._by = spec.get("pool", 1)
         self.name = self._folder.name
-        self._train = IdxPart(self._folder, "train", self._by)
+        self._train = self._read("train")
         self.classes = class_names(self._train.labels, None, str(self._folder))
 
     def part(self, role: str) -> Part | None:
@@ -100,8 +66,19 @@ class IdxSource:
             return self._train
         if role == "val" or idx_file(self._folder, "test", "images") is None:
             return None
-        return IdxPart(self._folder, "test", self._by)
+        return self._read("test")
 
     def test_count(self) -> int:
         labels = idx_file(self._folder, "test", "labels")
         return 0 if labels is None else len(read_idx(labels))
+
+    def _read(self, role: str) -> ArrayPart:
+        paths = [idx_file(self._folder, role, what) for what in ("images", "labels")]
+        for path, what in zip(paths, ("images", "labels")):
+            if path is None:
+                raise UserError(f"{self._folder} has no file {idx_name(role, what)}")
+        images, labels = (read_idx(path) for path in paths if path)
+        if images.ndim != 3 or labels.shape != images.shape[:1]:
+            raise UserError(f"{paths[0]} and {Path(str(paths[1])).name} do not belong together")
+        pooled = pool(images, self._by) if self._by > 1 else images
+        return ArrayPart(f"{self._folder} ({role})", pooled, labels.astype(np.int64))

@@ -1,5 +1,7 @@
 """Data sets too large for a tensor: timm's transforms and loader over the files."""
 
+from __future__ import annotations
+
 import contextlib
 import multiprocessing
 from collections.abc import Iterator
@@ -7,14 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from timm.data import create_loader
 
 from ...errors import UserError
 from .._random import seeded
 from ..base import Augment, mix
-from .parts import Part, in_channels
+from ..split import BaseSplit, Batches
+from .decode import in_channels
+from .parts import Part
 
 #: More loader processes than this gain nothing for one network.
-MOST_WORKERS = 8
+MAX_WORKERS = 8
+#: timm's random resized crop: smallest and largest share of the area, where the augmentation names none.
+SCALE = (0.35, 1.0)
 
 
 class ImageDataset(torch.utils.data.Dataset[Any]):
@@ -44,78 +51,88 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
                 image = self.transform(image)
         return image, label
 
-    def copy(self) -> "ImageDataset":
+    def copy(self) -> ImageDataset:
         return ImageDataset(self._part, self._indices, self._channels)
 
 
-class LoaderSplit:
-    """Images that are read, decoded and varied while the network trains."""
+class LoaderSplit(BaseSplit[Augment]):
+    """Images that are read, decoded and varied while the network trains.
+
+    Args:
+        dataset: the images.
+        labels: int64 (N,).
+        config: the keys of timm's ``pretrained_cfg`` that say how an image becomes an input.
+    """
 
     def __init__(self, dataset: ImageDataset, labels: np.ndarray, config: dict[str, Any]) -> None:
         self._dataset = dataset
         self.labels = labels
         self._config = config
 
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def steps(self, batch_size: int) -> int:
-        return max(1, len(self) // batch_size)
-
-    def as_dataset(self) -> "torch.utils.data.Dataset[Any]":
+    def as_dataset(self) -> torch.utils.data.Dataset[Any]:
         return self._dataset.copy()
 
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        device: str | torch.device = "cpu",
-        seed: int = 0,
-        epoch: int = 0,
-        augment: Augment | bool | None = None,
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        from timm.data import create_loader
+    def _augmentation(self, augment: Augment | bool) -> Augment:
+        return augment if isinstance(augment, Augment) else Augment()
 
-        device = torch.device(device)
-        if augment is True:
-            augment = Augment()
-        options = dict(self._config)
-        crop_mode = options.pop("crop_mode")
+    def _in_order(self, size: int, device: torch.device) -> Batches:
+        return self._load(self._dataset.copy(), size, device, torch.Generator().manual_seed(0))
+
+    def _epoch(self, size: int, device: torch.device, seed: int, epoch: int, augment: Augment) -> Batches:
         dataset = self._dataset.copy()
-        if augment:
-            dataset.seed = mix(seed, epoch, "transforms")
-            options |= {
-                "scale": augment.scale or (0.35, 1.0),
-                "hflip": 0.5 if augment.flip else 0.0,
-                "color_jitter": augment.color_jitter or None,
-                "auto_augment": augment.auto_augment,
-                # pad=0 and no flip is how a recipe says "as they are".
-                "no_aug": augment == Augment(flip=False, pad=0),
-            }
+        dataset.seed = mix(seed, epoch, "transforms")
+        return self._load(
+            dataset,
+            size,
+            device,
+            torch.Generator().manual_seed(mix(seed, epoch, "order")),
+            is_training=True,
+            scale=augment.scale or SCALE,
+            hflip=0.5 if augment.flip else 0.0,
+            color_jitter=augment.color_jitter or None,
+            auto_augment=augment.auto_augment,
+            # pad=0 and no flip is how a recipe says "as they are".
+            no_aug=augment == Augment(flip=False, pad=0),
+        )
+
+    def _load(
+        self,
+        dataset: ImageDataset,
+        size: int,
+        device: torch.device,
+        generator: torch.Generator,
+        is_training: bool = False,
+        **options: Any,
+    ) -> Batches:
         loader = create_loader(
             dataset,
-            batch_size=min(batch_size, len(dataset)) if augment else batch_size,
-            is_training=bool(augment),
-            crop_mode=crop_mode,
-            num_workers=_workers(),
+            batch_size=size,
+            is_training=is_training,
+            num_workers=loader_workers(),
             persistent_workers=False,
             pin_memory=device.type == "cuda",
             device=device,
+            **self._config,
             **options,
         )
-        generator = torch.Generator().manual_seed(mix(seed, epoch, "order"))
         loader.loader.generator = generator  # create_loader has no argument for it
-        if augment:
+        if is_training:
             loader.loader.sampler.generator = generator
-        try:
+        with errors_of_workers():
             yield from loader
-        except UserError as error:
-            # From a loader process it arrives with that process's traceback; the message is the last line.
-            raise UserError(str(error).strip().splitlines()[-1].removeprefix("mgic_nas.errors.UserError: ")) from None
 
 
-def _workers() -> int:
+@contextlib.contextmanager
+def errors_of_workers() -> Iterator[None]:
+    """A UserError from a loader process arrives with that process's traceback; its message is the last line."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).strip().splitlines()[-1].removeprefix("mgic_nas.errors.UserError: ")) from None
+
+
+def loader_workers() -> int:
     """Loader processes: as many as torch has threads, none in a process that may not have children."""
     if multiprocessing.current_process().daemon:
         return 0
-    return min(MOST_WORKERS, torch.get_num_threads())
+    return min(MAX_WORKERS, torch.get_num_threads())

@@ -1,18 +1,25 @@
 """Data sets that timm's ``create_dataset`` reads by name: torch/, hfds/, hfids/, tfds/, wds/."""
 
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from timm.data import create_dataset
 
 from ...errors import UserError
+from ..layout import torchvision_root
 from ..spec import Spec
 from .parts import DecodedPart, Part, class_names
 
 #: torchvision sets that have a training and a test split, and no other.
 TRAIN_AND_TEST = ("cifar10", "cifar100", "mnist", "kmnist", "fashion_mnist", "qmnist")
 STREAMS = ("hfids", "tfds", "wds")
-#: Streams have no random access, so they are held decoded; this is as much as is held.
-MOST_BYTES = 2**30
+#: Streams have no random access, so they are held decoded, up to this many bytes of pixels.
+MAX_BYTES = 2**30
 
 
 class TorchvisionPart(DecodedPart):
@@ -20,19 +27,16 @@ class TorchvisionPart(DecodedPart):
 
     def __init__(self, dataset: Any, name: str) -> None:
         self._dataset = dataset
-        self._name = name
         targets = getattr(dataset, "targets", None)
         if targets is None:
             targets = [dataset[index][1] for index in range(len(dataset))]
         labels = np.asarray(targets, dtype=np.int64)
-        self.labels = labels[:, 0] if labels.ndim == 2 else labels  # QMNIST's first column is the digit
+        super().__init__(name, labels[:, 0] if labels.ndim == 2 else labels)  # QMNIST's first column is the digit
 
-    def where(self, index: int) -> str:
-        return f"image {index} of {self._name}"
-
-    def image(self, index: int) -> Any:
+    def image(self, index: int) -> Image.Image:
         try:
-            return self._dataset[index][0]
+            image: Image.Image = self._dataset[index][0]
+            return image
         except (OSError, SyntaxError, ValueError) as error:
             raise UserError(f"{self.where(index)} is not readable ({_line(error)}): replace or remove it") from None
 
@@ -57,15 +61,14 @@ class StreamPart(DecodedPart):
     """A stream, read to its end once and held decoded."""
 
     def __init__(self, dataset: Any, name: str) -> None:
-        self._name = name
-        self._images: list[Any] = []
+        self._images: list[Image.Image] = []
         labels, held = [], 0
         for image, label in dataset:
             image.load()
             held += image.width * image.height * len(image.getbands())
-            if held > MOST_BYTES:
+            if held > MAX_BYTES:
                 raise UserError(
-                    f"{name} is a stream of more than {MOST_BYTES / 2**30:.0f} GiB of pixels, too much for memory: "
+                    f"{name} is a stream of more than {MAX_BYTES / 2**30:.0f} GiB of pixels, too much for memory: "
                     "use an image folder or hfds/, which are read from disk while training"
                 )
             self._images.append(image)
@@ -75,12 +78,9 @@ class StreamPart(DecodedPart):
             raise UserError(
                 f"{name} gave {len(labels):,} of its {stated:,} images: replace or remove the unreadable ones"
             )
-        self.labels = np.array(labels, dtype=np.int64)
+        super().__init__(name, np.array(labels, dtype=np.int64))
 
-    def where(self, index: int) -> str:
-        return f"image {index} of {self._name}"
-
-    def image(self, index: int) -> Any:
+    def image(self, index: int) -> Image.Image:
         return self._images[index]
 
 
@@ -92,7 +92,7 @@ class NamedSource:
 
     def __init__(self, spec: Spec) -> None:
         assert spec.kind is not None
-        spec.only("root", "image", "label", "train_split", "val_split", "test_split")
+        spec.only_images("root", "image", "label", "train_split", "val_split", "test_split")
         self._spec = spec
         self._kind = spec.kind
         self.name = spec.source
@@ -125,9 +125,7 @@ class NamedSource:
         return 0 if dataset is None else len(dataset)
 
     def _open(self, role: str) -> Any:
-        """timm's data set of a role. None where the split is called none, or is an assumed name that is not there."""
-        from timm.data import create_dataset
-
+        """timm's data set of a role; None for a split named "none", or an assumed name that does not exist."""
         split = self._splits[role]
         if split == "none":
             return None
@@ -168,8 +166,17 @@ class NamedSource:
             raise UserError(f"{name} cannot be read: {_line(error)}") from None
 
 
+def from_torchvision_folder(spec: Spec) -> NamedSource:
+    """The source of a folder that torchvision made."""
+    spec.only_images()
+    found = torchvision_root(Path(spec.source))
+    assert found is not None
+    root, name = found
+    return NamedSource(replace(spec, source=name, options={**spec.options, "root": str(root)}))
+
+
 def _mode(spec: Spec) -> str:
-    """What timm converts a stream's images to: nothing, so that grey stays grey, but tfds/ must be told."""
+    """What timm converts a stream's images to: nothing, so that grey stays grey; of tfds/ RGB or grey as asked for."""
     if spec.kind != "tfds":
         return ""
     return "L" if spec.get("chans") == 1 else "RGB"

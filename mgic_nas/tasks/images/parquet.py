@@ -1,5 +1,7 @@
 """Parquet files as Hugging Face lays them out: ``train*.parquet``, ``test*.parquet``, images in a struct column."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from typing import Any
@@ -7,48 +9,27 @@ from typing import Any
 import numpy as np
 
 from ...errors import UserError, did_you_mean
+from ..layout import parquet_files
 from ..spec import Spec
 from .parts import Part, class_names
 
-ROLES = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
+try:  # pyarrow belongs to the extra "search"
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+except ImportError:
+    raise UserError("reading parquet needs pyarrow: pip install 'mgic_nas[search]'") from None
+
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels")
 #: Files are held in memory as they are; a larger set needs random access on disk, which Hugging Face's `datasets` has.
-MOST_BYTES = 8 * 2**30
-
-
-def parquet_files(folder: Path) -> dict[str, list[Path]]:
-    """The shards of each role in ``folder`` or, as on the hub, in one folder inside it. Empty where there are none.
-
-    Raises:
-        UserError: several configurations side by side.
-    """
-    places = [folder] if any(folder.glob("*.parquet")) else sorted({p.parent for p in folder.glob("*/*.parquet")})
-    if not places:
-        return {}
-    if len(places) > 1:
-        raise UserError(
-            f"{folder} has parquet files in several folders ({', '.join(p.name for p in places[:4])}): name one of them"
-        )
-    files: dict[str, list[Path]] = {role: [] for role in ROLES}
-    for path in sorted(places[0].glob("*.parquet")):
-        stem = path.stem.lower()
-        for role, prefixes in ROLES.items():
-            if any(
-                stem == prefix or stem.startswith((f"{prefix}-", f"{prefix}_", f"{prefix}.")) for prefix in prefixes
-            ):
-                files[role].append(path)
-    if not files["train"]:
-        raise UserError(f"{places[0]} has parquet files but none is called train.parquet or train-*.parquet")
-    return files
+MAX_BYTES = 8 * 2**30
 
 
 class ParquetPart(Part):
     """The rows of one role's shards."""
 
     def __init__(self, table: Any, image: str, labels: np.ndarray, starts: list[tuple[int, Path]]) -> None:
-        import pyarrow.compute as pc
-
         self.labels = labels
         self._bytes = pc.struct_field(table.column(image), "bytes")
         self._starts = starts
@@ -70,10 +51,11 @@ class ParquetSource:
     default_val: int | float = 0.1
     mixed_sizes = False
 
-    def __init__(self, spec: Spec, files: dict[str, list[Path]]) -> None:
-        spec.only("image", "label")
+    def __init__(self, spec: Spec) -> None:
+        files = parquet_files(Path(spec.source))
+        spec.only_images("image", "label")
         size = sum(path.stat().st_size for path in files["train"] + files["val"])
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             raise UserError(
                 f"{spec.source} holds {size / 2**30:.0f} GiB, too much for memory: pip install datasets, and name it "
                 f"hfds/{spec.source}"
@@ -97,8 +79,6 @@ class ParquetSource:
         return sum(_open(path).metadata.num_rows for path in self._files["test"])
 
     def _read(self, role: str) -> ParquetPart:
-        import pyarrow as pa
-
         tables, starts, rows = [], [], 0
         for path in self._files[role]:
             file = _open(path)
@@ -119,8 +99,6 @@ class ParquetSource:
 
     def _columns(self, path: Path, schema: Any) -> None:
         """Finds the two columns and the class names in the schema of a file."""
-        import pyarrow as pa
-
         self._image = _pick(path, schema, self._spec.get("image"), IMAGE_COLUMNS, "image")
         self._label = _pick(path, schema, self._spec.get("label"), LABEL_COLUMNS, "label")
         kind = schema.field(self._image).type
@@ -153,11 +131,6 @@ class ParquetSource:
 
 
 def _open(path: Path) -> Any:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise UserError("reading parquet needs pyarrow: pip install 'mgic_nas[search]'") from None
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:

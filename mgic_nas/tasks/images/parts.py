@@ -1,18 +1,19 @@
 """What a source of images gives: parts of labelled images, read one at a time."""
 
+from __future__ import annotations
+
 import io
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
 from ...errors import UserError
+from .decode import decode, header
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-GREY = ("1", "L", "LA")
-COLOUR = ("P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBX", "RGBa", "La")
+#: More classes than this are a column that holds something else than classes.
+MAX_CLASSES = 1_000_000
 
 
 class Part(ABC):
@@ -36,7 +37,7 @@ class Part(ABC):
         """What tells an image apart without reading it (for data sets too large to be read for a fingerprint)."""
         return str(index)
 
-    def image(self, index: int) -> "Image.Image":
+    def image(self, index: int) -> Image.Image:
         """The decoded image.
 
         Raises:
@@ -54,10 +55,22 @@ class Part(ABC):
 
 
 class DecodedPart(Part):
-    """Images that come decoded: a subclass says how one is had, and this what follows from it."""
+    """Images that come decoded; a subclass has ``image``.
+
+    Args:
+        name: of the data set and the split, for messages.
+        labels: int64 (N,).
+    """
+
+    def __init__(self, name: str, labels: np.ndarray) -> None:
+        self.name = name
+        self.labels = labels
+
+    def where(self, index: int) -> str:
+        return f"image {index} of {self.name}"
 
     @abstractmethod
-    def image(self, index: int) -> "Image.Image":
+    def image(self, index: int) -> Image.Image:
         """The image."""
 
     def content(self, index: int) -> bytes:
@@ -66,6 +79,17 @@ class DecodedPart(Part):
     def header(self, index: int) -> tuple[tuple[int, int], str]:
         image = self.image(index)
         return image.size, image.mode
+
+
+class ArrayPart(DecodedPart):
+    """Grey images uint8 (N, H, W) in memory."""
+
+    def __init__(self, name: str, images: np.ndarray, labels: np.ndarray) -> None:
+        super().__init__(name, labels)
+        self._images = images
+
+    def image(self, index: int) -> Image.Image:
+        return Image.fromarray(self._images[index])
 
 
 class Source(Protocol):
@@ -85,46 +109,6 @@ class Source(Protocol):
         """The number of test images, found without reading one."""
 
 
-def decode(content: bytes, where: str) -> "Image.Image":
-    """The image in the bytes of a file, wholly decoded."""
-    from PIL import Image
-
-    try:
-        image = Image.open(io.BytesIO(content))
-        image.load()
-    except Exception as error:  # PIL raises OSError, SyntaxError, ValueError, struct.error, ... by format
-        raise UserError(f"{where} is not a readable image ({_reason(error)}): replace or remove it") from None
-    return image
-
-
-def header(file: io.BytesIO | str, where: str) -> tuple[tuple[int, int], str]:
-    """((width, height), mode) from the first bytes of an image."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            return image.size, image.mode
-    except Exception as error:
-        raise UserError(f"{where} is not a readable image ({_reason(error)}): replace or remove it") from None
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return "unknown format" if "cannot identify image file" in text else text
-
-
-def in_channels(image: "Image.Image", channels: int, where: str) -> "Image.Image":
-    """The image as 8-bit grey or RGB.
-
-    Raises:
-        UserError: it has more than 8 bits a channel, which PIL would silently clip.
-    """
-    if image.mode not in GREY and image.mode not in COLOUR:
-        raise UserError(f"{where} is a {image.mode} image: convert it to 8 bits a channel")
-    mode = "L" if channels == 1 else "RGB"
-    return image if image.mode == mode else image.convert(mode)
-
-
 def class_names(labels: np.ndarray, names: tuple[str, ...] | None, where: str) -> tuple[str, ...]:
     """The classes of a training part whose labels are numbers, and the check that each one occurs.
 
@@ -137,7 +121,7 @@ def class_names(labels: np.ndarray, names: tuple[str, ...] | None, where: str) -
         row = int(np.argmax(labels < 0))
         raise UserError(f"{where}: row {row} has the label {labels[row]}; labels count from 0")
     count = max(len(names) if names else 0, int(labels.max()) + 1)
-    if count > 1_000_000:
+    if count > MAX_CLASSES:
         raise UserError(f"{where} has the label {count - 1:,}: labels count the classes from 0")
     names = tuple(names[i] if names and i < len(names) else str(i) for i in range(count))
     missing = np.flatnonzero(np.bincount(labels, minlength=count) == 0)

@@ -1,53 +1,72 @@
-"""From a spec to the source that reads it: a further kind of storage is one file, and one line in find_source."""
+"""From a spec to the source that reads it: one light registry of the kinds of storage."""
 
-import dataclasses
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
+from ..._registry import Registry
 from ...errors import UserError, did_you_mean
-from .. import embedded
+from ..layout import idx_file, parquet_folders, torchvision_root
 from ..spec import NAMED, Spec, parse_spec
-from .parts import DecodedPart, Part, Source
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from .parts import Source
 
 EMBEDDED = ("fashion",)
-#: The folders that torchvision's data sets make inside their root, and timm's names for them.
-TORCHVISION_FOLDERS = {"cifar-10-batches-py": "torch/cifar10", "cifar-100-python": "torch/cifar100"}
 
 
-class FashionPart(DecodedPart):
-    """A part of the embedded data set."""
+@dataclass(frozen=True)
+class SourceKind:
+    """A kind of storage before anything heavy is imported.
 
-    def __init__(self, role: str) -> None:
-        self._images, self.labels = embedded.load_fashion(role)
-        self._role = role
+    Attributes:
+        recognises: whether a spec names one. It may look for files, but reads none.
+        place: "module:attribute" of what opens it, ``(spec: Spec) -> Source``.
+        is_path: whether the spec's source is a file or a folder; else it is a name.
+    """
 
-    def where(self, index: int) -> str:
-        return f"image {index} of fashion ({self._role})"
+    recognises: Callable[[Spec], bool]
+    place: str
+    is_path: bool = True
 
-    def image(self, index: int) -> "Image.Image":
-        from PIL import Image
+    def open(self, spec: Spec) -> Source:
+        module, _, attribute = self.place.partition(":")
+        return cast("Source", getattr(importlib.import_module(module), attribute)(spec))
 
-        return Image.fromarray(np.asarray(self._images[index]))
+
+def _folder(check: Callable[[Path], object]) -> Callable[[Spec], bool]:
+    """Recognises a folder for which ``check`` finds something."""
+    return lambda spec: Path(spec.source).is_dir() and bool(check(Path(spec.source)))
 
 
-class FashionSource:
-    """The embedded data set."""
+_HERE = __name__.rpartition(".")[0]
+#: Kind of storage by name. The latest is asked first, so that an addition is asked before those that take any folder.
+#: From outside the package: ``SOURCES.register("lmdb", "my_package.lmdb:KIND")``, KIND a SourceKind.
+SOURCES: Registry[SourceKind] = Registry(
+    "data source",
+    {
+        "folder": SourceKind(_folder(lambda folder: True), f"{_HERE}.folder:FolderSource"),
+        "parquet": SourceKind(_folder(parquet_folders), f"{_HERE}.parquet:ParquetSource"),
+        "idx": SourceKind(_folder(lambda folder: idx_file(folder, "train", "images")), f"{_HERE}.idx:IdxSource"),
+        "torchvision": SourceKind(_folder(torchvision_root), f"{_HERE}.named:from_torchvision_folder"),
+        "named": SourceKind(lambda spec: spec.kind is not None, f"{_HERE}.named:NamedSource", is_path=False),
+        "fashion": SourceKind(lambda spec: spec.source in EMBEDDED, f"{_HERE}.fashion:FashionSource", is_path=False),
+    },
+    home=f"{__name__}:SOURCES",
+)
 
-    name = "fashion"
-    classes: tuple[str, ...] = embedded.CLASSES
-    default_val: int | float = embedded.VALIDATION
-    mixed_sizes = False
 
-    def part(self, role: str) -> Part | None:
-        return None if role == "val" else FashionPart(role)
+def _find(spec: Spec, *, is_path: bool) -> SourceKind | None:
+    kinds = map(SOURCES.load, reversed(tuple(SOURCES)))
+    return next((kind for kind in kinds if kind.is_path == is_path and kind.recognises(spec)), None)
 
-    def test_count(self) -> int:
-        return embedded.PER_CLASS["test"] * len(embedded.CLASSES)
+
+def _is_name(spec: Spec) -> bool:
+    return _find(spec, is_path=False) is not None
 
 
 def checked_spec(text: str) -> Spec:
@@ -56,12 +75,10 @@ def checked_spec(text: str) -> Spec:
     Raises:
         UserError: it is malformed, or nothing is there.
     """
-    spec = parse_spec(text, EMBEDDED)
-    if spec.source in EMBEDDED or spec.kind is not None:
+    spec = parse_spec(text, is_name=_is_name)
+    if _is_name(spec) or Path(spec.source).is_dir() or _find(spec, is_path=True):
         return spec
     path = Path(spec.source)
-    if path.is_dir():
-        return spec
     if path.is_file():
         raise UserError(f"{path} is a file: name the folder that holds the data set")
     given = text.partition("?")[0]
@@ -74,35 +91,12 @@ def checked_spec(text: str) -> Spec:
 
 
 def find_source(spec: Spec) -> Source:
-    """Opens what the spec names and reads its training labels.
+    """Opens what a :func:`checked_spec` names and reads its training labels.
 
     Raises:
         UserError: it is unreadable, or has no images or classes.
     """
-    if spec.source in EMBEDDED:
-        spec.only()
-        return FashionSource()
-    if spec.kind is not None:
-        from .named import NamedSource
-
-        return NamedSource(spec)
-    folder = Path(spec.source)
-    for inner, name in TORCHVISION_FOLDERS.items():
-        if folder.name == inner or (folder / inner).is_dir():
-            from .named import NamedSource
-
-            spec.only()
-            root = folder.parent if folder.name == inner else folder
-            return NamedSource(dataclasses.replace(spec, source=name, options={**spec.options, "root": str(root)}))
-    from .idx import IdxSource, idx_file
-
-    if idx_file(folder, "train", "images") is not None:
-        return IdxSource(spec)
-    from .parquet import ParquetSource, parquet_files
-
-    files = parquet_files(folder)
-    if files:
-        return ParquetSource(spec, files)
-    from .folder import FolderSource
-
-    return FolderSource(spec)
+    kind = _find(spec, is_path=False) or _find(spec, is_path=True)
+    if kind is None:
+        raise UserError(f"{spec.source} is gone: check the path")
+    return kind.open(spec)

@@ -1,65 +1,17 @@
-"""Folders of images with masks: ``images/`` beside ``masks/``, the same names in both."""
+"""Images with masks, read from files."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from ...errors import UserError
-from ..images.folder import ROLES
-from ..images.parts import decode, header, in_channels
+from ..images.decode import decode, header, in_channels, read_file
 from .shapes import IGNORE
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-IMAGES = ("images", "image", "img")
-MASKS = ("masks", "mask", "labels", "annotations")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-
-
-def find_pairs(root: Path) -> dict[str, list[tuple[Path, Path]]]:
-    """The (image, mask) files of each role that ``root`` has: "train" alone, or more where it has such folders.
-
-    Raises:
-        UserError: neither layout is there, or an image has no mask.
-    """
-    if not root.is_dir():
-        raise UserError(f"there is no folder {root}: name one with images/ and masks/")
-    found = {}
-    for role, names in ROLES.items():
-        folder = next((root / name for name in names if _side(root / name, IMAGES)), None)
-        if folder is not None:
-            found[role] = _pairs(folder)
-    if not found and _side(root, IMAGES):
-        found["train"] = _pairs(root)
-    if "train" not in found:
-        raise UserError(f"{root} has neither images/ and masks/ nor train/images/ and train/masks/")
-    return found
-
-
-def _side(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_dir()), None)
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Name without suffix, below ``folder`` -> file."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in found}
-
-
-def _pairs(folder: Path) -> list[tuple[Path, Path]]:
-    images_folder, masks_folder = _side(folder, IMAGES), _side(folder, MASKS)
-    assert images_folder is not None
-    if masks_folder is None:
-        raise UserError(f"{folder} has {images_folder.name}/ but no masks/ beside it")
-    images, masks = _files(images_folder), _files(masks_folder)
-    if not images:
-        raise UserError(f"{images_folder} has no images")
-    for name, path in images.items():
-        if name not in masks:
-            raise UserError(f"{path} has no mask of the same name in {masks_folder}: add it or remove the image")
-    return [(images[name], masks[name]) for name in images]
+MASK_MODES = ("1", "L", "P", "I", "I;16")
 
 
 class Pairs:
@@ -112,8 +64,6 @@ class Pairs:
         Raises:
             UserError: a file that cannot be read, sizes that do not fit, or a mask that is none.
         """
-        from PIL import Image
-
         image_path, mask_path = self.files[index]
         image, mask = in_channels(_open(image_path), 3, str(image_path)), _open(mask_path)
         height, width = self._size
@@ -124,8 +74,8 @@ class Pairs:
             labels = labels.resize((width, height), Image.Resampling.NEAREST)
         return np.array(image).transpose(2, 0, 1), np.array(labels)  # copies: torch wants them writable
 
-    def _labels(self, mask: "Image.Image", path: Path) -> np.ndarray:
-        if mask.mode not in ("1", "L", "P", "I", "I;16"):
+    def _labels(self, mask: Image.Image, path: Path) -> np.ndarray:
+        if mask.mode not in MASK_MODES:
             raise UserError(f"{path} has colours ({mask.mode}), not one number a pixel: write class numbers")
         values = np.asarray(mask).astype(np.int64)
         ignored = values == self._ignore
@@ -138,12 +88,8 @@ class Pairs:
         return values.astype(np.uint8)
 
 
-def _open(path: Path) -> "Image.Image":
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    return decode(content, str(path))
+def _open(path: Path) -> Image.Image:
+    return decode(read_file(path), str(path))
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -1,5 +1,7 @@
 """Discs, squares and triangles on a noisy ground, with a mask: a segmentation set that needs no file."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ..base import mix
@@ -27,7 +29,7 @@ class Shapes:
         """Image uint8 (3, H, W) and mask uint8 (H, W); the pixels along a border are :data:`IGNORE`."""
         if not 0 <= index < self._count:
             raise IndexError(index)
-        # RandomState and not default_rng: numpy promises that its stream never changes.
+        # RandomState and not default_rng: numpy guarantees that its stream never changes.
         rng = np.random.RandomState(mix(*self._seeds, index) % 2**32)
         height, width = self._size
         y, x = np.mgrid[:height, :width]

@@ -21,6 +21,8 @@ Options, written ``?option=value&option=value``:
 - ``seed``: another cut, other shapes
 """
 
+from __future__ import annotations
+
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -30,20 +32,24 @@ import torch
 import torch.nn.functional as F
 
 from ...errors import UserError
-from ..base import Data, DataInfo, Split
+from ..base import Data, DataInfo, Split, evaluating
 from ..images.build import CHECKED_FILES
+from ..layout import mask_pairs
 from ..metrics import MIOU
-from ..spec import OPTIONS, Spec, parse_spec
+from ..spec import COMMON, SIZE, Option, Spec, parse_spec, whole
 from ..split import amount, choose, cut
 from . import shapes as _shapes
 from .masks import Items, MaskSplit
-from .pairs import Pairs, find_pairs, first_size
+from .pairs import Pairs, first_size
 from .shapes import IGNORE, Shapes
 
 EMBEDDED = ("shapes",)
+#: The share of the training images that validates, where the folder has no validation part and the spec says nothing.
 VALIDATION = 0.1
 SHAPES = {"train": 512, "val": 128, "test": 128}
 SHAPES_SIZE = (64, 64)
+#: The largest value of a mask, which may have 16 bits.
+MAX_VALUE = 2**16 - 1
 
 
 class Segmentation:
@@ -62,18 +68,14 @@ class Segmentation:
         self, net: torch.nn.Module, split: Split, *, device: str | torch.device = "cpu", batch_size: int = 512
     ) -> dict[str, float]:
         """``{"val_acc": mIoU in percent, "val_loss": mean cross-entropy}`` over all pixels of the split together."""
-        was_training = net.training
-        net.eval()
         loss = torch.zeros((), dtype=torch.float64, device=device)
         counts: torch.Tensor | None = None
-        try:
+        with evaluating(net):
             for x, y in split.batches(batch_size, device=device):
                 output = net(x).float()
                 loss += F.cross_entropy(output, y, ignore_index=IGNORE, reduction="sum")
                 now = confusion(output.argmax(1), y, output.shape[1])
                 counts = now if counts is None else counts + now
-        finally:
-            net.train(was_training)
         assert counts is not None
         labelled = int(counts.sum())
         if not labelled:
@@ -105,11 +107,8 @@ def load(spec: str, *, seed: int = 0) -> Data:
     Raises:
         UserError: no such folder, a file that does not fit, or an option that does not.
     """
-    parsed = _parse(spec)
-    if "seed" in parsed.options:
-        seed = parsed.options["seed"]
-    elif seed:
-        parsed.texts["seed"] = str(seed)
+    parsed = _parse(spec).with_seed(seed)
+    seed = parsed.get("seed", 0)
     if parsed.source in EMBEDDED:
         size = parsed.get("size", SHAPES_SIZE)
         items, rows, classes = _shape_parts(parsed, size, seed)
@@ -160,7 +159,7 @@ def _shape_parts(spec: Spec, size: tuple[int, int], seed: int) -> Parts:
 
 def _folder_parts(spec: Spec, seed: int) -> tuple[*Parts, tuple[int, int]]:
     root = Path(spec.source)
-    files = find_pairs(root)
+    files = mask_pairs(root)
     size = spec.get("size") or first_size(files["train"])
     ignore = spec.get("ignore", IGNORE)
     strict = "size" not in spec.options
@@ -222,47 +221,20 @@ def _fingerprint(
     return digest.hexdigest()[:16]
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 2 <= int(text) <= IGNORE:
-        raise ValueError
-    return int(text)
-
-
-def _value(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise ValueError
-    return int(text)
-
-
-#: Options beside those of every task: (parser, what the value must be).
-OWN = {
-    "crop": (OPTIONS["size"][0], OPTIONS["size"][1]),
-    "classes": (_count, f"a number of classes from 2 to {IGNORE}"),
-    "ignore": (_value, "a whole number from 0 to 65535"),
+_OPTIONS: dict[str, Option] = {
+    **COMMON,
+    "size": SIZE,
+    "crop": SIZE,
+    "classes": (whole(2, IGNORE), f"a number of classes from 2 to {IGNORE}"),
+    "ignore": (whole(0, MAX_VALUE), f"a whole number from 0 to {MAX_VALUE}"),
 }
 
 
 def _parse(spec: str) -> Spec:
-    source, _, query = spec.strip().removeprefix("segmentation:").partition("?")
-    if not source:
+    spec = spec.strip().removeprefix("segmentation:")
+    if not spec.partition("?")[0]:
         raise UserError("no images named: name shapes or a folder, for example segmentation:shapes")
-    items = [item for item in query.split("&") if item]
-    own = [item for item in items if item.partition("=")[0] in OWN]
-    others = [item for item in items if item not in own]
-    parsed = parse_spec(source + ("?" + "&".join(others) if others else ""), EMBEDDED)
-    for option in parsed.options:
-        if option not in ("train", "val", "test", "size", "seed"):
-            raise UserError(f"data {source!r}: the option {option!r} does not apply to segmentation")
-    for item in own:
-        key, _, value = item.partition("=")
-        if key in parsed.options:
-            raise UserError(f"data {source!r}: the option {key!r} is given twice")
-        if parsed.source in EMBEDDED and key != "crop":
-            raise UserError(f"data {source!r}: the option {key!r} does not apply to shapes")
-        parse, expected = OWN[key]
-        try:
-            parsed.options[key] = parse(value)
-        except ValueError:
-            raise UserError(f"data {source!r}: {key}={value} is not {expected}") from None
-        parsed.texts[key] = value
+    parsed = parse_spec(spec, _OPTIONS, "segmentation", is_name=lambda found: found.source in EMBEDDED)
+    if parsed.source in EMBEDDED:
+        parsed.only({*COMMON, "size", "crop"}, parsed.source)
     return parsed

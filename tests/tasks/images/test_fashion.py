@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mgic_nas.tasks import embedded, load_data
 from mgic_nas.tasks.embedded import make_fashion
@@ -68,8 +69,6 @@ def test_pooling_is_the_rounded_mean() -> None:
 def test_the_script_that_made_it_makes_it_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_fashion.main([str(SOURCE), "--out", str(tmp_path)])
     assert "fashion-train.png" in capsys.readouterr().out
-    from PIL import Image
-
     for part in embedded.PER_CLASS:
         with (
             Image.open(tmp_path / embedded.sheet_path(part).name) as made,

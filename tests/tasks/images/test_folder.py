@@ -10,6 +10,7 @@ import torch
 from fakes.tasks import picture, refused, write_folder
 
 from mgic_nas.tasks import Augment, load_data
+from mgic_nas.tasks.images import build, loader
 from mgic_nas.tasks.images.loader import LoaderSplit
 from mgic_nas.tasks.images.tensors import TensorSplit
 
@@ -102,14 +103,12 @@ def test_large_images_made_small_live_in_a_tensor(tmp_path: Path) -> None:
 def test_an_epoch_of_large_images_is_the_same_with_any_number_of_loader_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
 ) -> None:
-    import mgic_nas.tasks.images.loader as loader
-
     data = load_data(large(tmp_path, 4) + "?val=3")
     augment = Augment(color_jitter=0.3, auto_augment="rand-m6-n1")
 
     def epoch(workers: int, number: int) -> torch.Tensor:
         torch.rand(3)
-        monkeypatch.setattr(loader, "_workers", lambda: workers)
+        monkeypatch.setattr(loader, "loader_workers", lambda: workers)
         return torch.cat([x for x, _ in data.train.batches(3, seed=1, epoch=number, augment=augment)])
 
     first = epoch(0, 0)
@@ -121,8 +120,6 @@ def test_an_epoch_of_large_images_is_the_same_with_any_number_of_loader_processe
 def test_a_large_image_that_turns_out_broken_stops_the_training_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
 ) -> None:
-    import mgic_nas.tasks.images.build as build
-
     monkeypatch.setattr(build, "SAMPLE", 2)  # decoded at the start; the others only while training
     large(tmp_path)
     path = tmp_path / "bee9" / "3.png"

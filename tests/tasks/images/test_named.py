@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes.tasks import encoded, picture, refused, write_parquet
+from torchvision.datasets import cifar
 
 from mgic_nas.tasks import load_data
+from mgic_nas.tasks.images import named
 
 
 def cifar10_folder(root: Path, count: int = 40) -> np.ndarray:
@@ -30,8 +32,6 @@ def cifar10_folder(root: Path, count: int = 40) -> np.ndarray:
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """torchvision compares checksums with the real files', which these are not."""
-    import torchvision.datasets.cifar as cifar
-
     monkeypatch.setattr(cifar, "check_integrity", lambda *_: True)
 
 
@@ -123,9 +123,7 @@ def test_web_data_sets_are_read_to_memory(tmp_path: Path, monkeypatch: pytest.Mo
     assert data.info.input_size == (len(mode), 8, 8)
     assert data.val.labels.tolist() == [0, 1, 2] * 3
     assert np.array_equal(np.asarray(data.val.as_dataset()[4][0]), np.asarray(picture(1, 4, mode=mode)))
-    import mgic_nas.tasks.images.named as named
-
-    monkeypatch.setattr(named, "MOST_BYTES", 1000)
+    monkeypatch.setattr(named, "MAX_BYTES", 1000)
     assert "too much for memory" in refused(load_data, f"wds/?root={tmp_path}")
 
 

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fakes.tasks import encoded, picture, refused, write_parquet
+from PIL import Image
 
 from mgic_nas.tasks import load_data
 from mgic_nas.tasks.images.tensors import TensorSplit
@@ -75,9 +78,6 @@ def test_grey_stays_grey_and_one_coloured_image_makes_all_coloured(tmp_path: Pat
 
 
 def test_column_names_may_be_given_and_labels_may_be_words(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     write_parquet(tmp_path / "train.parquet", LABELS, image="photo", label="fine_label")
     assert "its columns are photo, fine_label" in refused(load_data, str(tmp_path))
     assert "Did you mean photo" in refused(load_data, f"{tmp_path}?image=foto")
@@ -135,8 +135,6 @@ def test_an_unreadable_image_is_named_by_its_row(tmp_path: Path) -> None:
 
 
 def test_sixteen_bit_images_are_refused_and_not_clipped(tmp_path: Path) -> None:
-    from PIL import Image
-
     deep = encoded(Image.fromarray(np.full((8, 8), 40_000, np.uint16)))
     write_parquet(tmp_path / "train.parquet", LABELS, images=[deep] * len(LABELS))
     assert "8 bits" in refused(load_data, str(tmp_path))
@@ -163,9 +161,6 @@ def test_a_folder_without_a_training_file_or_with_several_sets_is_refused(tmp_pa
 
 
 def test_a_column_that_holds_no_images_is_refused(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     pq.write_table(pa.table({"image": ["a.png", "b.png"], "label": [0, 1]}), tmp_path / "train.parquet")
     assert "not images" in refused(load_data, str(tmp_path))
     pq.write_table(pa.table({"image": [{"bytes": b""}], "label": [0.5]}), tmp_path / "train.parquet")

@@ -1,18 +1,21 @@
 """Batches of small images: what a network is trained on if one of these fails is not what the recipe says."""
 
 import random
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as tvf
-from fakes.tasks import refused, write_parquet
+from fakes.tasks import encoded, refused, write_parquet
 from PIL import Image
+from torchvision import transforms
 
 from mgic_nas.tasks import Augment, load_data
 from mgic_nas.tasks._random import seeded
-from mgic_nas.tasks.images.tensors import TensorSplit, crop, statistics
+from mgic_nas.tasks.images.tensors import TensorSplit, statistics
+from mgic_nas.tasks.split import crop
 
 
 def split(count: int = 20, channels: int = 3, size: tuple[int, int] = (6, 8)) -> TensorSplit:
@@ -29,7 +32,7 @@ def test_a_shifted_mirrored_crop_is_what_torchvision_makes_of_each_image() -> No
     images = torch.randint(0, 256, (30, 3, 6, 8), dtype=torch.uint8)
     top, left = torch.randint(0, 5, (30,)), torch.randint(0, 5, (30,))
     mirror = torch.rand(30) < 0.5
-    made = crop(images, 2, top, left, mirror)
+    made = crop(images, (6, 8), 2, top, left, mirror)
     for i in range(30):
         expected = tvf.crop(tvf.pad(images[i], [2]), int(top[i]), int(left[i]), 6, 8)
         assert torch.equal(made[i], tvf.hflip(expected) if mirror[i] else expected)
@@ -108,8 +111,6 @@ def test_mean_and_std_are_the_pixels_own(tmp_path: Path) -> None:
 
 
 def encode(pixels: np.ndarray) -> bytes:
-    from fakes.tasks import encoded
-
     return encoded(Image.fromarray(pixels))
 
 
@@ -135,10 +136,6 @@ def test_seeding_a_block_leaves_the_callers_generators_alone() -> None:
 
 @pytest.mark.benchmark
 def test_batched_augmentation_is_much_faster_than_one_image_at_a_time() -> None:
-    import time
-
-    from torchvision import transforms
-
     data = load_data("fashion")
     list(data.train.batches(128, augment=True))
     begin = time.process_time()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from fakes.tasks import write_folder, write_parquet
+from timm.data import create_loader, resolve_data_config
 
 from mgic_nas.tasks import Data, load_data
 
@@ -31,8 +32,6 @@ def network(data: Data) -> torch.nn.Module:
 
 def timm_loader(data: Data, **options: Any) -> Any:
     """As timm's validate.py makes it from a model's pretrained_cfg."""
-    from timm.data import create_loader, resolve_data_config
-
     config = resolve_data_config({}, pretrained_cfg=data.info.data_config())
     mode = config.pop("crop_mode")
     assert config == {k: v for k, v in data.info.data_config().items() if k != "crop_mode"}
