@@ -45,7 +45,7 @@ def searched(model: str, data: str, params: str, capsys: pytest.CaptureFixture[s
     Path("space.yaml").write_text(f'model: "{model}"\n{params}\n')
     argv = ["search", "space.yaml", "--data", data, "--budget", "100G", "--trials", "2", "--epochs", "1"]
     capsys.readouterr()
-    code = main([*argv, "--executor", "local", "--concurrent", "2", "--out", "run"])
+    code = main([*argv, "--executor", "local", "--concurrent", "1", "--out", "run"])
     out, err = capsys.readouterr()
     assert code == 0, err
     return mgic_nas.load_run("run"), out, err

@@ -27,6 +27,7 @@ def test_timms_loader_reproduces_the_accuracy_of_every_winner(tmp_path: Path, da
         epochs=2,
         out=tmp_path / "run",
         executor="local",
+        concurrent=1,
         progress=False,
     )
     split = load_data(data).val
