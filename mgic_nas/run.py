@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ from . import engine, report, train
 from .engine.executors.packing import packing
 from .engine.executors.registry import check_address, choose, executor
 from .engine.executors.slots import parse_gpus_per_trial
+from .engine.proposals.candidate import SearchProblem
 from .engine.samplers.registry import DEFAULT_SAMPLER, check_sampler
 from .engine.schedulers.registry import DEFAULT_SCHEDULER, check_scheduler
 from .engine.storage.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
@@ -21,17 +21,14 @@ from .engine.storage.latencies import place_of
 from .errors import UserError
 from .progress import Progress
 from .results import Run, Winner
-from .space import SearchSpace, parse_budgets, within
+from .space import SearchSpace, parse_budgets
+from .space.survey import refuse_impossible
 from .tasks import load_data, metric_of, resolve_spec
 
 if TYPE_CHECKING:
-    from .space import Budget
     from .train import Recipe
 
 __all__ = ["Run", "Winner", "load_run", "search"]
-
-_SURVEYED_AT_ONCE = 50_000  # settings: a few seconds
-_DRAWS = 1_000  # random settings of a larger space, before it is surveyed
 
 
 def search(
@@ -101,7 +98,9 @@ def search(
     name = choose("ray" if address is not None and executor is None else executor, _say)
     if address is not None:
         check_address(address)
-    limits = _budgets(budgets)
+    limits = parse_budgets([budgets] if isinstance(budgets, str | int | float) else budgets)
+    if not limits:
+        raise UserError("name at least one budget, such as --budget 5M (MACs) or --budget params=1M.")
 
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
     info = load_data(data).info
@@ -141,9 +140,10 @@ def search(
             _say(f"{folder}: {warning}")
     else:
         config.refuse_occupied_storage()
+    problem = SearchProblem(space, info.input_size, info.num_classes, limits, epochs)
     if old is None or old.budgets != config.budgets:
-        _refuse_impossible(space, config, limits)
-    _execute(folder, config, space, progress)
+        refuse_impossible(space, info.input_size, info.num_classes, limits)
+    _execute(folder, config, problem, progress)
     run = load_run(folder)
     run.refuse_no_result()
 
@@ -156,14 +156,14 @@ def load_run(folder: str | Path) -> Run:
     return Run(Path(folder), RunConfig.load(folder))
 
 
-def _execute(folder: Path, config: RunConfig, space: SearchSpace, show: bool) -> None:
+def _execute(folder: Path, config: RunConfig, problem: SearchProblem, show: bool) -> None:
     """The search itself; whatever ends it, the run is closed well."""
     execute = executor(config.executor)
-    if "latency" in config.limits():
+    if "latency" in problem.limits:
         _say(f"latency: {place_of(config)}; each candidate once, before it is trained")
     metric = metric_of(config.data["spec"])
     watching = Progress(config.epochs, config.input_size, metric=metric) if show else None
-    with engine.Controller(folder, config, watching, space=space) as controller:
+    with engine.Controller(folder, config, watching, problem=problem) as controller:
         setup = train.Setup(
             model=config.model,
             data=config.data["spec"],
@@ -174,37 +174,13 @@ def _execute(folder: Path, config: RunConfig, space: SearchSpace, show: bool) ->
         )
         where = {"address": config.address} if config.executor == "ray" else {}
         try:
-            concurrent = packing(folder, config, space, setup, controller.wanted, _say) or config.concurrent
+            concurrent = packing(folder, config, problem, setup, controller.wanted, _say) or config.concurrent
             execute(controller, setup, concurrent, config.gpus_per_trial, **where)
         finally:
             if watching is not None:
                 watching.close()
         if controller.gave_up:
             raise RuntimeError(f"{folder}: {controller.gave_up} (the same command goes on once that is mended)")
-
-
-def _budgets(budgets: Iterable[str | float] | str | float) -> tuple[Budget, ...]:
-    given = [budgets] if isinstance(budgets, str | int | float) else list(budgets)
-    if not given:
-        raise UserError("name at least one budget, such as --budget 5M (MACs) or --budget params=1M.")
-    return parse_budgets(given)
-
-
-def _refuse_impossible(space: SearchSpace, config: RunConfig, budgets: tuple[Budget, ...]) -> None:
-    """UserError, before anything is made on disk, where some budget cannot be met."""
-    from .space.survey import survey  # costs networks, and so imports torch
-
-    limits = config.limits()
-    size, classes = config.input_size, config.num_classes
-    if space.size > _SURVEYED_AT_ONCE:
-        # A look at a million settings takes most of a minute; that something fits usually shows at once.
-        rng = random.Random(0)
-        costs = [space.cost(space.sample(rng), size, classes) for _ in range(_DRAWS)]
-        feasible = [cost for cost in costs if within(cost, limits)]
-        if all(any(budget.fits(cost) for cost in feasible) for budget in budgets):
-            return
-    for problem in survey(space, size, classes, budgets).problems:
-        raise UserError(problem)
 
 
 def _source(space: SearchSpace) -> str:

@@ -23,7 +23,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..space import SearchSpace
 from ..train.job import Job, attempt_folder, read_result
 from . import events
 from .events import Counts, Observer
@@ -32,7 +31,7 @@ from .ledger import Ledger
 from .proposals.candidate import SearchProblem
 from .proposals.pool import CandidatePool
 from .proposals.proposer import Proposal, Proposer
-from .samplers.registry import Search, make_sampler
+from .samplers.registry import make_sampler
 from .schedulers.registry import make_scheduler
 from .storage.config import RunConfig
 from .storage.folder import claim_folder, lock_folder
@@ -63,7 +62,7 @@ class Controller(JobSource):
         folder: of the run; None for one that leaves nothing on disk, which only a replay wants.
         config: of the run. UserError where the folder holds another one, or another driver is at work in it.
         observer: called with every :class:`Event`.
-        space: in place of the one that ``config.space`` describes.
+        problem: what is searched, in place of what ``config`` describes.
         scheduler: early stopping, in place of what ``config.rungs`` names.
         read_result: ``(trials folder, number, attempt) -> result or None``; by default the worker's result.json.
     """
@@ -74,12 +73,11 @@ class Controller(JobSource):
         config: RunConfig,
         observer: Observer | None = None,
         *,
-        space: SearchSpace | None = None,
+        problem: SearchProblem | None = None,
         scheduler: Scheduler | None = None,
         read_result: ReadResult = read_result,
     ) -> None:
-        if space is None:
-            space = SearchSpace.from_dict(config.space, source=config.space_source or "run.yaml")
+        problem = problem or SearchProblem.of_run(config)
         self.folder = None if folder is None else Path(folder)
         self._read_result = read_result
         self._queue: deque[int] = deque()  # trials whose job has to be started again
@@ -91,22 +89,19 @@ class Controller(JobSource):
             self.trials_folder = NOWHERE if self.folder is None else self.config.trials_folder(self.folder)
             self._weights = Weights(self.trials_folder, self.config.keep)
             latencies = of_run(self.folder, self.config)
-            budgets = self.config.parsed_budgets()
-            search = Search(self.config.epochs, tuple((budget.kind, budget.limit) for budget in budgets))
-            problem = SearchProblem(space, self.config.input_size, self.config.num_classes, latencies)
+            self.problem = problem = replace(problem, latencies=latencies)
             # Of our own samplers and schedulers; not made where Optuna's sample.
-            pool = functools.cache(lambda: CandidatePool(problem, self.config.limits(), self.config.seed))
-            self._scheduler = scheduler or make_scheduler(self.config.rungs, pool, search)
-            self._ledger = Ledger(self.folder, self.config.trials, budgets, observer, latencies)
+            pool = functools.cache(lambda: CandidatePool(problem, self.config.seed))
+            self._scheduler = scheduler or make_scheduler(self.config.rungs, pool, problem)
+            self._ledger = Ledger(self.folder, self.config.trials, problem.budgets, observer, latencies)
             self._store = StudyStore(self.folder, self.config.name)
             known = self._load()
             # One that began again with the same seed would propose the same again.
             seed = (self.config.seed * SEED_STRIDE + known) % 2**32
-            self._store.set_sampler(make_sampler(self.config.sampler, seed, pool, search))
+            self._store.set_sampler(make_sampler(self.config.sampler, seed, pool, problem))
             self._proposer = Proposer(
                 self._store,
                 problem,
-                self.config.limits(),
                 self._ledger.tried,
                 self.config.seed,
                 self._rejected,

@@ -8,7 +8,7 @@ from .._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .budget import Budget, hard_limits, parse_budget, parse_budgets, within
-    from .feasible import Candidate, Candidates
+    from .feasible import Candidate, Candidates, FeasibleSet, Space
     from .search_space import SearchSpace
     from .shipped import shipped_spaces
     from .survey_result import Survey
@@ -17,7 +17,9 @@ __all__ = [
     "Budget",
     "Candidate",
     "Candidates",
+    "FeasibleSet",
     "SearchSpace",
+    "Space",
     "Survey",
     "hard_limits",
     "parse_budget",
@@ -32,7 +34,9 @@ __getattr__, __dir__ = lazy_exports(
         "Budget": ".budget",
         "Candidate": ".feasible",
         "Candidates": ".feasible",
+        "FeasibleSet": ".feasible",
         "SearchSpace": ".search_space",
+        "Space": ".feasible",
         "Survey": ".survey_result",
         "hard_limits": ".budget",
         "parse_budget": ".budget",

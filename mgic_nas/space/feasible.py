@@ -1,30 +1,66 @@
-"""The distinct architectures of a space and those of them that fit: what is left to train."""
+"""The feasible architectures of a space: enumerated where it is small, else found by random draws and descents."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from functools import cached_property
+from typing import Any, Protocol, overload
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cost import Cost
-from .budget import COUNTS, within
+from ..errors import UserError
+from .budget import COUNTS, Budget, hard_limits, within
 from .conditions import Scalar, Values
-
-if TYPE_CHECKING:
-    from .parameters import InputSize, Setting
-    from .search_space import SearchSpace
+from .parameters import InputSize, Setting
+from .thresholds import (
+    BUDGET_DRAWS,
+    DESCENT_DRAWS,
+    DRAWS,
+    EAGER_SIZE,
+    EXACT_SIZE,
+    EXTREME_DRAWS,
+    EXTREME_TRIES,
+)
 
 Counts = NDArray[np.int64]
 
 _KEPT_KEYS = 100_000  # canonical forms that are held in memory; beyond them they are computed again when needed
-_QUICK_DRAWS = 32
+_QUICK_DRAWS = 32  # by rejection, before the rest is listed
 _DESCENTS = 8
 _STEPS = 30  # of the walk after a descent, for each parameter
+
+
+class Space(Protocol):
+    """What is needed of a search space to propose, cost and name its architectures.
+
+    A *setting* maps each flat parameter to its value; ``values`` are those of a setting as a tuple, in the order of
+    ``params``: what is asked of a million settings is asked of them.
+    """
+
+    model: str
+    source: str
+    params: dict[str, tuple[Scalar, ...]]
+    size: int
+
+    def is_range(self, name: str) -> bool: ...
+    def bounds(self, name: str) -> tuple[float, float, float]: ...
+    def allows(self, setting: Mapping[str, Scalar]) -> bool: ...
+    def arch_id(self, setting: Mapping[str, Scalar]) -> str: ...
+    def config(self, setting: Mapping[str, Scalar]) -> dict[str, Any]: ...
+    def cost(self, setting: Mapping[str, Scalar], input_size: InputSize, num_classes: int) -> Cost: ...
+    def enumerate_values(self) -> Iterator[tuple[int, Values]]: ...
+    def values_at(self, number: int) -> Values: ...
+    def sample_values(self, rng: random.Random) -> Values: ...
+    def allows_values(self, values: Values) -> bool: ...
+    def canonical_values(self, values: Values) -> Hashable: ...
+    def arch_id_values(self, values: Values) -> str: ...
+    def cost_values(self, values: Values, input_size: InputSize, num_classes: int) -> Cost: ...
 
 
 @dataclass(frozen=True)
@@ -37,29 +73,28 @@ class Candidate:
 
 
 class Enumeration:
-    """All distinct architectures of an enumerable space, by the number of their first setting.
+    """All distinct architectures of a space, by the number of their first setting.
 
     Attributes:
         allowed: settings that meet ``where``.
-        first: the number of the first setting of each architecture, ascending.
+        first: int64 (n,), the number of the first setting of each architecture, ascending.
+        arch_ids: position in ``first`` -> name, of those that were asked for.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
+    def __init__(self, space: Space) -> None:
         self.allowed = 0
-        self.first = np.array(self._find_first(), dtype=np.int64)
-        self._ids: dict[int, str] = {}
+        self.first = np.array(self._find_first(space), dtype=np.int64)
+        self.arch_ids: dict[int, str] = {}
         self._costs: dict[tuple[InputSize, int], dict[str, Counts]] = {}
-        self._candidates: dict[Any, Candidates] = {}
 
-    def _find_first(self) -> list[int]:
+    def _find_first(self, space: Space) -> list[int]:
         # A million canonical forms would fill a gigabyte. So only their hashes are kept for all; where a hash comes
         # again, the forms themselves are compared, so that the answer stays exact.
-        canonical, at = self.space._canonical, self.space._at
+        canonical, at = space.canonical_values, space.values_at
         by_hash: dict[int, list[int]] = {}
-        keys: dict[int, Any] = {}
+        keys: dict[int, Hashable] = {}
         first = []
-        for number, values in self.space._enumerate():
+        for number, values in space.enumerate_values():
             self.allowed += 1
             key = canonical(values)
             same_hash = by_hash.setdefault(hash(key), [])
@@ -73,52 +108,185 @@ class Enumeration:
                     keys[number] = key
         return first
 
-    def costs(self, input_size: InputSize, num_classes: int) -> dict[str, Counts]:
-        """Kind -> the cost of each architecture, in the order of ``first``."""
+    def costs(self, space: Space, input_size: InputSize, num_classes: int) -> dict[str, Counts]:
+        """Kind -> int64 (n,), the cost of each architecture."""
         key = (input_size, num_classes)
         if key not in self._costs:
             table = np.empty((len(COUNTS), len(self.first)), dtype=np.int64)
             for i, number in enumerate(self.first.tolist()):
-                cost = self.space._cost(self.space._at(number), input_size, num_classes)
+                cost = space.cost_values(space.values_at(number), input_size, num_classes)
                 table[:, i] = cost.macs, cost.params, cost.activations
             self._costs[key] = dict(zip(COUNTS, table))
         return self._costs[key]
 
-    def candidates(self, input_size: InputSize, num_classes: int, limits: Mapping[str, float]) -> Candidates:
-        """The architectures within ``limits``."""
-        counted = frozenset((kind, limit) for kind, limit in limits.items() if kind in COUNTS)
-        key = (input_size, num_classes, counted)
-        if key not in self._candidates:
-            costs = self.costs(input_size, num_classes)
-            fits = np.ones(len(self.first), dtype=bool)
-            for kind, limit in counted:
-                fits &= costs[kind] <= limit
-            self._candidates[key] = Candidates(self, input_size, num_classes, np.flatnonzero(fits))
-        return self._candidates[key]
 
-    def arch_id(self, position: int) -> str:
-        """The name of the architecture at a position of ``first``."""
-        if position not in self._ids:
-            self._ids[position] = self.space._arch_id(self.space._at(int(self.first[position])))
-        return self._ids[position]
+# Shared by all sets of a space. An Enumeration holds no reference to its space, so that both can be freed.
+_ENUMERATIONS: WeakKeyDictionary[Space, Enumeration] = WeakKeyDictionary()
+
+
+class FeasibleSet:
+    """The distinct architectures of a space whose counted costs are within limits.
+
+    Whether they are enumerated or sampled is decided here alone, by the sizes in :mod:`.thresholds`.
+
+    Args:
+        space: what is searched.
+        input_size: (C, H, W) of an image.
+        num_classes: of the classifier.
+        limits: kind -> largest count that fits, as from ``hard_limits``; a limit on latency is ignored.
+    """
+
+    def __init__(
+        self, space: Space, input_size: Sequence[int], num_classes: int, limits: Mapping[str, float] | None = None
+    ) -> None:
+        channels, height, width = input_size
+        self.space = space
+        self.input_size: InputSize = (channels, height, width)
+        self.num_classes = num_classes
+        self.limits = {kind: limit for kind, limit in (limits or {}).items() if kind in COUNTS}
+        self._refused = False  # some setting, by the model: nothing can be enumerated
+        self._left: Candidates | None = None  # what is drawn from, once a draw has enumerated
+
+    @property
+    def small(self) -> bool:
+        """Whether enumerating takes no more than a second or two."""
+        return self.space.size <= EAGER_SIZE
+
+    @property
+    def exact(self) -> bool:
+        """Whether answers are facts about the whole set, not only about what sampling has found."""
+        return self.space.size <= EXACT_SIZE and not self._refused
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """All of them, each by its first setting, in the order of ``space.settings()``.
+
+        Raises:
+            UserError: the space is too large to enumerate, or the model refuses one of its settings.
+        """
+        space = self.space
+        if space.size > EXACT_SIZE:
+            raise UserError(f"{space.source} has {space.size:,} settings; up to {EXACT_SIZE:,} are enumerated.")
+        if space not in _ENUMERATIONS:
+            _ENUMERATIONS[space] = Enumeration(space)
+        return Candidates(self, _ENUMERATIONS[space])
+
+    def sample(self, rng: random.Random, exclude: Set[str] = frozenset()) -> Candidate | None:
+        """One random setting: None where it does not fit, is refused by the model, or its arch_id is excluded."""
+        values = self.space.sample_values(rng)
+        try:
+            return self.candidate(values, exclude)
+        except UserError:
+            return None
+
+    def draw(self, rng: random.Random, exclude: Set[str] = frozenset(), tries: int | None = None) -> Candidate | None:
+        """A random one whose arch_id is not in ``exclude``; None where none is left (:attr:`exact`) or was found.
+
+        In a small space it is uniform over architectures. In a larger one it is the first of ``tries`` random settings
+        that fits, so that an architecture of several settings is likelier; after that up to a million settings are
+        enumerated, and draws are uniform from then on, while larger spaces are searched by coordinate descent.
+        """
+        large = self.space.size > EXACT_SIZE
+        try:
+            if self._left is None:
+                for _ in range(0 if self.small else tries or (DESCENT_DRAWS if large else DRAWS)):
+                    if found := self.sample(rng, exclude):
+                        return found
+                if large:
+                    return self._descend(rng, exclude)
+                if self._refused:
+                    return None
+                self._left = self.candidates
+            return self._left.draw(rng, exclude)
+        except UserError:  # the model refuses a combination that ``where`` lets through
+            self._refused = True
+            return None
+
+    def known_empty(self, exclude: Set[str]) -> bool:
+        """Whether it is known without a search that all are in ``exclude``."""
+        return self._left is not None and len(exclude) >= len(self._left) and not self._left.untried(exclude)
+
+    def cheapest(self, exclude: Set[str] = frozenset(), kind: str = "activations") -> Candidate | None:
+        """The cheapest that is not in ``exclude``, by one kind of cost; any, while draws have not enumerated."""
+        if self._left is None:
+            return self.draw(random.Random(len(exclude)), exclude)
+        order = self._left.costs[kind].argsort(kind="stable").tolist()
+        return next((self._left[i] for i in order if self._left.arch_id(i) not in exclude), None)
+
+    def costliest(self, kind: str = "activations") -> Candidate | None:
+        """The costliest by one kind of cost; in a space that is not small, of many random ones. None: none fits."""
+        if self.small:
+            try:
+                costs = self.candidates.costs[kind]
+                return self.candidates[int(costs.argmax())] if len(costs) else None
+            except UserError:
+                return None
+        rng = random.Random(0)
+        drawn = (self.draw(rng, tries=EXTREME_TRIES) for _ in range(EXTREME_DRAWS))
+        return max(filter(None, drawn), key=lambda c: int(getattr(c.cost, kind)), default=None)
+
+    def surely_meets(self, budgets: Iterable[Budget]) -> bool:
+        """Whether a few random settings show that each budget can be met, within the largest ones of all kinds."""
+        budgets, rng = tuple(budgets), random.Random(0)
+        limits = hard_limits(budgets)
+        costs = [self.cost(self.space.sample_values(rng)) for _ in range(BUDGET_DRAWS)]
+        feasible = [cost for cost in costs if within(cost, limits)]
+        return all(any(budget.fits(cost) for cost in feasible) for budget in budgets)
+
+    def cost(self, values: Values) -> Cost:
+        return self.space.cost_values(values, self.input_size, self.num_classes)
+
+    def candidate(self, values: Values, exclude: Set[str] = frozenset()) -> Candidate | None:
+        """The architecture of a setting's values; None where it does not fit or its arch_id is excluded."""
+        cost = self.cost(values)
+        if not within(cost, self.limits):
+            return None
+        arch_id = self.space.arch_id_values(values)
+        return None if arch_id in exclude else Candidate(dict(zip(self.space.params, values)), arch_id, cost)
+
+    def _descend(self, rng: random.Random, exclude: Set[str]) -> Candidate | None:
+        """Coordinate descents until the limits are met, each followed by a random walk within them.
+
+        For sets that are a tiny share of their space. The walk is there because all descents end in the same few
+        corners.
+        """
+        space, grids = self.space, tuple(self.space.params.values())
+        for _ in range(_DESCENTS):
+            start = space.sample_values(rng)
+            values, excess = descend(space, start, lambda v: overshoot(self.cost(v), self.limits), enough=0.0, rng=rng)
+            if excess > 0:
+                continue
+            last = self.candidate(values, exclude)
+            for _ in range(_STEPS * len(values)):
+                column = rng.randrange(len(values))
+                moved = (*values[:column], rng.choice(grids[column]), *values[column + 1 :])
+                if space.allows_values(moved) and within(self.cost(moved), self.limits):
+                    values = moved
+                    last = self.candidate(values, exclude) or last
+            if last:
+                return last
+        return None
 
 
 class Candidates(Sequence[Candidate]):
     """Distinct architectures, made to :class:`Candidate` on access.
 
     Attributes:
-        macs, params, activations: arrays of the costs, in the same order.
+        allowed: settings of the whole space that meet ``where``.
+        costs: kind -> int64 (n,), in the same order; ``macs``, ``params`` and ``activations`` are these arrays.
     """
 
-    def __init__(
-        self, enumeration: Enumeration, input_size: InputSize, num_classes: int, positions: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, feasible: FeasibleSet, enumeration: Enumeration) -> None:
+        self._feasible = feasible
         self._enumeration = enumeration
-        self._positions = positions
-        self._input_size = input_size
-        self._num_classes = num_classes
-        costs = enumeration.costs(input_size, num_classes)
-        self.macs, self.params, self.activations = (costs[kind][positions] for kind in COUNTS)
+        self.allowed = enumeration.allowed
+        costs = enumeration.costs(feasible.space, feasible.input_size, feasible.num_classes)
+        fits = np.ones(len(enumeration.first), dtype=bool)
+        for kind, limit in feasible.limits.items():
+            fits &= costs[kind] <= limit
+        self._positions = np.flatnonzero(fits)
+        self.costs = {kind: costs[kind][self._positions] for kind in COUNTS}
+        self.macs, self.params, self.activations = self.costs.values()
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -130,15 +298,17 @@ class Candidates(Sequence[Candidate]):
     def __getitem__(self, index: int | slice) -> Candidate | list[Candidate]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        position = int(self._positions[index])
-        space = self._enumeration.space
-        values = space._at(int(self._enumeration.first[position]))
-        cost = space._cost(values, self._input_size, self._num_classes)
-        return Candidate(dict(zip(space.names, values)), self._enumeration.arch_id(position), cost)
+        space = self._feasible.space
+        values = space.values_at(int(self._enumeration.first[self._positions[index]]))
+        return Candidate(dict(zip(space.params, values)), self.arch_id(index), self._feasible.cost(values))
 
     def arch_id(self, index: int) -> str:
         """The name of one of them, without making the rest of the Candidate."""
-        return self._enumeration.arch_id(int(self._positions[index]))
+        position, known = int(self._positions[index]), self._enumeration.arch_ids
+        if position not in known:
+            space = self._feasible.space
+            known[position] = space.arch_id_values(space.values_at(int(self._enumeration.first[position])))
+        return known[position]
 
     def draw(self, rng: random.Random, exclude: Set[str] = frozenset()) -> Candidate | None:
         """One of them at random whose ``arch_id`` is not in ``exclude``; None exactly where none is left."""
@@ -157,21 +327,23 @@ class Candidates(Sequence[Candidate]):
 
 
 def descend(
-    space: SearchSpace,
+    space: Space,
     start: Values,
     score: Callable[[Values], float],
     *,
     enough: float = -math.inf,
     rng: random.Random | None = None,
-) -> tuple[tuple[Scalar, ...], float]:
+) -> tuple[Values, float]:
     """Coordinate descent over the grid, within ``where``: the best setting found and its score.
 
     Args:
+        space: whose grid it is.
         start: values of an allowed setting.
-        score: what is made small.
+        score: what is minimised.
         enough: stop at the first setting whose score is no larger.
         rng: shuffles the order of the parameters.
     """
+    grids = tuple(space.params.values())
     best = tuple(start)
     best_score = score(best)
     columns = list(range(len(best)))
@@ -182,9 +354,9 @@ def descend(
             rng.shuffle(columns)
         for column in columns:
             here = best
-            for value in space._grids[column]:
+            for value in grids[column]:
                 values = (*here[:column], value, *here[column + 1 :])
-                if value == here[column] or not space._allows(values):
+                if value == here[column] or not space.allows_values(values):
                     continue
                 new = score(values)
                 if new < best_score:
@@ -198,49 +370,3 @@ def overshoot(cost: Cost, limits: Mapping[str, float]) -> float:
     """By which factor (as its logarithm) a cost exceeds the worst of its limits; at most 0 where it fits."""
     ratios = [getattr(cost, kind) / limit for kind, limit in limits.items() if kind in COUNTS]
     return math.log(max(ratios)) if ratios and max(ratios) > 0 else -math.inf
-
-
-def draw_from_large(
-    space: SearchSpace,
-    rng: random.Random,
-    input_size: InputSize,
-    num_classes: int,
-    limits: Mapping[str, float],
-    exclude: Set[str],
-    tries: int,
-) -> Candidate | None:
-    """A random architecture of a space too large to enumerate; see :meth:`SearchSpace.draw_feasible`."""
-
-    def candidate(values: Values) -> Candidate | None:
-        cost = space._cost(values, input_size, num_classes)
-        if not within(cost, limits):
-            return None
-        arch_id = space._arch_id(values)
-        return None if arch_id in exclude else Candidate(dict(zip(space.names, values)), arch_id, cost)
-
-    for _ in range(tries):
-        found = candidate(space._sample(rng))
-        if found:
-            return found
-    # The share that fits is tiny: go down to where it begins, and from there walk at random within it, because all
-    # descents end in the same few corners.
-    for _ in range(_DESCENTS):
-        values, excess = descend(
-            space,
-            space._sample(rng),
-            lambda v: overshoot(space._cost(v, input_size, num_classes), limits),
-            enough=0.0,
-            rng=rng,
-        )
-        if excess > 0:
-            continue
-        last = candidate(values)
-        for _ in range(_STEPS * len(values)):
-            column = rng.randrange(len(values))
-            moved = (*values[:column], rng.choice(space._grids[column]), *values[column + 1 :])
-            if space._allows(moved) and within(space._cost(moved, input_size, num_classes), limits):
-                values = moved
-                last = candidate(values) or last
-        if last:
-            return last
-    return None

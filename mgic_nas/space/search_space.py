@@ -8,7 +8,7 @@ import math
 import operator
 import os
 import random
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, did_you_mean
@@ -18,14 +18,10 @@ from .document import Place, read_yaml
 from .parameters import InputSize, Setting
 from .reader import Definition, read_definition
 from .shipped import read_space
+from .thresholds import EXACT_SIZE, VALIDATION_DRAWS, WHERE_DRAWS
 
 if TYPE_CHECKING:
     from ..cost import Cost
-    from .feasible import Candidate, Candidates, Enumeration
-
-MOST_ENUMERATED = 1_000_000
-_DRAWS = 10_000  # before a sample is looked for otherwise, or given up
-_TRIED_AT_START = 64
 
 
 class SearchSpace:
@@ -67,7 +63,6 @@ class SearchSpace:
             pick = first if p.per_stage is None else slice(first, stop)
             self._slots.append((p.name, operator.itemgetter(pick)))
             first = stop
-        self._enumerated: Enumeration | None = None
         self._allowed: list[int] | None = None
         self._try_some()
 
@@ -101,7 +96,7 @@ class SearchSpace:
     @property
     def enumerable(self) -> bool:
         """Whether the space is small enough for exact answers: at most a million settings."""
-        return self.size <= MOST_ENUMERATED
+        return self.size <= EXACT_SIZE
 
     def is_range(self, name: str) -> bool:
         """Whether a flat parameter was written as low, high and step: its order and distances mean something."""
@@ -113,16 +108,16 @@ class SearchSpace:
 
     def settings(self) -> Iterator[Setting]:
         """Every allowed setting in a fixed order: the last parameter changes fastest."""
-        for _, values in self._enumerate():
+        for _, values in self.enumerate_values():
             yield dict(zip(self.names, values))
 
     def sample(self, rng: random.Random) -> Setting:
         """A random setting, uniform over the allowed ones. UserError where none is found in many draws."""
-        return dict(zip(self.names, self._sample(rng)))
+        return dict(zip(self.names, self.sample_values(rng)))
 
     def allows(self, setting: Mapping[str, Scalar]) -> bool:
         """Whether a setting meets the conditions of ``where``."""
-        return self._allows(self._values(setting))
+        return self.allows_values(self._values(setting))
 
     def config(self, setting: Mapping[str, Scalar]) -> dict[str, Any]:
         """The keyword arguments for ``timm.create_model``: fixed ones, and ``per_stage`` ones gathered to lists."""
@@ -137,56 +132,17 @@ class SearchSpace:
 
     def canonical(self, setting: Mapping[str, Scalar]) -> Hashable:
         """Equal for two settings exactly where they are the same architecture."""
-        return self._canonical(self._values(setting))
+        return self.canonical_values(self._values(setting))
 
     def arch_id(self, setting: Mapping[str, Scalar]) -> str:
         """12 hex digits that name the architecture of a setting."""
-        return self._arch_id(self._values(setting))
+        return self.arch_id_values(self._values(setting))
 
     def cost(self, setting: Mapping[str, Scalar], input_size: InputSize, num_classes: int) -> Cost:
         """What a setting's network costs for one image of ``input_size`` (C, H, W)."""
-        return self._cost(self._values(setting), input_size, num_classes)
+        return self.cost_values(self._values(setting), input_size, num_classes)
 
-    def distinct(
-        self, input_size: InputSize, num_classes: int, limits: Mapping[str, float] | None = None
-    ) -> Candidates:
-        """The distinct architectures within ``limits``, each by its first setting, in the order of ``settings()``.
-
-        A sequence of :class:`Candidate` that are made on access, with arrays of their costs. Cached: the first call
-        costs about 20 microseconds a setting.
-
-        Args:
-            input_size: (C, H, W) of an image.
-            num_classes: of the classifier.
-            limits: kind -> largest count that fits, as from ``hard_limits``; a latency is not looked at.
-
-        Raises:
-            UserError: the space is not :attr:`enumerable`.
-        """
-        return self._enumeration().candidates(_size(input_size), num_classes, limits or {})
-
-    def draw_feasible(
-        self,
-        rng: random.Random,
-        input_size: InputSize,
-        num_classes: int,
-        limits: Mapping[str, float] | None = None,
-        exclude: Set[str] = frozenset(),
-        tries: int = 2000,
-    ) -> Candidate | None:
-        """A random architecture within ``limits`` whose ``arch_id`` is not in ``exclude``.
-
-        In an :attr:`enumerable` space it is uniform over what is left, and None means that nothing is left. In a
-        larger one it is the first of ``tries`` random settings that fits, or else one that coordinate descent from
-        a random setting reaches, and None means only that none was found.
-        """
-        if self.enumerable:
-            return self.distinct(input_size, num_classes, limits).draw(rng, exclude)
-        from .feasible import draw_from_large
-
-        return draw_from_large(self, rng, _size(input_size), num_classes, limits or {}, exclude, tries)
-
-    # --- the same on bare tuples of values, for a million of them --------------------------------------------------
+    # --- the same on tuples of values, in the order of ``params``: what is asked for a million settings ------------
 
     def _values(self, setting: Mapping[str, Scalar]) -> tuple[Scalar, ...]:
         try:
@@ -198,21 +154,23 @@ class SearchSpace:
             raise UserError(f"{self.source}: no parameter {extra!r}.{did_you_mean(extra, self.names)}")
         return values
 
-    def _at(self, index: int) -> tuple[Scalar, ...]:
-        """The values of the setting with this number in the order of enumeration (``where`` not asked)."""
+    def values_at(self, number: int) -> tuple[Scalar, ...]:
+        """The values of a setting by its number in the order of enumeration, whether or not it meets ``where``."""
         values = []
         for grid in reversed(self._grids):
-            index, k = divmod(index, len(grid))
+            number, k = divmod(number, len(grid))
             values.append(grid[k])
         return tuple(reversed(values))
 
-    def _enumerate(self) -> Iterator[tuple[int, tuple[Scalar, ...]]]:
+    def enumerate_values(self) -> Iterator[tuple[int, tuple[Scalar, ...]]]:
+        """(number, values) of every allowed setting, in the order of :meth:`settings`."""
         numbered = enumerate(itertools.product(*self._grids))
         if not self._conditions:
             return numbered
-        return ((i, values) for i, values in numbered if self._allows(values))
+        return ((i, values) for i, values in numbered if self.allows_values(values))
 
-    def _allows(self, values: Values) -> bool:
+    def allows_values(self, values: Values) -> bool:
+        """As :meth:`allows`."""
         condition = None
         try:
             for condition in self._conditions:
@@ -225,18 +183,18 @@ class SearchSpace:
             ) from None
         return True
 
-    def _sample(self, rng: random.Random) -> tuple[Scalar, ...]:
-        for _ in range(_DRAWS):
-            values = self._at(rng.randrange(self.size))
-            if self._allows(values):
+    def sample_values(self, rng: random.Random) -> tuple[Scalar, ...]:
+        """As :meth:`sample`."""
+        for _ in range(WHERE_DRAWS):
+            values = self.values_at(rng.randrange(self.size))
+            if self.allows_values(values):
                 return values
         if self.enumerable:
             if self._allowed is None:
-                self._allowed = [i for i, _ in self._enumerate()]
-            return self._at(rng.choice(self._allowed))
-        raise UserError(
-            f"{self.source}: none of {_DRAWS:,} random settings meets where: {' and '.join(self.where)}. Loosen it."
-        )
+                self._allowed = [i for i, _ in self.enumerate_values()]
+            return self.values_at(rng.choice(self._allowed))
+        where = " and ".join(self.where)
+        raise UserError(f"{self.source}: none of {WHERE_DRAWS:,} random settings meets where: {where}. Loosen it.")
 
     def _config(self, values: Values) -> dict[str, Any]:
         config = dict(self.kwargs)
@@ -244,19 +202,22 @@ class SearchSpace:
             config[name] = pick(values)
         return config
 
-    def _canonical(self, values: Values) -> Hashable:
+    def canonical_values(self, values: Values) -> Hashable:
+        """As :meth:`canonical`."""
         try:
             return self._family.canonical(self._config(values))
         except (UserError, TypeError) as error:
             raise self._refused(values, error) from None
 
-    def _arch_id(self, values: Values) -> str:
+    def arch_id_values(self, values: Values) -> str:
+        """As :meth:`arch_id`."""
         try:
             return self._family.arch_id(self._config(values))
         except (UserError, TypeError) as error:
             raise self._refused(values, error) from None
 
-    def _cost(self, values: Values, input_size: InputSize, num_classes: int) -> Cost:
+    def cost_values(self, values: Values, input_size: InputSize, num_classes: int) -> Cost:
+        """As :meth:`cost`."""
         try:
             return self._family.cost(self._config(values), input_size, num_classes)
         except (UserError, TypeError) as error:
@@ -272,22 +233,13 @@ class SearchSpace:
     def _shown(self, values: Values) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in zip(self.names, values))
 
-    def _enumeration(self) -> Enumeration:
-        from .feasible import Enumeration
-
-        if not self.enumerable:
-            raise UserError(f"{self.source} has {self.size:,} settings; up to {MOST_ENUMERATED:,} are enumerated.")
-        if self._enumerated is None:
-            self._enumerated = Enumeration(self)
-        return self._enumerated
-
     def _try_some(self) -> None:
-        """Finds out now whether ``where`` leaves anything, and whether the model takes what it leaves."""
-        if self.enumerable and next(self._enumerate(), None) is None:
+        """UserError where ``where`` leaves nothing, or the model refuses some random setting that it leaves."""
+        if self.enumerable and next(self.enumerate_values(), None) is None:
             raise UserError(f"{self.source}: no setting meets where: {' and '.join(self.where)}. Loosen it.")
         rng = random.Random(0)
-        for _ in range(_TRIED_AT_START):
-            self._canonical(self._sample(rng))
+        for _ in range(VALIDATION_DRAWS):
+            self.canonical_values(self.sample_values(rng))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SearchSpace):
@@ -306,11 +258,6 @@ class SearchSpace:
 
 def _restore(written: dict[str, Any], source: str) -> SearchSpace:
     return SearchSpace.from_dict(written, source)
-
-
-def _size(input_size: Sequence[int]) -> InputSize:
-    channels, height, width = input_size
-    return channels, height, width
 
 
 def _plain(value: Any) -> Any:

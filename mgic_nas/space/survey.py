@@ -1,27 +1,22 @@
-"""What a space holds, before anything is trained: how large, how costly, and whether the budgets can be met."""
+"""Statistics of a space before anything is trained: its size, its costs, and whether the budgets can be met."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..cost import Cost
+from ..errors import UserError
 from .budget import COUNTS, Budget, hard_limits, parse_budgets, within
-from .conditions import Scalar, Values
-from .feasible import descend, overshoot
+from .conditions import Values
+from .feasible import Counts, FeasibleSet, descend, overshoot
+from .search_space import SearchSpace
 from .survey_result import Example, Fit, Spread, Survey
+from .thresholds import SURVEY_DRAWS, SURVEY_SAMPLES
 
-if TYPE_CHECKING:
-    from .parameters import InputSize
-    from .search_space import SearchSpace
-
-_SAMPLES = 20_000
-_MOST_DRAWS = 500_000  # where few settings meet ``where``
 _STARTS = 3  # of the descents
 
 
@@ -31,49 +26,65 @@ def survey(
     num_classes: int,
     budgets: Iterable[str | float | Budget] = (),
     *,
-    samples: int = _SAMPLES,
+    samples: int = SURVEY_SAMPLES,
     seed: int = 0,
 ) -> Survey:
-    """Looks at a space: exactly up to a million settings, else by random settings and coordinate descent.
+    """Surveys a space: exactly up to a million settings, else by random settings and coordinate descent.
 
     Args:
         space: what is searched.
         input_size: (C, H, W) of an image; costs mean nothing without it.
         num_classes: of the classifier.
         budgets: as :func:`parse_budget` takes them.
-        samples: random settings for a space that is too large to enumerate.
+        samples: number of random settings, of a space that is too large to enumerate.
         seed: of these.
 
     Raises:
         UserError: a budget that is none, or a setting that the model refuses.
     """
-    channels, height, width = input_size
-    look = _Exact if space.enumerable else _Sampled
-    return look(space, (channels, height, width), num_classes, samples, seed).survey(parse_budgets(budgets))
+    feasible = FeasibleSet(space, input_size, num_classes)
+    look = _Exact(space, feasible) if feasible.exact else _Sampled(space, feasible, samples, random.Random(seed))
+    return look.survey(parse_budgets(budgets))
+
+
+def refuse_impossible(
+    space: SearchSpace, input_size: Sequence[int], num_classes: int, budgets: tuple[Budget, ...]
+) -> None:
+    """UserError, naming the nearest network, where some budget cannot be met or no network for it is found."""
+    feasible = FeasibleSet(space, input_size, num_classes)
+    # A survey of a million settings takes most of a minute; that something fits usually shows at once.
+    if not feasible.small and feasible.surely_meets(budgets):
+        return
+    for problem in survey(space, input_size, num_classes, budgets).problems:
+        raise UserError(problem)
 
 
 class _Looker:
-    """What both ways of looking share."""
+    """What both ways of surveying share.
 
-    exact: bool
+    Attributes:
+        costs: kind -> int64 (n,), of the distinct architectures or of the samples.
+        allowed, distinct, samples: as :class:`Survey` has them.
+    """
+
+    costs: dict[str, Counts]
     allowed: int
     distinct: int
     samples = 0
 
-    def __init__(self, space: SearchSpace, size: InputSize, num_classes: int, samples: int, seed: int) -> None:
+    def __init__(self, space: SearchSpace, feasible: FeasibleSet) -> None:
         self.space = space
-        self.size = size
-        self.num_classes = num_classes
-        self.prepare(samples, random.Random(seed))
-
-    def prepare(self, samples: int, rng: random.Random) -> None:
-        raise NotImplementedError
+        self.feasible = feasible
 
     def spreads(self) -> dict[str, Spread]:
-        raise NotImplementedError
+        return {kind: Spread(int(c.min()), float(np.median(c)), int(c.max())) for kind, c in self.costs.items()}
 
     def fit(self, budgets: tuple[Budget, ...]) -> Fit:
         raise NotImplementedError
+
+    def excess(self, budgets: tuple[Budget, ...]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """float64 (n,), each cost over its limit, of the budget that is exceeded most; at most 1 where all fit."""
+        return np.max([self.costs[b.kind] / b.limit for b in budgets], axis=0)
 
     def survey(self, budgets: tuple[Budget, ...]) -> Survey:
         limits = hard_limits(budgets)
@@ -83,10 +94,10 @@ class _Looker:
         return Survey(
             space=self.space.source,
             model=self.space.model,
-            input_size=self.size,
-            num_classes=self.num_classes,
+            input_size=self.feasible.input_size,
+            num_classes=self.feasible.num_classes,
             settings=self.space.size,
-            exact=self.exact,
+            exact=not self.samples,
             samples=self.samples,
             allowed=self.allowed,
             distinct=self.distinct,
@@ -95,87 +106,73 @@ class _Looker:
             together=self.fit(largest) if len(largest) > 1 and alone.issuperset(largest) else None,
         )
 
-    def cost(self, values: Values) -> Cost:
-        return self.space._cost(values, self.size, self.num_classes)
-
     def example(self, values: Values) -> Example:
         setting = dict(zip(self.space.names, values))
-        line = self.space.create_model_line(setting, self.num_classes, self.size[0])
-        return Example(setting, self.space._arch_id(values), self.cost(values), line)
+        line = self.space.create_model_line(setting, self.feasible.num_classes, self.feasible.input_size[0])
+        return Example(setting, self.space.arch_id_values(values), self.feasible.cost(values), line)
 
 
 class _Exact(_Looker):
-    exact = True
-
-    def prepare(self, samples: int, rng: random.Random) -> None:
-        self.enumeration = self.space._enumeration()
-        self.allowed = self.enumeration.allowed
-        self.distinct = len(self.enumeration.first)
-        self.costs = self.enumeration.costs(self.size, self.num_classes)
-
-    def spreads(self) -> dict[str, Spread]:
-        return {kind: _spread(costs) for kind, costs in self.costs.items()}
+    def __init__(self, space: SearchSpace, feasible: FeasibleSet) -> None:
+        super().__init__(space, feasible)
+        self.allowed = feasible.candidates.allowed
+        self.distinct = len(feasible.candidates)
+        self.costs = feasible.candidates.costs
 
     def fit(self, budgets: tuple[Budget, ...]) -> Fit:
-        excess = np.max([self.costs[b.kind] / b.limit for b in budgets], axis=0)
+        excess = self.excess(budgets)
         fits = int((excess <= 1).sum())
         if fits:
             return Fit(budgets, "fits", fits, fits / self.distinct)
-        nearest = self.space._at(int(self.enumeration.first[excess.argmin()]))
-        return Fit(budgets, "cannot be met", 0, 0.0, nearest=self.example(nearest))
+        nearest = self.feasible.candidates[int(excess.argmin())].setting
+        return Fit(budgets, "cannot be met", 0, 0.0, nearest=self.example(tuple(nearest.values())))
 
 
 class _Sampled(_Looker):
-    exact = False
-
-    def prepare(self, samples: int, rng: random.Random) -> None:
-        self.values: list[tuple[Scalar, ...]] = []
+    def __init__(self, space: SearchSpace, feasible: FeasibleSet, samples: int, rng: random.Random) -> None:
+        super().__init__(space, feasible)
+        self.values: list[Values] = []
         draws = 0
-        while len(self.values) < samples and draws < _MOST_DRAWS:
-            values = self.space._at(rng.randrange(self.space.size))
+        while len(self.values) < samples and draws < SURVEY_DRAWS:
+            values = space.values_at(rng.randrange(space.size))
             draws += 1
-            if self.space._allows(values):
+            if space.allows_values(values):
                 self.values.append(values)
-        if not self.values:  # the space itself says so, or finds one yet
-            self.values.append(self.space._sample(rng))
+        if not self.values:  # raises where none is found, and says so
+            self.values.append(space.sample_values(rng))
         self.samples = len(self.values)
-        self.allowed = round(self.space.size * self.samples / max(draws, self.samples))
-        self.distinct = len({self.space._canonical(values) for values in self.values})
-        table = [[getattr(self.cost(values), kind) for kind in COUNTS] for values in self.values]
-        self.costs = dict(zip(COUNTS, np.array(table, dtype=np.int64).T))
+        self.allowed = round(space.size * self.samples / max(draws, self.samples))
+        self.distinct = len({space.canonical_values(values) for values in self.values})
+        costs = [feasible.cost(values) for values in self.values]
+        self.costs = {kind: np.array([getattr(cost, kind) for cost in costs], dtype=np.int64) for kind in COUNTS}
 
     def spreads(self) -> dict[str, Spread]:
-        spreads = {}
-        for kind, costs in self.costs.items():
-            low = self.extreme(kind, 1)
-            high = self.extreme(kind, -1)
-            spreads[kind] = Spread(low, float(np.median(costs)), high)
-        return spreads
+        return {
+            kind: Spread(self.extreme(kind, 1), float(np.median(costs)), self.extreme(kind, -1))
+            for kind, costs in self.costs.items()
+        }
 
     def extreme(self, kind: str, sign: int) -> int:
         """The smallest cost (``sign`` 1) or the largest (-1) that descents from the best samples reach."""
-        starts = np.argsort(sign * self.costs[kind])[:_STARTS]
-        scores = [
-            descend(self.space, self.values[i], lambda v: sign * float(getattr(self.cost(v), kind)))[1] for i in starts
-        ]
-        return int(sign * min(scores))
+        score = self.costs[kind] * sign
+        ends = self.descents(score.argsort(), lambda v: sign * float(getattr(self.feasible.cost(v), kind)))
+        return int(sign * min(score for _, score in ends))
+
+    def descents(
+        self, order: Iterable[int], score: Callable[[Values], float], enough: float = -math.inf
+    ) -> list[tuple[Values, float]]:
+        """(end, its score) of the coordinate descents from the first samples of ``order``."""
+        return [descend(self.space, self.values[i], score, enough=enough) for i in islice(order, _STARTS)]
 
     def fit(self, budgets: tuple[Budget, ...]) -> Fit:
         limits = {b.kind: b.limit for b in budgets}
-        excess = np.max([self.costs[b.kind] / b.limit for b in budgets], axis=0)
+        excess = self.excess(budgets)
         share = float((excess <= 1).mean())
         error = math.sqrt(share * (1 - share) / self.samples)
         if share:
             return Fit(budgets, "fits", None, share, error)
-        # From the samples that miss least, until one fits or nothing gets better.
-        ends = [
-            descend(self.space, self.values[i], lambda v: overshoot(self.cost(v), limits), enough=0.0)
-            for i in np.argsort(excess)[:_STARTS]
-        ]
+        # From the samples that exceed least, until one fits or nothing improves.
+        ends = self.descents(excess.argsort(), lambda v: overshoot(self.feasible.cost(v), limits), enough=0.0)
         nearest = min(ends, key=lambda end: end[1])[0]
-        verdict = "fits" if within(self.cost(nearest), limits) else "none found (sampled)"
+        verdict = "fits" if within(self.feasible.cost(nearest), limits) else "none found (sampled)"
         return Fit(budgets, verdict, None, 0.0, None, self.example(nearest))
-
-
-def _spread(costs: NDArray[np.int64]) -> Spread:
-    return Spread(int(costs.min()), float(np.median(costs)), int(costs.max()))

@@ -18,6 +18,7 @@ from ..engine.proposals.pool import CandidatePool
 from ..engine.surrogate.expected_gain import log_expected_gain
 from ..engine.surrogate.gaussian_process import GaussianProcess, TrainingData
 from ..pareto import non_dominated
+from ..space.budget import Budget
 from .replay import Truth, drawn
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def bounds(truth: Truth, shares: Sequence[float], seeds: int) -> dict[str, dict[
 def _by_the_others(truth: Truth) -> Array:
     """Leave-one-out predictions (A,) of the true accuracies from the features."""
     config = truth.table.config
-    task = SearchProblem(truth.table.space, config.input_size, config.num_classes)
-    pool = CandidatePool(task, {"macs": float(truth.macs.max())})
+    everything = (Budget("macs", float(truth.macs.max())),)
+    pool = CandidatePool(SearchProblem(truth.table.space, config.input_size, config.num_classes, everything))
     features = np.array([pool.describe(a.setting)[1] for a in truth.table.architectures])
     zeros = np.zeros(len(features))
     hyperparameters = GaussianProcess(TrainingData(features, truth.acc, zeros)).hyperparameters

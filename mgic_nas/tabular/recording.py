@@ -1,56 +1,63 @@
-"""Makes a recorded table: trains every architecture within the budgets, with several seeds, and writes down each epoch.
+"""Makes a recorded table: trains every architecture within the budgets with several seeds, and records each epoch.
 
-The executors of a search do the training; in place of the Controller they are given a :class:`Recording`, which
-decides nothing either: it goes through the list. Killed at any moment it loses what was being trained, no more, and
-the same command goes on. More seeds or a larger budget extend a table.
+The executors of a search do the training; in place of the Controller they get a :class:`Recording`, another source of
+jobs. Killed at any moment it loses what was being trained, no more, and the same command resumes it. More seeds or a
+larger budget extend a table.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._files import csv_text
 from .._machine import cpu_model
+from ..engine.executors.registry import choose
+from ..engine.executors.registry import executor as find_executor
 from ..engine.jobs import JobSource
-from ..engine.storage.folder import Lock
+from ..engine.storage.config import at_least_one, now, versions
+from ..engine.storage.folder import LOCK, Lock
 from ..engine.storage.trial import trial_seed
 from ..errors import UserError
+from ..space.budget import hard_limits, parse_budgets
+from ..space.feasible import FeasibleSet
+from ..space.search_space import SearchSpace
+from ..tasks.registry import load_data, resolve_spec
+from ..train.job import Job, Setup, read_result
+from ..train.recipes import Recipe, get_recipe
 from .table import COLUMNS, COSTS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
 from .table import write_curves as rewrite_curves
 
-if TYPE_CHECKING:
-    from ..train import Job
-
-TRIALS = "trials"  # the workers' folder, gone when the table is complete
-MAX_RETRIES = 2  # a training whose worker died is tried again so often
+TRIALS = "trials"  # the workers' folder, deleted when the recording is closed
+MAX_RETRIES = 2  # of a training whose worker died
 
 
 class Recording(JobSource):
-    """The source of jobs of one table: what is still to be trained, and where its epochs are written.
+    """The jobs of one table: what is still to be trained, and where its epochs are written.
 
     Args:
-        folder: of the table; made where there is none. Locked while this object lives.
+        folder: of the table; made where there is none. Locked until :meth:`close`.
         config: of the table; UserError where the folder holds another one.
         seeds: how many trainings of each architecture.
-        say: told one line a training.
+        say: called with one line a training.
     """
 
-    def __init__(self, folder: str | Path, config: TableConfig, seeds: int, say: Any = None) -> None:
-        from ..space import SearchSpace, hard_limits, parse_budgets
-
+    def __init__(
+        self, folder: str | Path, config: TableConfig, seeds: int, say: Callable[[str], object] | None = None
+    ) -> None:
         self.folder = Path(folder).absolute()
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))
         space = SearchSpace.from_dict(config.space, source="table.yaml")
         limits = hard_limits(parse_budgets(config.budgets))
-        candidates = space.distinct(config.input_size, config.num_classes, limits)
+        candidates = FeasibleSet(space, config.input_size, config.num_classes, limits).candidates
         if not len(candidates):
             raise UserError("no architecture of this space is within the budgets: profile it, and raise them.")
         self.config = config
@@ -67,7 +74,7 @@ class Recording(JobSource):
             # A torn line at the end would spoil the next one.
             rewrite_curves(self.folder, (row for group in done.values() for row in group))
             order = [a.arch_id for a in rows]
-            random.Random(0).shuffle(order)  # so that the time left can be told from the time gone
+            random.Random(0).shuffle(order)  # so that the time left can be extrapolated
             pairs = [(arch_id, seed) for seed in range(seeds) for arch_id in order]
             self._number = {pair: number for number, pair in enumerate(pairs)}
             self._pair = dict(enumerate(pairs))
@@ -81,12 +88,8 @@ class Recording(JobSource):
         self._deaths: dict[int, int] = {}
         self._began, self._before = time.monotonic(), self.complete
 
-    # ---- what an executor calls; the names are the Controller's ----
-
     def next(self) -> Job | None:
         """The next training that is not in the table."""
-        from ..train import Job
-
         if not self._todo:
             return None
         pair = self._todo.popleft()
@@ -99,13 +102,11 @@ class Recording(JobSource):
         return job
 
     def report(self, job: Job, result: Mapping[str, Any]) -> bool:
-        """Every training goes to its end."""
+        """True: there is no early stopping."""
         return True
 
     def finish(self, job: Job) -> None:
         """Writes the training's epochs into the table."""
-        from ..train import read_result
-
         result = read_result(self.trials_folder, job.number, job.attempt)
         if result is None:
             return self.fail(job, "there is no result.json", died=True)
@@ -122,7 +123,7 @@ class Recording(JobSource):
         return None
 
     def fail(self, job: Job, error: str, died: bool = False) -> None:
-        """What raised is left out of the table and told at the end; where a worker died the training is repeated."""
+        """Repeats a training whose worker died; one that raised is left out of the table and listed in ``failed``."""
         self._live.pop(job.number, None)
         pair = self._pair[job.number]
         deaths = self._deaths[job.number] = self._deaths.get(job.number, 0) + 1
@@ -166,13 +167,13 @@ class Recording(JobSource):
 
 
 def record(
-    space: Any,
+    space: SearchSpace | str | Path | Mapping[str, object],
     data: str,
-    budgets: Any,
+    budgets: str | float | Iterable[str | float],
     epochs: int,
     seeds: int,
     out: str | Path,
-    recipe: Any = None,
+    recipe: str | Mapping[str, object] | Recipe | None = None,
     executor: str = "local",
     concurrent: int | None = None,
     gpus_per_trial: str | float = "auto",
@@ -183,15 +184,6 @@ def record(
         UserError: wrong input, or another table in ``out``.
         RuntimeError: some trainings failed; the others are in the table.
     """
-    import dataclasses
-
-    from ..engine.executors.registry import choose
-    from ..engine.executors.registry import executor as find_executor
-    from ..engine.storage.config import at_least_one, now, versions
-    from ..space import SearchSpace, parse_budgets
-    from ..tasks import load_data, resolve_spec
-    from ..train import Setup, get_recipe
-
     at_least_one("seeds", seeds)
     at_least_one("epochs", epochs)
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
@@ -205,7 +197,7 @@ def record(
         budgets=[budget.label for budget in parse_budgets(budgets)],
         epochs=epochs,
         recipe=recipe.to_dict(),
-        machine=_machine(),
+        machine=f"{cpu_model()}, {os.cpu_count()} cores",
         versions=versions(),
         created=now(),
     )
@@ -229,7 +221,7 @@ def record(
 def _claim(folder: Path, config: TableConfig) -> Lock:
     """The folder, made, locked, and with this table's table.yaml in it."""
     if folder.is_dir() and not (folder / TABLE_YAML).exists():
-        others = [p.name for p in folder.iterdir() if p.name != ".lock"]
+        others = [p.name for p in folder.iterdir() if p.name != LOCK]
         if others:
             raise UserError(f"{folder} is no table and not empty ({sorted(others)[0]}, ...): name another folder.")
     try:
@@ -249,14 +241,9 @@ def _claim(folder: Path, config: TableConfig) -> Lock:
 
 
 def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Six significant digits: what is left out is far below the noise of a training."""
+    """Six significant digits: the rest is far below the noise of a training."""
     return {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in row.items()}
 
 
 def _listed(values: dict[str, Any]) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-
-
-def _machine() -> str:
-    """The processor and the number of cores, for people."""
-    return f"{cpu_model()}, {os.cpu_count()} cores"

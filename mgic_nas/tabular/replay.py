@@ -1,8 +1,7 @@
-"""A search in a recorded table: the Controller, its samplers and rungs as they are, on a simulated clock.
+"""A simulated search in a recorded table: the unchanged Controller, samplers and schedulers on a simulated clock.
 
-Nothing is trained: an epoch takes the CPU seconds that the table says, and gives the accuracy that it says. A replay
-of a seed draws, for every architecture, one of the table's trainings; what an architecture is truly worth is the mean
-over all of them.
+Nothing is trained: the CPU seconds and metrics of an epoch are those of the table. A replay of a seed draws, for every
+architecture, one of the table's trainings; its true accuracy is the mean over all of them.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine.controller import Controller
-from ..families import family
+from ..engine.proposals.candidate import SearchProblem
+from ..engine.storage.config import RunConfig
+from ..families.registry import family
 from ..pareto import hypervolume, hypervolume_history, non_dominated
 from .table import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..engine.storage.config import RunConfig
-    from ..train import Job
+    from ..train.job import Job
 
-#: Of the table's front: a replay ends once it has found so much of its hypervolume.
-ENOUGH = 0.99
+ENOUGH = 0.99  # share of the true front's hypervolume at which a replay ends
 
 
 class Truth:
-    """What is known of a table that a search in it is not told.
+    """The ground truth of a table, which a search in it does not know.
 
     Attributes:
         table: the table, of which every architecture has at least one training.
@@ -62,7 +61,7 @@ class Truth:
         return hypervolume(self.acc[rows], self.macs[rows], self.reference)
 
     def shares(self, found: Sequence[int] | NDArray[np.int_]) -> NDArray[np.float64]:
-        """The part of the table's hypervolume that is found after each of some architectures."""
+        """The share of the table's hypervolume (n,) after each of n architectures."""
         rows = np.asarray(found, dtype=int)
         return hypervolume_history(self.acc[rows], self.macs[rows], self.reference) / self.best
 
@@ -75,7 +74,7 @@ class Truth:
     def fewest(self, share: float) -> int:
         """How many trainings a sampler that knew the truth would need for a share of the hypervolume.
 
-        Greedy, by the largest gain first, which for hypervolume is within 1 - 1/e of the best and here usually is it.
+        Greedy, the largest gain first: for hypervolume within 1 - 1/e of the optimum.
         """
         chosen: list[int] = []
         while self.hypervolume(chosen) < share * self.best:
@@ -86,14 +85,14 @@ class Truth:
 
 @dataclass(frozen=True)
 class Trace:
-    """What one replay found, training by training in the order in which they ended.
+    """What one replay found, by finished training, in the order in which they ended.
 
     Attributes:
         rows: int (n,), the architectures trained to the end.
-        epochs: int (n,), the epochs that all trials had trained by then, unfinished ones included.
-        trials: int (n,), the architectures started by then.
+        epochs: int (n,), the epochs trained until then by all trials, unfinished ones included.
+        trials: int (n,), the architectures started until then.
         seconds: float (n,), the simulated clock.
-        observed: float (n,), the accuracy that the search saw, percent.
+        observed: float (n,), the accuracy reported to the search, percent.
     """
 
     rows: NDArray[np.int_]
@@ -120,8 +119,8 @@ def replay(
         sampler: by name.
         seed: of the proposals, and of which training of an architecture is drawn.
         rungs: early stopping, by name.
-        concurrent: trainings at a time.
-        trials: how many architectures are started at most; by default all of the table's.
+        concurrent: simultaneous trainings.
+        trials: most architectures that are started; by default all of the table's.
         enough: the share of the table's hypervolume at which the replay ends.
     """
     table = truth.table
@@ -129,7 +128,8 @@ def replay(
     config = _config(table, sampler, rungs, seed, trials or len(table.architectures), truth.reference[1])
     ended: list[tuple[int, int, int, float, float]] = []
     epochs = 0
-    with Controller(None, config, space=table.space, read_result=lookup.read_result) as controller:
+    problem = SearchProblem.of_run(config, table.space)
+    with Controller(None, config, problem=problem, read_result=lookup.read_result) as controller:
         order = itertools.count()
         running: list[tuple[float, int, Job, int]] = []  # (clock at the end of an epoch, tie, job, epoch)
         clock = 0.0
@@ -164,7 +164,7 @@ def replay(
 
 
 def drawn(truth: Truth, seed: int) -> NDArray[np.int_]:
-    """Which of its trainings each architecture has in a replay: int (A,)."""
+    """The training of each architecture that a replay uses: int (A,), by their seeds in the table."""
     return np.array(
         [
             random.Random(f"{seed}/{architecture.arch_id}").choice(np.flatnonzero(~np.isnan(ends)))
@@ -175,7 +175,7 @@ def drawn(truth: Truth, seed: int) -> NDArray[np.int_]:
 
 
 class _Lookup:
-    """The trainings that one replay draws, in the shape in which workers report them."""
+    """The trainings that one replay draws, as workers would report them."""
 
     def __init__(self, truth: Truth, seed: int) -> None:
         table = truth.table
@@ -217,8 +217,6 @@ class _Lookup:
 
 
 def _config(table: Table, sampler: str, rungs: str, seed: int, trials: int, limit: float) -> RunConfig:
-    from ..engine.storage.config import RunConfig
-
     recorded = table.config
     return RunConfig(
         name="replay",

@@ -34,7 +34,7 @@ def test_the_loop_takes_less_than_the_training(
     recipe = get_recipe("quick")
     config = RunConfig("bench", space.to_dict(), data, ["2M"], TRIALS, 1, recipe.to_dict(), sampler, executor="local")
     setup = Setup(space.model, DATA, 1, recipe, str(tmp_path / "bench" / "trials"))
-    with Controller(tmp_path / "bench", config, space=space) as controller:
+    with Controller(tmp_path / "bench", config) as controller:
         begin = time.process_time()
         local.execute(controller, setup, 1, 0)
         driver = (time.process_time() - begin) / TRIALS

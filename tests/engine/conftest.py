@@ -10,6 +10,7 @@ from fakes import engine as fakes
 
 from mgic_nas import _registry
 from mgic_nas.engine.controller import Controller
+from mgic_nas.engine.proposals.candidate import SearchProblem
 
 
 class Run:
@@ -24,11 +25,12 @@ class Run:
     def open(self, space: fakes.FakeSpace | None = None, rungs: Any = None, **changes: Any) -> Controller:
         if isinstance(rungs, str):  # by name, as run.yaml has it
             changes, rungs = {**changes, "rungs": rungs}, None
+        config = fakes.make_config(**changes)
         return Controller(
             self.folder,
-            fakes.make_config(**changes),
+            config,
             self.events.append,
-            space=space or self.space,
+            problem=SearchProblem.of_run(config, space or self.space),
             scheduler=rungs,
             read_result=fakes.read_result,
         )

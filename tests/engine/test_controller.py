@@ -386,9 +386,8 @@ def test_large_space_is_drawn_from_without_being_enumerated(run: Any) -> None:
         def __init__(self) -> None:
             super().__init__()
             self.size = 10**9
-            self.enumerable = False
 
-        def distinct(self, *args: Any) -> Any:
+        def enumerate_values(self) -> Any:
             raise AssertionError("enumerated")
 
     with run.open(space=Huge(), trials=1000, sampler="tpe") as controller:

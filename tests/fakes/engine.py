@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from mgic_nas._registry import Registry
 from mgic_nas.engine.storage.config import RunConfig
 
 EPOCHS = 3
+
+Values = tuple[Any, ...]
 
 #: A kind of which trainings may need an addition from outside the package; see :func:`work`.
 TOYS: Registry[Any] = Registry("toy", {}, home="fakes.engine:TOYS")
@@ -48,86 +50,66 @@ class Cost:
     activations: int
 
 
-@dataclass(frozen=True)
-class Drawn:
-    setting: dict[str, Any]
-    arch_id: str
-
-
-class Feasible(list):
-    def untried(self, tried: Set[str]) -> list[int]:
-        return [i for i, c in enumerate(self) if c.arch_id not in tried]
-
-    def arch_id(self, index: int) -> str:
-        return self[index].arch_id
-
-    @property
-    def activations(self) -> Any:
-        import numpy as np
-
-        return np.array([c.setting["b"] for c in self])
-
-
 class FakeSpace:
     """``a`` in 1..8 (a range), ``b`` in 4 choices, ``alias`` in 2 that make no difference: 32 architectures.
 
-    A network costs ``a * b`` kMACs; ``where`` wants ``a + b != 9``.
+    A network costs ``a * b`` kMACs; ``where`` wants ``a + b != 9``. It implements ``mgic_nas.space.Space``.
     """
 
+    model = "fake"
+    source = "fake space"
+
     def __init__(self, a: int = 8, bs: tuple[int, ...] = (1, 2, 4, 8), aliases: int = 2) -> None:
-        self.params = {"a": tuple(range(1, a + 1)), "b": bs, "alias": tuple(range(aliases))}
+        self.params: dict[str, tuple[Any, ...]] = {"a": tuple(range(1, a + 1)), "b": bs, "alias": tuple(range(aliases))}
         self.size = a * len(bs) * aliases
-        self.enumerable = True
-        self.model = "fake"
 
     def is_range(self, name: str) -> bool:
         return name == "a"
 
-    def bounds(self, name: str) -> tuple[int, int, int]:
+    def bounds(self, name: str) -> tuple[float, float, float]:
         return 1, self.params["a"][-1], 1
 
-    def settings(self) -> Iterator[dict[str, Any]]:
-        for values in itertools.product(*self.params.values()):
-            setting = dict(zip(self.params, values, strict=True))
-            if self.allows(setting):
-                yield setting
-
     def allows(self, setting: Mapping[str, Any]) -> bool:
-        return setting["a"] + setting["b"] != 9
+        return self.allows_values(tuple(setting.values()))
 
     def arch_id(self, setting: Mapping[str, Any]) -> str:
-        return f"a{setting['a']}b{setting['b']}"
+        return self.arch_id_values(tuple(setting.values()))
 
     def config(self, setting: Mapping[str, Any]) -> dict[str, Any]:
         return {"a": setting["a"], "b": setting["b"]}
 
     def cost(self, setting: Mapping[str, Any], input_size: Any, num_classes: int) -> Cost:
-        macs = 1000 * setting["a"] * setting["b"]
-        return Cost(macs, macs - 100, setting["a"], setting["b"])
+        return self.cost_values(tuple(setting.values()), input_size, num_classes)
 
-    def sample(self, rng: random.Random) -> dict[str, Any]:
-        return rng.choice(list(self.settings()))
+    def enumerate_values(self) -> Iterator[tuple[int, Values]]:
+        numbered = enumerate(itertools.product(*self.params.values()))
+        return ((number, values) for number, values in numbered if self.allows_values(values))
 
-    def _feasible(self, input_size: Any, num_classes: int, limits: Mapping[str, float]) -> Feasible:
-        found: dict[str, Drawn] = {}
-        for setting in self.settings():
-            cost = self.cost(setting, input_size, num_classes)
-            if all(getattr(cost, kind) <= limit for kind, limit in limits.items()):
-                found.setdefault(self.arch_id(setting), Drawn(setting, self.arch_id(setting)))
-        return Feasible(found.values())
+    def values_at(self, number: int) -> Values:
+        return next(itertools.islice(itertools.product(*self.params.values()), number, None))
 
-    distinct = _feasible
+    def sample_values(self, rng: random.Random) -> Values:
+        allowed = filter(self.allows_values, itertools.product(*self.params.values()))
+        return rng.choice(list(allowed))
 
-    def draw_feasible(
-        self, rng: random.Random, input_size: Any, num_classes: int, limits: Mapping[str, float], exclude: Set[str]
-    ) -> Drawn | None:
-        left = [c for c in self._feasible(input_size, num_classes, limits) if c.arch_id not in exclude]
-        return rng.choice(left) if left else None
+    def allows_values(self, values: Values) -> bool:
+        return values[0] + values[1] != 9
+
+    def canonical_values(self, values: Values) -> Values:
+        return tuple(values[:2])
+
+    def arch_id_values(self, values: Values) -> str:
+        return f"a{values[0]}b{values[1]}"
+
+    def cost_values(self, values: Values, input_size: Any, num_classes: int) -> Cost:
+        macs = 1000 * values[0] * values[1]
+        return Cost(macs, macs - 100, values[0], values[1])
 
 
 def feasible(space: FakeSpace, macs: float) -> set[str]:
     """The architectures that a budget leaves."""
-    return {c.arch_id for c in space.distinct(None, 10, {"macs": macs})}
+    allowed = (values for _, values in FakeSpace.enumerate_values(space))
+    return {space.arch_id_values(v) for v in allowed if space.cost_values(v, None, 10).macs <= macs}
 
 
 def accuracy(config: Mapping[str, Any]) -> float:

@@ -4,7 +4,7 @@ import math
 import random
 from pathlib import Path
 
-from mgic_nas.space import SearchSpace
+from mgic_nas.space import FeasibleSet, SearchSpace
 from mgic_nas.tabular.table import COSTS, Architecture, TableConfig, write_architectures, write_curves
 
 EPOCHS = 4
@@ -25,7 +25,7 @@ def make_table(folder: Path, seeds: int = 2, noise: float = 0.2) -> Path:
     """About thirty architectures whose accuracy grows with MACs and parameters."""
     folder.mkdir(parents=True)
     space = SearchSpace.from_dict(SPACE)
-    found = space.distinct((1, 14, 14), 10)
+    found = FeasibleSet(space, (1, 14, 14), 10).candidates
     rows = [Architecture(c.arch_id, dict(c.setting), {k: int(getattr(c.cost, k)) for k in COSTS}) for c in found]
     rows.sort(key=lambda a: (a.cost["macs"], a.arch_id))
     config = TableConfig(

@@ -23,6 +23,7 @@ from mgic_nas.models.convert.blueprint import Blueprint, ConvertedBlock
 from mgic_nas.models.convert.init import Source
 from mgic_nas.models.convert.level import PointwiseConv
 from mgic_nas.models.mgic import ChannelTransfer, MGICBlock
+from mgic_nas.space import FeasibleSet
 
 META = torch.device("meta")
 
@@ -499,7 +500,7 @@ def test_a_space_over_a_converted_network() -> None:
     params = {"s_g": {"choices": [4, 8]}, "s_c": {"choices": [16, 24, 64]}}
     for model, kwargs in (("mgicify:resnet18", {}), ("mgicified", {"base": "resnet18"})):
         space = mgic_nas.SearchSpace.from_dict({"model": model, "kwargs": kwargs, "params": params})
-        candidates = space.distinct((3, 32, 32), 10)
+        candidates = FeasibleSet(space, (3, 32, 32), 10).candidates
         assert (space.size, len(candidates)) == (6, 4)  # 16 and 24 end at the same level
         assert mgic_nas.SearchSpace.from_dict(space.to_dict()) == space
 

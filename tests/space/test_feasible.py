@@ -5,7 +5,7 @@ import random
 import pytest
 
 from mgic_nas.errors import UserError
-from mgic_nas.space import hard_limits, parse_budgets, within
+from mgic_nas.space import FeasibleSet, hard_limits, parse_budgets, within
 
 IMAGE = (1, 8, 8)
 GRID = {"low": 1, "high": 8}
@@ -18,7 +18,7 @@ def space(space_of):
 
 
 def test_every_distinct_architecture_comes_once_by_its_first_setting(space):
-    found = space.distinct(IMAGE, 10)
+    found = FeasibleSet(space, IMAGE, 10).candidates
     settings = list(space.settings())
     assert len(found) == len(settings) // 2 == 36
     assert [c.setting for c in found] == settings[::2]
@@ -31,23 +31,27 @@ def test_every_distinct_architecture_comes_once_by_its_first_setting(space):
 
 def test_limits_leave_exactly_what_fits(space):
     limits = hard_limits(parse_budgets([100_000, "params=2500", "latency=1ms"]))
-    everything, found = space.distinct(IMAGE, 10), space.distinct(IMAGE, 10, limits)
+    everything, found = FeasibleSet(space, IMAGE, 10).candidates, FeasibleSet(space, IMAGE, 10, limits).candidates
     assert [c.arch_id for c in found] == [c.arch_id for c in everything if within(c.cost, limits)]
     assert 0 < len(found) < len(everything)
-    assert len(space.distinct(IMAGE, 10, {"macs": 1})) == 0
+    assert len(FeasibleSet(space, IMAGE, 10, {"macs": 1}).candidates) == 0
 
 
 def test_costs_belong_to_their_image_size(space):
     """A cache that forgot the size would let over-budget networks be trained."""
-    small, large = space.distinct((1, 8, 8), 10), space.distinct((1, 16, 16), 10)
+    small, large = FeasibleSet(space, (1, 8, 8), 10).candidates, FeasibleSet(space, (1, 16, 16), 10).candidates
     assert (large.macs == 4 * small.macs).all()
-    assert (space.distinct(IMAGE, 100).params == small.params + 90).all()
+    assert (FeasibleSet(space, IMAGE, 100).candidates.params == small.params + 90).all()
 
 
 def test_it_is_a_sequence_and_computed_once(space, monkeypatch):
-    found = space.distinct(IMAGE, 10)
-    monkeypatch.setattr(space, "_canonical", None)
-    assert space.distinct(list(IMAGE), 10) is found
+    feasible = FeasibleSet(space, IMAGE, 10)
+    found = feasible.candidates
+    assert feasible.candidates is found
+    monkeypatch.setattr(space, "canonical_values", None)
+    monkeypatch.setattr(space, "cost_values", None)
+    assert len(FeasibleSet(space, list(IMAGE), 10, {"macs": 100_000}).candidates) < len(found)
+    monkeypatch.undo()
     assert found[-1] == found[len(found) - 1]
     assert found[2:4] == [found[2], found[3]]
     with pytest.raises(IndexError):
@@ -64,25 +68,25 @@ def test_equal_hashes_are_not_equal_architectures(space_of, fake_family, monkeyp
 
     space = space_of({"group": {"low": 1, "high": 20}, "twin": {"choices": [1, 2]}})
     monkeypatch.setattr(feasible, "_KEPT_KEYS", 5)  # and most forms are computed again
-    real = space._canonical
-    monkeypatch.setattr(space, "_canonical", lambda values: Clash(real(values)))
-    assert len(space.distinct(IMAGE, 10)) == 20
+    real = space.canonical_values
+    monkeypatch.setattr(space, "canonical_values", lambda values: Clash(real(values)))
+    assert len(FeasibleSet(space, IMAGE, 10).candidates) == 20
 
 
 def test_draws_are_uniform_over_what_is_left_and_end_exactly(space):
     limits = {"macs": 100_000}
-    feasible = {c.arch_id for c in space.distinct(IMAGE, 10, limits)}
+    feasible = {c.arch_id for c in FeasibleSet(space, IMAGE, 10, limits).candidates}
     rng, tried = random.Random(0), set()
-    while candidate := space.draw_feasible(rng, IMAGE, 10, limits, tried):
+    while candidate := FeasibleSet(space, IMAGE, 10, limits).draw(rng, tried):
         assert candidate.arch_id not in tried
         assert within(candidate.cost, limits)
         tried.add(candidate.arch_id)
     assert tried == feasible
-    assert space.draw_feasible(rng, IMAGE, 10, {"macs": 1}) is None
+    assert FeasibleSet(space, IMAGE, 10, {"macs": 1}).draw(rng) is None
 
 
 def test_untried_lists_what_is_left(space):
-    found = space.distinct(IMAGE, 10)
+    found = FeasibleSet(space, IMAGE, 10).candidates
     tried = {found[3].arch_id, found[5].arch_id}
     assert found.untried(tried) == [i for i in range(36) if i not in (3, 5)]
 
@@ -92,11 +96,11 @@ def test_a_large_space_is_drawn_from_and_never_enumerated(space_of):
     assert space.size == 8_000_000
     assert not space.enumerable
     with pytest.raises(UserError, match="8,000,000 settings"):
-        space.distinct(IMAGE, 10)
+        len(FeasibleSet(space, IMAGE, 10).candidates)
     limits, tried = {"macs": 10**9}, set()
     rng = random.Random(0)
     for _ in range(20):
-        candidate = space.draw_feasible(rng, IMAGE, 10, limits, tried)
+        candidate = FeasibleSet(space, IMAGE, 10, limits).draw(rng, tried)
         assert within(candidate.cost, limits)
         assert candidate.arch_id == space.arch_id(candidate.setting) not in tried
         tried.add(candidate.arch_id)
@@ -108,10 +112,10 @@ def test_a_tiny_feasible_part_of_a_large_space_is_reached_by_descent(space_of):
     limits = {"macs": 64 * 100 * 3 * 4 * 4}
     tried = set()
     for seed in range(12):
-        candidate = space.draw_feasible(random.Random(seed), IMAGE, 10, limits, tried, tries=50)
+        candidate = FeasibleSet(space, IMAGE, 10, limits).draw(random.Random(seed), tried, tries=50)
         assert candidate is not None
         assert within(candidate.cost, limits)
         assert space.allows(candidate.setting)
         tried.add(candidate.arch_id)
     assert len(tried) == 12
-    assert space.draw_feasible(random.Random(0), IMAGE, 10, {"macs": 1}, tries=50) is None
+    assert FeasibleSet(space, IMAGE, 10, {"macs": 1}).draw(random.Random(0), tries=50) is None

@@ -8,7 +8,7 @@ import pytest
 from mgic_nas.errors import UserError
 from mgic_nas.families import model_names
 from mgic_nas.profiling import profile
-from mgic_nas.space import SearchSpace, shipped_spaces
+from mgic_nas.space import FeasibleSet, SearchSpace, shipped_spaces
 from mgic_nas.space.survey import survey
 
 NAMES = ("cifar10_resnet56", "cifar10_small", "fashion_table", "imagenet_mobilenetv3", "quickstart")
@@ -45,7 +45,7 @@ def test_two_settings_of_one_canonical_form_count_once():
     other = {**one, "s_c": 32}
     assert space.arch_id(one) == space.arch_id(other)
     assert space.canonical(one) == space.canonical(other)
-    ids = [c.arch_id for c in space.distinct((1, 14, 14), 10)]
+    ids = [c.arch_id for c in FeasibleSet(space, (1, 14, 14), 10).candidates]
     assert ids.count(space.arch_id(one)) == 1
     assert len(set(ids)) == len(ids) == 50
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mgic_nas.errors import UserError
-from mgic_nas.space import SearchSpace
+from mgic_nas.space import FeasibleSet, SearchSpace
 
 PARAMS = {
     "group": {"choices": [2, 4, 8]},
@@ -28,8 +28,8 @@ def test_settings_come_in_a_fixed_order_the_last_parameter_fastest(space_of):
     assert found[0] == {"group": 2, "width.0": 0.5, "width.1": 0.5, "mode": "a"}
     assert found[1] == {"group": 2, "width.0": 0.5, "width.1": 0.5, "mode": "bb"}
     assert found == list(space.settings())
-    numbered = dict(space._enumerate())
-    assert all(space._at(number) == values for number, values in numbered.items())
+    numbered = dict(space.enumerate_values())
+    assert all(space.values_at(number) == values for number, values in numbered.items())
 
 
 def test_a_config_is_what_create_model_takes(space_of):
@@ -131,7 +131,7 @@ def test_distinct_is_at_most_allowed_is_at_most_size(names, count, condition):
         return
     space = SearchSpace.from_dict(written)
     allowed = list(space.settings())
-    distinct = space.distinct((1, 8, 8), 10)
+    distinct = FeasibleSet(space, (1, 8, 8), 10).candidates
     assert 1 <= len(distinct) <= len(allowed) <= space.size == count ** len(names)
     assert len(distinct) == len({space.canonical(s) for s in allowed})
     assert all(space.allows(s) for s in allowed)

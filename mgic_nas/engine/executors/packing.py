@@ -8,25 +8,23 @@ side, and as many trials run at a time as train the most images a second within 
 from __future__ import annotations
 
 import contextlib
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..._files import read_json, write_json
 from ..._machine import available_memory_mb, cpu_model
-from ...errors import UserError
+from ...train.job import Job, Setup
+from .local import Worker, environment
 from .messages import EPOCH, FAILED, POISONED, REFUSED
 from .slots import MOST_BY_DEFAULT, cores, visible_gpus
 
 if TYPE_CHECKING:
-    from ...space import SearchSpace
-    from ...train import Setup
+    from ..proposals.candidate import SearchProblem
     from ..storage.config import RunConfig
-    from .local import Worker
 
 PACKING_JSON = "packing.json"
 FEWEST_TRIALS = 8  # for fewer a probe does not pay
@@ -35,8 +33,6 @@ PATIENCE = 60.0  # seconds that a probe may take in all; on a machine so busy it
 MARGIN = 0.15  # of the memory is left free: networks differ, and evaluation takes some too
 GOOD_ENOUGH = 0.95  # of the best throughput: fewer trials at a time let a sampler learn more from each
 ROOM = 3_072  # MiB that a copy does not take before it trains
-ENUMERATED = 50_000  # settings of a space in which the costliest network is looked up
-DRAWS = 500  # in a larger one, the costliest of so many
 
 Say = Callable[[str], None]
 
@@ -128,11 +124,12 @@ def _on_gpu(reading: Reading, copies: int) -> float:
     return max(reading.gpu_mb, reading.gpu_used_mb / copies)
 
 
-def packing(folder: Path, config: RunConfig, space: SearchSpace, setup: Setup, trials: int, say: Say) -> int | None:
+def packing(folder: Path, config: RunConfig, problem: SearchProblem, setup: Setup, trials: int, say: Say) -> int | None:
     """How many trials at a time, where the user left it open: cached with the run, else measured now.
 
     None where nothing is to be chosen: the user named a number, the trials run on a cluster, there are few of them
-    (``trials`` is how many are left), this machine has one core and no GPU, or is too busy to tell.
+    (``trials`` is how many are left), this machine has one core and no GPU, no network fits the budgets, or the
+    measurement takes longer than :data:`PATIENCE`.
     """
     if config.concurrent is not None or config.gpus_per_trial != "auto" or config.address is not None:
         return None
@@ -147,8 +144,11 @@ def packing(folder: Path, config: RunConfig, space: SearchSpace, setup: Setup, t
         if kept and {name: kept[name] for name in key} == key:
             return int(kept["concurrent"])
     begin = time.monotonic()
+    largest = problem.feasible.costliest()
+    if largest is None:
+        return None
     found = None
-    with _Copies(setup, costliest(space, config), machine) as copies, contextlib.suppress(TimeoutError):
+    with _Copies(setup, problem.space.config(largest.setting), machine) as copies, contextlib.suppress(TimeoutError):
         found = choose(machine, copies.measure)
     if found is None:
         return None
@@ -173,25 +173,10 @@ def this_machine() -> Machine:
     return Machine(cpu_model(), cores(), tuple(visible_gpus()), available_memory_mb())
 
 
-def costliest(space: SearchSpace, config: RunConfig) -> dict[str, Any]:
-    """The model's arguments of the network with the most activations within the budgets, as far as it is looked for."""
-    size, classes = config.input_size, config.num_classes
-    limits = {kind: limit for kind, limit in config.limits().items() if kind != "latency"}
-    with contextlib.suppress(UserError):
-        if space.size <= ENUMERATED:
-            candidates = space.distinct(size, classes, limits)
-            return space.config(candidates[int(candidates.activations.argmax())].setting)
-    rng = random.Random(0)
-    found = [c for _ in range(DRAWS) if (c := space.draw_feasible(rng, size, classes, limits, tries=20)) is not None]
-    return space.config(max(found, key=lambda c: c.cost.activations).setting)
-
-
 class _Copies:
     """Worker processes that train the same network side by side, on the first GPU or on the cores."""
 
     def __init__(self, setup: Setup, config: Mapping[str, Any], machine: Machine) -> None:
-        from dataclasses import replace
-
         self._introduction = (replace(setup, device="auto" if machine.gpus else "cpu"), "mgic_nas.train.probe:probe")
         self._config = dict(config)
         self._machine = machine
@@ -210,8 +195,6 @@ class _Copies:
 
     def measure(self, copies: int, threads: int) -> list[Reading]:
         """A reading of each of so many copies. RuntimeError where one dies or fails, TimeoutError after PATIENCE."""
-        from .local import Worker, environment
-
         started, free = len(self._workers), self._machine.host_mb
         most = max(self._machine.choices)
         # All at once where they surely fit: their imports then take no longer than one's.
@@ -226,8 +209,6 @@ class _Copies:
         return [Reading(**{k: v for k, v in found.items() if k != "epoch"}) for found in self._train(workers, threads)]
 
     def _train(self, workers: Sequence[Worker], threads: int, seconds: float = SECONDS) -> list[dict[str, Any]]:
-        from ...train import Job
-
         asked = {"config": self._config, "threads": threads, "seconds": seconds}
         for worker in workers:
             worker.start(Job(0, 1, asked, 0, 1))

@@ -1,4 +1,4 @@
-"""A setting of the space as filters and samplers see it; what is asked of it is computed once."""
+"""What is searched, and a setting of the space as filters and samplers see it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,52 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ...space.budget import Budget, hard_limits
+from ...space.feasible import FeasibleSet, Space
 from ...space.parameters import Setting
+from ...space.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from ...cost import Cost
-    from ...space import SearchSpace
+    from ..storage.config import RunConfig
     from ..storage.latencies import Latencies
-
-
-LATENCY = "latency"  # the kind of limit that is measured, not counted
 
 
 @dataclass(frozen=True)
 class SearchProblem:
-    """Where candidates come from and what they are costed for: a space, (C, H, W) images and their classes.
+    """What is searched: fixed for as long as a search is open.
 
-    ``latencies`` measures them, where a budget is on latency.
+    Attributes:
+        space: the architectures.
+        input_size: (C, H, W) of the images that they are costed for.
+        num_classes: of the classifier.
+        budgets: upper limits on costs; the largest of each kind is a constraint on everything that is trained.
+        epochs: of a whole training.
+        latencies: measures them, where a budget is on latency.
     """
 
-    space: SearchSpace
+    space: Space
     input_size: tuple[int, int, int]
     num_classes: int
+    budgets: tuple[Budget, ...] = ()
+    epochs: int = 1
     latencies: Latencies | None = None
+
+    @classmethod
+    def of_run(cls, config: RunConfig, space: Space | None = None) -> SearchProblem:
+        """What a run's configuration says; ``space`` in place of its own."""
+        space = space or SearchSpace.from_dict(config.space, source=config.space_source or "run.yaml")
+        return cls(space, config.input_size, config.num_classes, config.parsed_budgets(), config.epochs)
+
+    @cached_property
+    def limits(self) -> dict[str, float]:
+        """kind -> the largest budget of that kind."""
+        return hard_limits(self.budgets)
+
+    @cached_property
+    def feasible(self) -> FeasibleSet:
+        """What is within the limits that are counted."""
+        return FeasibleSet(self.space, self.input_size, self.num_classes, self.limits)
 
     @property
     def too_slow(self) -> Set[str]:
@@ -37,37 +61,37 @@ class SearchProblem:
 
 
 class LazyCandidate:
-    """A setting of the space. What is asked of it is worked out once, and only when it is asked."""
+    """A setting of the space, whose properties are computed on first access and kept."""
 
-    def __init__(self, setting: Setting, task: SearchProblem) -> None:
+    def __init__(self, setting: Setting, problem: SearchProblem) -> None:
         self.setting = setting
-        self._task = task
+        self._problem = problem
 
     @cached_property
     def allowed(self) -> bool:
         """Whether the conditions of the space hold."""
-        return self._task.space.allows(self.setting)
+        return self._problem.space.allows(self.setting)
 
     @cached_property
     def arch_id(self) -> str:
-        return self._task.space.arch_id(self.setting)
+        return self._problem.space.arch_id(self.setting)
 
     @cached_property
     def cost(self) -> Cost:
         """UserError where the model cannot be built so."""
-        return self._task.space.cost(self.setting, self._task.input_size, self._task.num_classes)
+        return self._problem.space.cost(self.setting, self._problem.input_size, self._problem.num_classes)
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """Its keyword arguments for ``timm.create_model``."""
-        return self._task.space.config(self.setting)
+        return self._problem.space.config(self.setting)
 
     def over_latency(self, measure: bool = True) -> float | None:
         """By how much it is over the limit on latency, relative to it; None where there is none.
 
         Measured now unless it is known already; without ``measure`` None where it is not known.
         """
-        latencies = self._task.latencies
+        latencies = self._problem.latencies
         if latencies is None or not (measure or latencies.known(self.arch_id)):
             return None
         return latencies.seconds(self.arch_id, self.config) / latencies.limit - 1

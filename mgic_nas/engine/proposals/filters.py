@@ -1,24 +1,22 @@
-"""What may be trained at all. Filters stand around a sampler, which knows of none of them."""
+"""Filters around a sampler, which knows of none of them: a candidate that one rejects is not trained."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ...errors import UserError
-from .candidate import LATENCY, LazyCandidate
-
-if TYPE_CHECKING:
-    pass
+from ...space.budget import COUNTS
+from .candidate import LazyCandidate
 
 
 @dataclass(frozen=True)
 class Rejection:
     """Why a candidate is not trained.
 
-    ``violation`` is what samplers are told: above zero for what lies outside the feasible part of the space (the
-    larger, the farther), None for what is inside it.
+    ``violation`` is the constraint value that samplers see: above zero outside the feasible part of the space (the
+    larger, the farther), None inside it.
     """
 
     reason: str
@@ -45,10 +43,10 @@ class Where:
 
 
 class Budgets:
-    """The hard limits that are counted, kind -> largest cost. One on latency is :class:`FastEnough`'s."""
+    """The limits on counted costs, kind -> largest cost. One on latency is ignored: it is :class:`FastEnough`'s."""
 
     def __init__(self, limits: Mapping[str, float]) -> None:
-        self._limits = {kind: limit for kind, limit in limits.items() if kind != LATENCY}
+        self._limits = {kind: limit for kind, limit in limits.items() if kind in COUNTS}
 
     def __call__(self, candidate: LazyCandidate) -> Rejection | None:
         violation = self._counted(candidate)
@@ -67,7 +65,7 @@ class Budgets:
 
 
 class FastEnough:
-    """The limit on latency, if there is one. To ask means to measure: the last of the filters."""
+    """The limit on latency, if there is one. It measures the candidate, so it is the last of the filters."""
 
     def __call__(self, candidate: LazyCandidate) -> Rejection | None:
         violation = candidate.over_latency() or 0.0

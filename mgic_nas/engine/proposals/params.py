@@ -1,21 +1,18 @@
-"""A search space in Optuna's words, and back."""
+"""A search space as Optuna's distributions, and Optuna's parameters as settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-    from ...space import SearchSpace
-    from ...space.parameters import Setting
+from ...space.feasible import Space
+from ...space.parameters import Setting
 
 
-def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+def distributions(space: Space) -> dict[str, BaseDistribution]:
     """The space's parameters: choices as Categorical, ranges as Int or Float with their step."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
     found: dict[str, BaseDistribution] = {}
     for name, values in space.params.items():
         if not space.is_range(name):
@@ -29,7 +26,7 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     return found
 
 
-def to_setting(space: SearchSpace, proposal: Mapping[str, Any]) -> Setting:
+def to_setting(space: Space, proposal: Mapping[str, Any]) -> Setting:
     """Optuna's values as the space's own: a float that is off its grid by rounding is put back on it."""
     return {
         name: min(values, key=lambda v: abs(v - proposal[name])) if space.is_range(name) else proposal[name]

@@ -1,4 +1,4 @@
-"""The architectures that a sampler of ours chooses from, as arrays: what they cost, and what describes them.
+"""The architectures that our own samplers choose from, as arrays: their costs, and the features of a surrogate.
 
 Costs are known before anything is trained, so only what fits the budgets is ever looked at.
 """
@@ -8,56 +8,57 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...cost.rows_cost import COSTS
+from ...cost.rows_cost import COSTS, Cost
 from ...errors import UserError
+from ...space.feasible import Candidate, Space
 from ...space.parameters import Setting
 from .candidate import SearchProblem
 from .params import distributions, to_setting
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from optuna.distributions import BaseDistribution
-
-    from ...cost import Cost
-
-ENUMERATED = 50_000  # settings: all of a smaller space are looked at
-HELD = 4_096  # architectures of a larger space, drawn at random; what was taken is replaced
-REFRESHED = 16  # new ones at each ask
+HELD = 4_096  # architectures of a space that is not small, drawn at random; what was taken is replaced
+REFRESHED = 16  # new ones at each proposal
+TRIES = 4  # random settings for each
 
 
 class CandidatePool:
-    """The feasible part of a space, or of a large one a random part that is renewed from ask to ask.
+    """The feasible part of a small space, or of a larger one a random part that is renewed at each proposal.
 
     Args:
-        task: the space, and what its candidates are costed for.
-        limits: kind -> largest cost.
+        problem: the space, and the limits within which its architectures are feasible.
         seed: of the random part.
 
     Attributes:
-        distributions: the space in Optuna's words.
-        arch_ids: of the architectures held, n of them.
+        distributions: the space as Optuna's distributions.
+        arch_ids: of the n architectures held.
         settings: theirs.
         costs: float64 (n, 3): MACs, parameters, activations, as :data:`COSTS` names them.
         features: float64 (n, d), each column within about -1 .. 1: the logarithms of the costs, and the parameters.
-        whole: whether these are all there are.
+        whole: whether these are all feasible ones.
     """
 
-    def __init__(self, task: SearchProblem, limits: Mapping[str, float], seed: int = 0) -> None:
-        self._task = task
-        self._limits = {kind: limit for kind, limit in limits.items() if kind in COSTS}
+    def __init__(self, problem: SearchProblem, seed: int = 0) -> None:
+        self._problem = problem
+        self._feasible = problem.feasible
         self._rng = random.Random(seed)
-        self.distributions: dict[str, BaseDistribution] = distributions(task.space)
-        self._encoders = [_encoder(name, values, task.space) for name, values in task.space.params.items()]
+        self.distributions = distributions(problem.space)
+        self._encoders = [_encoder(name, values, problem.space) for name, values in problem.space.params.items()]
         self._known: dict[tuple[Any, ...], str] = {}
         self.settings: list[Setting] = []
         self.arch_ids: list[str] = []
         self._logs: list[tuple[float, ...]] = []  # of the costs
         self._held: set[str] = set()
-        self.whole = self._enumerate()
+        self.whole = self._feasible.small
+        if self.whole:
+            try:
+                for candidate in self._feasible.candidates:
+                    self._add(candidate)
+            except UserError:  # the model refuses some setting, so the space cannot be enumerated
+                self.whole = False
         if not self.whole:
             self._top_up(HELD, frozenset())
         logs = np.array(self._logs or [(0.0,) * len(COSTS)])
@@ -67,49 +68,24 @@ class CandidatePool:
         self.features = self._encode([], [])
         self._extend()
 
-    def _enumerate(self) -> bool:
-        space = self._task.space
-        if space.size > ENUMERATED:
-            return False
-        try:
-            found = space.distinct(self._task.input_size, self._task.num_classes, self._limits)
-            for candidate in found:
-                setting = dict(candidate.setting)
-                self._add(setting, candidate.arch_id, self._cost(setting))
-        except UserError:  # the model refuses some setting, so it cannot be enumerated
-            self.settings, self.arch_ids, self._logs, self._held = [], [], [], set()
-            return False
-        return True
-
-    def _cost(self, setting: Setting) -> Cost:
-        return self._task.space.cost(setting, self._task.input_size, self._task.num_classes)
-
-    def _add(self, setting: Setting, arch_id: str, cost: Cost) -> None:
-        self.settings.append(setting)
-        self.arch_ids.append(arch_id)
-        self._logs.append(_logs(cost))
-        self._held.add(arch_id)
+    def _add(self, candidate: Candidate) -> None:
+        self.settings.append(candidate.setting)
+        self.arch_ids.append(candidate.arch_id)
+        self._logs.append(_logs(candidate.cost))
+        self._held.add(candidate.arch_id)
 
     def _top_up(self, count: int, tried: Set[str]) -> None:
-        """Adds so many feasible architectures that are neither held nor tried, if they are found soon."""
-        space = self._task.space
-        for _ in range(4 * count):
+        """Adds ``count`` feasible architectures that are neither held nor tried, if random settings give them soon."""
+        for _ in range(TRIES * count):
             if count <= 0:
                 return
-            setting = space.sample(self._rng)
-            try:
-                cost = self._cost(setting)
-                if any(getattr(cost, kind) > limit for kind, limit in self._limits.items()):
-                    continue
-                arch_id = space.arch_id(setting)
-            except UserError:  # the model refuses this one
-                continue
-            if arch_id not in self._held and arch_id not in tried:
-                self._add(setting, arch_id, cost)
+            candidate = self._feasible.sample(self._rng)
+            if candidate and candidate.arch_id not in self._held and candidate.arch_id not in tried:
+                self._add(candidate)
                 count -= 1
 
     def _extend(self) -> None:
-        """The arrays of what was added since."""
+        """Appends to the arrays what was added since the last call."""
         done = len(self.costs)
         logs = np.array(self._logs[done:], dtype=float).reshape(-1, len(COSTS))
         self.costs = np.concatenate([self.costs, np.exp(logs)])
@@ -126,7 +102,7 @@ class CandidatePool:
         """Of any setting of the space."""
         key = tuple(setting.values())
         if key not in self._known:
-            self._known[key] = self._task.space.arch_id(setting)
+            self._known[key] = self._problem.space.arch_id(setting)
         return self._known[key]
 
     @property
@@ -136,16 +112,17 @@ class CandidatePool:
 
     def describe(self, setting: Setting) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(costs (3,), features (d,)) of any setting of the space."""
-        logs = _logs(self._cost(setting))
+        problem = self._problem
+        logs = _logs(problem.space.cost(setting, problem.input_size, problem.num_classes))
         return np.exp(logs), self._encode([setting], [logs])[0]
 
     def setting(self, params: Mapping[str, Any]) -> Setting:
-        """Optuna's values as a setting of the space."""
-        return to_setting(self._task.space, params)
+        """Optuna's parameters as a setting of the space."""
+        return to_setting(self._problem.space, params)
 
     def untried(self, tried: Set[str]) -> NDArray[np.int_]:
         """Positions of the architectures held that are not in ``tried``; a part of a large space is renewed first."""
-        tried = tried | self._task.too_slow
+        tried = tried | self._problem.too_slow
         if not self.whole:
             self._top_up(REFRESHED, tried)
             self._extend()
@@ -161,7 +138,7 @@ def _logs(cost: Cost) -> tuple[float, ...]:
     return tuple(math.log(max(1, getattr(cost, kind))) for kind in COSTS)
 
 
-def _encoder(name: str, values: Sequence[Any], space: Any) -> tuple[int, str, dict[Any, list[float]]]:
+def _encoder(name: str, values: Sequence[Any], space: Space) -> tuple[int, str, dict[Any, list[float]]]:
     """(width, parameter, value -> columns): numbers by their rank, from -1 to 1; others one column a value."""
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     if space.is_range(name) or numbers:

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+    from ...space.budget import Budget
     from ...space.parameters import Setting
+    from ..proposals.candidate import SearchProblem
     from ..proposals.pool import CandidatePool, PoolMaker
-    from .registry import Search
 
 STARTUP = 8  # trials before the model is used
 MAX_CANDIDATES = 2_048  # that a proposal is chosen from
@@ -53,7 +54,7 @@ class CostAwareSampler(PoolSampler):
         pool, seed: as those of :class:`PoolSampler`.
         startup: so many first trials are spread over the MACs instead, the cheapest first.
         epochs: of a whole training, as long as none is finished.
-        budgets: (kind, limit); the gain of the winner within each counts too.
+        budgets: the gain of the winner within each counts too.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class CostAwareSampler(PoolSampler):
         seed: int | None = None,
         startup: int = STARTUP,
         epochs: int = 1,
-        budgets: Sequence[tuple[str, float]] = (),
+        budgets: Sequence[Budget] = (),
     ) -> None:
         super().__init__(pool, seed)
         self._budgets = tuple(budgets)
@@ -122,6 +123,8 @@ class CostAwareSampler(PoolSampler):
         return known
 
 
-def make(seed: int, pool: PoolMaker, search: Search) -> CostAwareSampler:
+def make(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> CostAwareSampler:
     """The entry of the registry."""
-    return CostAwareSampler(pool(), seed, epochs=search.epochs, budgets=search.budgets)
+    if problem is None:
+        return CostAwareSampler(pool(), seed)
+    return CostAwareSampler(pool(), seed, epochs=problem.epochs, budgets=problem.budgets)

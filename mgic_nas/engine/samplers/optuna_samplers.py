@@ -12,27 +12,27 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 if TYPE_CHECKING:
+    from ..proposals.candidate import SearchProblem
     from ..proposals.pool import PoolMaker
-    from .registry import Search
 
 # NSGA-II's first generation is random; Optuna's 50 would be all of a search that trains 24 networks.
 POPULATION = 16
 
 
-def random(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
+def random(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-def nsga2(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
+def nsga2(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> BaseSampler:
     return NSGAIISampler(population_size=POPULATION, seed=seed)
 
 
-def tpe(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
+def tpe(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> BaseSampler:
     # Univariate TPE proposes the same few settings by the hundred in a discrete space.
     return _tpe(seed, multivariate=True)
 
 
-def tpe_univariate(seed: int, pool: PoolMaker, search: Search) -> BaseSampler:
+def tpe_univariate(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> BaseSampler:
     return _tpe(seed, multivariate=False)
 
 

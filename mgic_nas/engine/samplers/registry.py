@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..._registry import Registry
@@ -11,21 +10,13 @@ from ..._registry import Registry
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
+    from ..proposals.candidate import SearchProblem
     from ..proposals.pool import PoolMaker
-
-
-@dataclass(frozen=True)
-class Search:
-    """What a sampler or a scheduler is for: the epochs of a whole training, and the budgets as (kind, limit)."""
-
-    epochs: int = 1
-    budgets: tuple[tuple[str, float], ...] = ()
-
 
 DEFAULT_SAMPLER = "cost"
 
-#: name -> factory ``(seed, pool, search)``; ``pool()`` makes the feasible architectures, for those that need them.
-SAMPLERS: Registry[Callable[[int, PoolMaker, Search], BaseSampler]] = Registry(
+#: name -> factory ``(seed, pool, problem)``; ``pool()`` makes the feasible architectures, for those that need them.
+SAMPLERS: Registry[Callable[[int, PoolMaker, SearchProblem | None], BaseSampler]] = Registry(
     "sampler",
     {
         "cost": "mgic_nas.engine.samplers.cost_aware:make",
@@ -39,13 +30,15 @@ SAMPLERS: Registry[Callable[[int, PoolMaker, Search], BaseSampler]] = Registry(
 check_sampler = SAMPLERS.check
 
 
-def make_sampler(name: str, seed: int, pool: PoolMaker = lambda: None, search: Search | None = None) -> BaseSampler:
+def make_sampler(
+    name: str, seed: int, pool: PoolMaker = lambda: None, problem: SearchProblem | None = None
+) -> BaseSampler:
     """An Optuna sampler by name; UserError for an unknown one.
 
     Args:
         name: one of :data:`SAMPLERS`.
         seed: of everything random.
         pool: makes the architectures that ours choose from; called only for those that need it.
-        search: what it is for, as far as a sampler can use that.
+        problem: what is searched, for samplers that make use of its epochs and budgets.
     """
-    return SAMPLERS.load(name)(seed, pool, search or Search())
+    return SAMPLERS.load(name)(seed, pool, problem)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from ...space.parameters import Setting
+    from ..proposals.candidate import SearchProblem
     from ..proposals.pool import CandidatePool, PoolMaker
-    from .registry import Search
 
 STRATA = 16
 
@@ -53,6 +53,6 @@ class StratifiedSampler(PoolSampler):
                 return pool.settings[int(self._rng.choice(list(inside)))]
 
 
-def make(seed: int, pool: PoolMaker, search: Search) -> StratifiedSampler:
+def make(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> StratifiedSampler:
     """The entry of the registry."""
     return StratifiedSampler(pool(), seed)

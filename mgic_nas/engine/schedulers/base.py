@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..storage.trial import Trial
 
 if TYPE_CHECKING:
+    from ..proposals.candidate import SearchProblem
     from ..proposals.pool import PoolMaker
-    from ..samplers.registry import Search
 
 
 class Scheduler(ABC):
@@ -55,6 +55,6 @@ class NoEarlyStopping(Scheduler):
         return (paused[0].number, self._epochs) if paused else None
 
 
-def make(pool: PoolMaker, search: Search) -> NoEarlyStopping:
+def make(pool: PoolMaker, problem: SearchProblem) -> NoEarlyStopping:
     """The entry of the registry."""
-    return NoEarlyStopping(search.epochs)
+    return NoEarlyStopping(problem.epochs)

@@ -17,8 +17,8 @@ from ..surrogate.expected_gain import ExpectedGain, Objective, Observation, Refi
 from .base import Scheduler
 
 if TYPE_CHECKING:
+    from ..proposals.candidate import SearchProblem
     from ..proposals.pool import CandidatePool, PoolMaker
-    from ..samplers.registry import Search
 
 PAUSES = 8  # jobs of a training, at most
 STARTUP = 8  # trials before the model is used
@@ -107,8 +107,8 @@ class FreezeThaw(Scheduler):
         return seen
 
 
-def make(pool: PoolMaker, search: Search) -> FreezeThaw:
+def make(pool: PoolMaker, problem: SearchProblem) -> FreezeThaw:
     """The entry of the registry."""
     candidates = pool()
     assert candidates is not None
-    return FreezeThaw(candidates, Objective.over(candidates.macs, search.epochs, search.budgets))
+    return FreezeThaw(candidates, Objective.over(candidates.macs, problem.epochs, problem.budgets))

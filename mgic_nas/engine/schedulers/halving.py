@@ -11,8 +11,8 @@ from ..surrogate.learning_curves import LearningCurves
 from .base import Scheduler
 
 if TYPE_CHECKING:
+    from ..proposals.candidate import SearchProblem
     from ..proposals.pool import PoolMaker
-    from ..samplers.registry import Search
 
 MAX_RUNGS = 4  # the whole training included
 
@@ -90,6 +90,6 @@ class SuccessiveHalving(Scheduler):
         return scores
 
 
-def make(pool: PoolMaker, search: Search) -> SuccessiveHalving:
+def make(pool: PoolMaker, problem: SearchProblem) -> SuccessiveHalving:
     """The entry of the registry."""
-    return SuccessiveHalving(search.epochs)
+    return SuccessiveHalving(problem.epochs)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from ..._registry import Registry
 
 if TYPE_CHECKING:
+    from ..proposals.candidate import SearchProblem
     from ..proposals.pool import PoolMaker
-    from ..samplers.registry import Search
     from .base import Scheduler
 
 DEFAULT_SCHEDULER = "none"
 
-#: name -> factory ``(pool, search)``; ``pool()`` makes the feasible architectures, for those that need them.
-SCHEDULERS: Registry[Callable[[PoolMaker, Search], Scheduler]] = Registry(
+#: name -> factory ``(pool, problem)``; ``pool()`` makes the feasible architectures, for those that need them.
+SCHEDULERS: Registry[Callable[[PoolMaker, SearchProblem], Scheduler]] = Registry(
     "rungs",
     {
         "none": "mgic_nas.engine.schedulers.base:make",
@@ -26,12 +26,12 @@ SCHEDULERS: Registry[Callable[[PoolMaker, Search], Scheduler]] = Registry(
 check_scheduler = SCHEDULERS.check
 
 
-def make_scheduler(name: str, pool: PoolMaker, search: Search) -> Scheduler:
+def make_scheduler(name: str, pool: PoolMaker, problem: SearchProblem) -> Scheduler:
     """Early stopping by name; UserError for an unknown one.
 
     Args:
         name: one of :data:`SCHEDULERS`.
         pool: makes the architectures that might be started instead; called only where they matter.
-        search: epochs and budgets.
+        problem: what is searched.
     """
-    return SCHEDULERS.load(name)(pool, search)
+    return SCHEDULERS.load(name)(pool, problem)

@@ -23,6 +23,8 @@ from .learning_curves import LearningCurves
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ...space.budget import Budget
+
     Array = NDArray[np.float64]
 
 BUDGET_WEIGHT = 0.1  # of the winners within budgets, against the front's: more of it starves the rest of the front
@@ -53,15 +55,15 @@ class Observation:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is searched: a range of MACs, the epochs of a whole training, and budgets as (kind, limit)."""
+    """What is searched: a range of MACs, the epochs of a whole training, and budgets."""
 
     min_macs: float
     max_macs: float
     epochs: int
-    budgets: Sequence[tuple[str, float]] = ()
+    budgets: Sequence[Budget] = ()
 
     @classmethod
-    def over(cls, macs: Array, epochs: int, budgets: Sequence[tuple[str, float]] = ()) -> Objective:
+    def over(cls, macs: Array, epochs: int, budgets: Sequence[Budget] = ()) -> Objective:
         """Over the range of some architectures' MACs."""
         return cls(float(macs.min()), float(macs.max()), epochs, budgets)
 
@@ -126,7 +128,7 @@ class ExpectedGain:
         objective, reference = self._objective, self._reference
         decades = max(math.log10(reference[1] / objective.min_macs), 1e-9)
         total = log_expected_gain(costs[:, 0], mean, deviation, self._front, reference) - math.log(decades)
-        budgets = [(COSTS.index(kind), limit) for kind, limit in objective.budgets if kind in COSTS]
+        budgets = [(COSTS.index(b.kind), b.limit) for b in objective.budgets if b.kind in COSTS]
         for kind, limit in budgets:
             within = self._held_costs[:, kind] <= limit
             best = float(self._held_accs[within].max()) if within.any() else reference[0]

@@ -102,12 +102,13 @@ sys.path[:0] = {paths!r}
 from fakes import engine as fakes
 {imports}
 from mgic_nas.engine.controller import Controller
+from mgic_nas.engine.proposals.candidate import SearchProblem
 from mgic_nas.engine.executors import local
-from mgic_nas.errors import UserError
 from mgic_nas.train import Setup
 folder = {folder!r}
 config = fakes.make_config(trials={trials})
-controller = Controller(folder, config, space=fakes.FakeSpace(), read_result=fakes.read_result)
+problem = SearchProblem.of_run(config, fakes.FakeSpace())
+controller = Controller(folder, config, problem=problem, read_result=fakes.read_result)
 setup = Setup(model="fake", data="fake", epochs=3, recipe="quick", folder=folder + "/trials")
 try:
     local.execute(controller, setup, 2, gpus_per_trial=0, work="fakes.engine:work")

@@ -9,8 +9,8 @@ import torch
 from fakes.engine import make_config
 
 from mgic_nas.engine.executors import packing as probe
-from mgic_nas.engine.executors.packing import Machine, Packing, Reading, choose, costliest, packing
-from mgic_nas.space import SearchSpace
+from mgic_nas.engine.executors.packing import Machine, Packing, Reading, choose, packing
+from mgic_nas.engine.proposals.candidate import SearchProblem
 from mgic_nas.train import Setup
 
 GPU = Machine("processor", 16, ("0",), host_mb=100_000)
@@ -134,16 +134,7 @@ def given(tmp_path: Path) -> dict[str, Any]:
     data = {"spec": "fashion", "fingerprint": info.fingerprint, "num_classes": 10, "input_size": [1, 14, 14]}
     config = make_config(space=SPACE, data=data, budgets=["1M"], trials=20)
     setup = Setup(config.model, "fashion", 3, "quick", str(tmp_path / "trials"))  # type: ignore[arg-type]
-    return {"folder": tmp_path, "config": config, "space": SearchSpace.from_dict(SPACE), "setup": setup, "trials": 20}
-
-
-def test_dearest_network_is_the_one_with_the_most_activations_within_the_budgets(given: Any) -> None:
-    """A small one would promise a packing in which the large ones run out of memory."""
-    space, config = given["space"], given["config"]
-    best = max(
-        (c for c in space.distinct((1, 14, 14), 10, {"macs": 1e6})), key=lambda candidate: candidate.cost.activations
-    )
-    assert costliest(space, config) == space.config(best.setting)
+    return {"folder": tmp_path, "config": config, "problem": SearchProblem.of_run(config), "setup": setup, "trials": 20}
 
 
 @pytest.mark.parametrize(

@@ -123,10 +123,13 @@ sys.path[:0] = {paths!r}
 from fakes import engine as fakes
 {imports}
 from mgic_nas.engine.controller import Controller
+from mgic_nas.engine.proposals.candidate import SearchProblem
 from mgic_nas.engine.executors import ray
 from mgic_nas.train import Setup
 folder = {folder!r}
-controller = Controller(folder, fakes.make_config(trials=8), space=fakes.FakeSpace(), read_result=fakes.read_result)
+config = fakes.make_config(trials=8)
+problem = SearchProblem.of_run(config, fakes.FakeSpace())
+controller = Controller(folder, config, problem=problem, read_result=fakes.read_result)
 setup = Setup(model="fake", data="fake", epochs=3, recipe="quick", folder=folder + "/trials")
 try:
     ray.execute(controller, setup, {concurrent}, gpus_per_trial=0, work="fakes.engine:work", address={address!r})

@@ -22,7 +22,7 @@ from mgic_nas.engine.proposals.pool import CandidatePool
 from mgic_nas.engine.samplers.cost_aware import CostAwareSampler
 from mgic_nas.engine.samplers.stratified import StratifiedSampler
 from mgic_nas.engine.storage.study import JOB, RESULT
-from mgic_nas.space import SearchSpace
+from mgic_nas.space import Budget, SearchSpace
 
 LIMIT = 1e6
 SIZE = (1, 14, 14)
@@ -35,7 +35,7 @@ def space() -> SearchSpace:
 
 @pytest.fixture(scope="module")
 def pool(space: SearchSpace) -> CandidatePool:
-    return CandidatePool(SearchProblem(space, SIZE, 10), {"macs": LIMIT})
+    return CandidatePool(SearchProblem(space, SIZE, 10, (Budget("macs", LIMIT),)))
 
 
 class TestConformance(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
@@ -105,7 +105,7 @@ def test_trials_that_run_side_by_side_are_different(space, pool) -> None:
 
 
 def test_when_everything_is_tried_it_still_answers(space) -> None:
-    few = CandidatePool(SearchProblem(space, SIZE, 10), {"macs": 115_000})
+    few = CandidatePool(SearchProblem(space, SIZE, 10, (Budget("macs", 115_000),)))
     assert len(few.settings) < 12
     study = optimise(space, CostAwareSampler(few, seed=0), len(few.settings))
     assert len({few.arch_id(few.setting(t.params)) for t in study.trials}) == len(few.settings)
@@ -169,8 +169,8 @@ def test_a_trial_whose_parameters_are_given_takes_no_proposal(space, pool) -> No
 
 
 def test_a_large_space_is_searched_in_a_part_that_is_renewed() -> None:
-    task = SearchProblem(SearchSpace.from_yaml("cifar10_resnet56"), (3, 32, 32), 10)
-    pool = CandidatePool(task, {"macs": 4e7}, seed=0)
+    problem = SearchProblem(SearchSpace.from_yaml("cifar10_resnet56"), (3, 32, 32), 10, (Budget("macs", 4e7),))
+    pool = CandidatePool(problem, seed=0)
     assert not pool.whole
     before = set(pool.arch_ids)
     assert len(before) > 1000
@@ -185,11 +185,12 @@ def test_a_large_space_is_searched_in_a_part_that_is_renewed() -> None:
 
 def test_a_budget_on_parameters_has_its_best_found(space) -> None:
     """MACs and parameters rank networks differently: a front over MACs alone would neglect a budget on parameters."""
-    pool = CandidatePool(SearchProblem(space, SIZE, 10), {"macs": LIMIT})
+    pool = CandidatePool(SearchProblem(space, SIZE, 10, (Budget("macs", LIMIT),)))
     limit = 8_000.0
     fits = pool.costs[:, 1] <= limit
     best = max(truth(s) for s, ok in zip(pool.settings, fits, strict=True) if ok)
-    study = optimise(space, CostAwareSampler(pool, seed=0, budgets=[("macs", LIMIT), ("params", limit)]), 25)
+    budgets = [Budget("macs", LIMIT), Budget("params", limit)]
+    study = optimise(space, CostAwareSampler(pool, seed=0, budgets=budgets), 25)
     settings = [pool.setting(t.params) for t in study.trials]
     found = [truth(s) for s in settings if pool.describe(s)[0][1] <= limit]
     assert max(found) > best - 0.3

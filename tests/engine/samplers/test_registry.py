@@ -11,7 +11,7 @@ from mgic_nas.engine.proposals.filters import Budgets, Chain, Untried, Where
 from mgic_nas.engine.proposals.params import distributions, to_setting
 from mgic_nas.engine.proposals.pool import CandidatePool, PoolMaker
 from mgic_nas.engine.samplers.base import PoolSampler
-from mgic_nas.engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS, Search, make_sampler
+from mgic_nas.engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS, make_sampler
 from mgic_nas.errors import UserError
 from mgic_nas.space import SearchSpace
 
@@ -55,7 +55,7 @@ def test_unknown_sampler_names_those_there_are() -> None:
     assert DEFAULT_SAMPLER in SAMPLERS
 
 
-def make_first(seed: int, pool: PoolMaker, search: Search) -> PoolSampler:
+def make_first(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> PoolSampler:
     class First(PoolSampler):
         """Always the cheapest untried one."""
 
@@ -68,7 +68,7 @@ def make_first(seed: int, pool: PoolMaker, search: Search) -> PoolSampler:
 def test_a_sampler_from_outside_is_one_line(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SAMPLERS, "_entries", dict(SAMPLERS._entries))
     SAMPLERS.register("mine", f"{__name__}:make_first")
-    pool = CandidatePool(SearchProblem(space, (3, 32, 32), 10), {})
+    pool = CandidatePool(SearchProblem(space, (3, 32, 32), 10))
     study = optuna.create_study(sampler=make_sampler("mine", 0, lambda: pool), directions=["maximize", "minimize"])
     asked = [study.ask(distributions(space)).params for _ in range(3)]
     assert asked == pool.settings[:3]

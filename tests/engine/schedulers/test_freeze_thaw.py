@@ -11,14 +11,15 @@ from mgic_nas.engine.schedulers.freeze_thaw import STARTUP, FreezeThaw
 from mgic_nas.engine.storage.record import read_record
 from mgic_nas.engine.storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, Trial
 from mgic_nas.engine.surrogate.expected_gain import Objective
-from mgic_nas.space import SearchSpace
+from mgic_nas.space import Budget, SearchSpace
 
 EPOCHS = 4
 
 
 @pytest.fixture(scope="module")
 def pool() -> CandidatePool:
-    return CandidatePool(SearchProblem(SearchSpace.from_yaml("fashion_table"), (1, 14, 14), 10), {"macs": 1e6})
+    space = SearchSpace.from_yaml("fashion_table")
+    return CandidatePool(SearchProblem(space, (1, 14, 14), 10, (Budget("macs", 1e6),)))
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from fakes.engine import FakeSpace
 
-from mgic_nas.engine.samplers.registry import Search
+from mgic_nas.engine.proposals.candidate import SearchProblem
 from mgic_nas.engine.schedulers.halving import SuccessiveHalving
 from mgic_nas.engine.schedulers.registry import make_scheduler
 from mgic_nas.engine.storage.trial import Trial
@@ -89,7 +90,7 @@ def test_what_other_rungs_left_behind_goes_on() -> None:
 
 def test_unknown_rungs_are_refused_with_those_there_are() -> None:
     with pytest.raises(UserError, match=r"Unknown rungs 'asha'.*halving, none, thaw"):
-        make_scheduler("asha", lambda: None, Search(4))
+        make_scheduler("asha", lambda: None, SearchProblem(FakeSpace(), (1, 8, 8), 10))
 
 
 def test_a_run_with_rungs_trains_less_and_goes_on_from_checkpoints(run: Any) -> None:
