@@ -17,17 +17,13 @@ import pytest
 import mgic_nas
 
 ADDITIONS = '''
-import dataclasses
-
 import optuna
 
 from mgic_nas.engine.samplers.registry import SAMPLERS
 from mgic_nas.models.blocks import BLOCKS, BasicBlock
-from mgic_nas.tasks import load_data
-from mgic_nas.tasks.base import Data
-from mgic_nas.tasks.images.tensors import TensorSplit
-from mgic_nas.tasks.metrics import TOP1
-from mgic_nas.tasks.registry import TASKS, TaskKind
+from mgic_nas.tasks import embedded
+from mgic_nas.tasks.images.parts import ArrayPart
+from mgic_nas.tasks.images.sources import SOURCES, SourceKind
 
 
 class LastChoice(optuna.samplers.RandomSampler):
@@ -46,27 +42,32 @@ class OwnBlock(BasicBlock):
     """ResNet's, under another name."""
 
 
-def resolve(spec):
-    return spec
+class Negative:
+    """Fashion's images with black and white exchanged."""
+
+    name = "negative"
+    classes = embedded.CLASSES
+    default_val = 0.2
+    mixed_sizes = False
+
+    def __init__(self, spec):
+        pass
+
+    def part(self, role):
+        if role != "train":
+            return None
+        images, labels = embedded.load_fashion(role)
+        return ArrayPart("negative", 255 - images, labels)
+
+    def test_count(self):
+        return 0
 
 
-def load(spec, *, seed=0):
-    """Fashion's negatives."""
-    data = load_data(f"fashion?{spec}", seed=seed)
-    mean = tuple(round(1 - m, 4) for m in data.info.mean)
-    info = dataclasses.replace(data.info, name="negative", mean=mean, fingerprint=f"{data.info.fingerprint}-negative")
-    train, val = (
-        TensorSplit(255 - part.images, part.labels, mean, info.std, part.as_dataset())
-        for part in (data.train, data.val)
-    )
-    return Data(spec=spec, info=info, task=data.task, train=train, val=val, load_test=lambda: None)
-
-
-KIND = TaskKind(TOP1, __name__)
+KIND = SourceKind(lambda spec: spec.source == "negative", "additions:Negative", is_path=False)
 
 SAMPLERS.register("last-choice", "additions:last_choice")
 BLOCKS.register("own", "additions:OwnBlock")
-TASKS.register("negative", "additions:KIND")
+SOURCES.register("negative", "additions:KIND")
 '''
 SEARCH = """
 import json
@@ -81,7 +82,7 @@ if __name__ == "__main__":
     }
     run = mgic_nas.search(
         mgic_nas.SearchSpace.from_dict(space),
-        data="negative:train=200&val=100",
+        data="negative?train=200&val=100",
         budgets="100M",
         trials=1,
         epochs=1,
@@ -124,5 +125,5 @@ def test_a_block(found: dict[str, Any]) -> None:
 
 def test_a_data_source(found: dict[str, Any]) -> None:
     assert found["data"]["name"] == "negative"
-    assert found["data"]["spec"] == "negative:train=200&val=100"
+    assert found["data"]["spec"] == "negative?train=200&val=100"
     assert 0 <= found["row"]["val_acc"] <= 100
