@@ -34,7 +34,7 @@ class LastChoice(optuna.samplers.RandomSampler):
         return choices[-1] if choices else distribution.high
 
 
-def last_choice(seed, pool, search):
+def last_choice(seed, pool, problem):
     return LastChoice(seed)
 
 
