@@ -192,12 +192,13 @@ def log_expected_gain(
 def log_expected_improvement(mean: Array, deviation: Array, best: Array | float) -> Array:
     """Log of the mean of max(0, accuracy - best) where accuracies are normal; arguments broadcast.
 
-    ``deviation * (density(z) + z * ndtr(z))`` at ``z = (mean - best) / deviation``. Below -1 its terms cancel, so
-    the left tail goes through erfcx (Ament et al. 2023, eq. 9).
+    With ``z = (mean - best) / deviation`` it is ``deviation * h(z)``, ``h(z) = density(z) + z * ndtr(z)``. Left of zero
+    the terms cancel, so there ``h(z) = density(z) * (1 + z * ndtr(z) / density(z))``, the quotient by erfcx, which
+    neither under- nor overflows (Ament et al. 2023); and ``h(z) = z + h(-z)``.
     """
     z = torch.from_numpy(np.asarray((mean - best) / deviation))
-    near, far = z.clamp(min=-1.0), z.clamp(min=-1e4, max=-1.0).neg()
-    right = torch.log(torch.exp(-0.5 * near**2) / math.sqrt(2 * math.pi) + near * torch.special.ndtr(near))
-    mills = math.sqrt(math.pi / 2) * torch.special.erfcx(far / math.sqrt(2))  # ndtr(-far) / density(far)
-    left = torch.log1p(-far * mills) - 0.5 * z**2 - 0.5 * math.log(2 * math.pi)
-    return np.asarray(torch.where(z > -1, right, left).numpy() + np.log(deviation))
+    distance = z.abs().clamp(max=1e4)  # beyond that the quotient is 1 / distance to all digits
+    quotient = torch.special.erfcx(distance / math.sqrt(2)) * math.sqrt(math.pi / 2)
+    left = torch.log1p(-distance * quotient) - 0.5 * z**2 - 0.5 * math.log(2 * math.pi)
+    logs = torch.where(z > 0, torch.log(z.clamp(min=0) + left.exp()), left)
+    return np.asarray(logs.numpy() + np.log(deviation))

@@ -16,9 +16,10 @@ from mgic_nas.engine.surrogate.expected_gain import (
     log_expected_improvement,
 )
 from mgic_nas.pareto import hypervolume, non_dominated
+from mgic_nas.space import Budget
 
 EPOCHS = 4
-OBJECTIVE = Objective(6e4, 2.5e6, EPOCHS, (("macs", 1e6), ("params", 6e3)))
+OBJECTIVE = Objective(6e4, 2.5e6, EPOCHS, (Budget("macs", 1e6), Budget("params", 6e3)))
 FEATURES = np.sin(np.arange(1.0, 61)).reshape(20, 3)
 ACCS = 75 + 2 * FEATURES[:, 0] + np.cos(3 * FEATURES[:, 1])
 
