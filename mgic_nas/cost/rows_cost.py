@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
 
 from ..models.mgic import row_convs
-from ..models.rows import Rows, Stage
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one image costs.
-
-    Attributes:
-        macs: multiply-accumulates of all conv and linear layers; what budgets mean.
-        macs_without_transfers: the same without R and P, for comparison with the paper's tables.
-        params: trainable numbers, BN included.
-        activations: elements of all outputs of conv and linear layers.
-    """
-
-    macs: int
-    macs_without_transfers: int
-    params: int
-    activations: int
-
+from ..models.rows import Cost, Rows, Stage
 
 StageCost = tuple[int, int, int, int, int, int]
 # By the stage's id: equal stages are one object for as long as the process lives, and an id needs no hash of ours.

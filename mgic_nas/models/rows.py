@@ -55,6 +55,23 @@ class Level(NamedTuple):
     se: int = 0  # hidden width of squeeze-and-excitation, 0 for none
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What one image costs.
+
+    Attributes:
+        macs: multiply-accumulates of all conv and linear layers; what budgets mean.
+        macs_without_transfers: the same without R and P, for comparison with the paper's tables.
+        params: trainable numbers, BN included.
+        activations: elements of all outputs of conv and linear layers.
+    """
+
+    macs: int
+    macs_without_transfers: int
+    params: int
+    activations: int
+
+
 # A field that came after the first version: at its default it stays out of arch_id, so that older ids hold.
 LATER = {"later": True}
 

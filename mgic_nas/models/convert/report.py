@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..._text import size_text
-
-if TYPE_CHECKING:
-    from ...cost import Cost
+from ..rows import Cost
 
 
 class Replaced(NamedTuple):
