@@ -14,8 +14,8 @@ from .engine.executors.packing import packing
 from .engine.executors.registry import check_address, choose, executor
 from .engine.executors.slots import parse_gpus_per_trial
 from .engine.proposals.candidate import SearchProblem
-from .engine.samplers.registry import DEFAULT_SAMPLER, check_sampler
-from .engine.schedulers.registry import DEFAULT_SCHEDULER, check_scheduler
+from .engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS
+from .engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
 from .engine.storage.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
 from .engine.storage.latencies import place_of
 from .errors import UserError
@@ -90,8 +90,8 @@ def search(
     at_least_one("epochs", epochs)
     if concurrent is not None:
         at_least_one("concurrent", concurrent)
-    check_sampler(sampler or DEFAULT_SAMPLER)
-    check_scheduler(rungs or DEFAULT_SCHEDULER)
+    SAMPLERS.check(sampler or DEFAULT_SAMPLER)
+    SCHEDULERS.check(rungs or DEFAULT_SCHEDULER)
     share = parse_gpus_per_trial(gpus_per_trial)
     if address is not None and executor == "local":
         raise UserError("an address is of a Ray cluster: use it with --executor ray.")

@@ -147,7 +147,7 @@ class Recording(JobSource):
         return self.folder / TRIALS
 
     def close(self) -> None:
-        """Removes the workers' folder, and lets go of the table."""
+        """Deletes the workers' folder, and unlocks the table; the lock's file stays, see :meth:`.Lock.release`."""
         shutil.rmtree(self.trials_folder, ignore_errors=True)
         self._lock.release()
 
@@ -167,9 +167,9 @@ class Recording(JobSource):
 
 
 def record(
-    space: SearchSpace | str | Path | Mapping[str, object],
+    space: SearchSpace | str | Path,
     data: str,
-    budgets: str | float | Iterable[str | float],
+    budgets: Iterable[str | float],
     epochs: int,
     seeds: int,
     out: str | Path,
@@ -189,12 +189,13 @@ def record(
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
     recipe = get_recipe(recipe or "quick")
     info = load_data(data).info
-    if any(budget.kind == "latency" for budget in parse_budgets(budgets)):
+    parsed = parse_budgets(budgets)
+    if any(budget.kind == "latency" for budget in parsed):
         raise UserError("a table has no latencies: limit it by MACs, params or activations.")
     config = TableConfig(
         space=space.to_dict(),
         data={"spec": data, **_listed(dataclasses.asdict(info))},
-        budgets=[budget.label for budget in parse_budgets(budgets)],
+        budgets=[budget.label for budget in parsed],
         epochs=epochs,
         recipe=recipe.to_dict(),
         machine=f"{cpu_model()}, {os.cpu_count()} cores",

@@ -27,7 +27,6 @@ SAMPLERS: Registry[Callable[[int, PoolMaker, SearchProblem | None], BaseSampler]
         "tpe-univariate": "mgic_nas.engine.samplers.optuna_samplers:tpe_univariate",
     },
 )
-check_sampler = SAMPLERS.check
 
 
 def make_sampler(

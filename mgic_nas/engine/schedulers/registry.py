@@ -23,7 +23,6 @@ SCHEDULERS: Registry[Callable[[PoolMaker, SearchProblem], Scheduler]] = Registry
         "thaw": "mgic_nas.engine.schedulers.freeze_thaw:make",
     },
 )
-check_scheduler = SCHEDULERS.check
 
 
 def make_scheduler(name: str, pool: PoolMaker, problem: SearchProblem) -> Scheduler:
