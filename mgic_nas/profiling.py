@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+import yaml
 from torch import nn
 
 from ._text import size_text
+from .cost import Cost
+from .cost import latency as clock
 from .cost.count import count
-from .cost.rows_cost import Cost
+from .engine.storage.latencies import THREADS, here
 from .errors import UserError, did_you_mean
-from .families.registry import family
-
-if TYPE_CHECKING:
-    from .families import Family
-    from .models.convert.blueprint import Conversion
-    from .space import Budget, Survey
+from .families import Family, MgicifiedFamily, create_model_line, family, model_names, network_names
+from .models.convert.report import Conversion
+from .models.fusing import fuse
+from .space import Budget, SearchSpace, Survey, parse_budgets, shipped_spaces
+from .space.survey import survey
+from .tasks import load_data
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,6 @@ class NetworkProfile:
         }
 
     def __str__(self) -> str:
-        from .families import create_model_line
-
         size = size_text(self.input_size)
         lines = [create_model_line(self.name, self.config, self.num_classes, self.input_size[0])]
         if self.conversion:
@@ -130,12 +132,6 @@ class NetworkProfile:
 
 
 def _measure(known: Family, config: dict[str, Any], size: tuple[int, int, int], classes: int) -> Inference:
-    import torch
-
-    from .cost.count import count
-    from .cost.latency import latency
-    from .models.fusing import fuse
-
     def norms(net: nn.Module) -> int:
         return sum(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in net.modules())
 
@@ -144,7 +140,7 @@ def _measure(known: Family, config: dict[str, Any], size: tuple[int, int, int], 
     original = getattr(known, "original", None)
     if original is not None:
         forms = {"the original": original(config, classes, size[0]).eval(), **forms}
-    seconds = latency(forms, size)
+    seconds = clock.latency(forms, size)
     threads = torch.get_num_threads()
     return Inference(
         f"CPU with {threads} thread{'s' if threads != 1 else ''}",
@@ -156,11 +152,8 @@ def _measure(known: Family, config: dict[str, Any], size: tuple[int, int, int], 
 
 def _latency(known: Family, config: dict[str, Any], size: tuple[int, int, int], classes: int) -> tuple[float, str]:
     """As a search measures it: (seconds of one image, how)."""
-    from .cost import image_latency
-    from .engine.storage.latencies import THREADS, here
-
     place, device = here(size)
-    return image_latency(known.build(config, classes, size[0]).to(device), size, threads=THREADS), str(place)
+    return clock.image_latency(known.build(config, classes, size[0]).to(device), size, threads=THREADS), str(place)
 
 
 def profile_target(
@@ -178,10 +171,6 @@ def profile_target(
     the model's own defaults. ``timed`` measures a network on this machine, and its inference form.
     UserError for anything that is not understood.
     """
-    from .families import MgicifiedFamily, family, model_names, network_names
-    from .space import SearchSpace, parse_budgets, shipped_spaces
-    from .space.survey import survey
-
     if data and (input_size or num_classes is not None):
         raise UserError("Give either --data or --input-size and --num-classes, not both.")
     space = None
@@ -200,8 +189,6 @@ def profile_target(
         ) from None
     size, classes = _size(input_size) or known.input_size, num_classes or known.num_classes
     if data:
-        from .tasks import load_data
-
         info = load_data(data).info
         size, classes = info.input_size, info.num_classes
     limits = parse_budgets(budgets)
@@ -226,8 +213,6 @@ def _size(text: str | None) -> tuple[int, int, int] | None:
 
 
 def _config(settings: Sequence[str]) -> dict[str, Any]:
-    import yaml
-
     config = {}
     for text in settings:
         key, equals, value = text.partition("=")

@@ -136,7 +136,7 @@ def test_random_configs_are_reproducible_across_processes() -> None:
     import subprocess
     import sys
 
-    code = "from mgic_nas.cost import family; print(family('mgic_resnet20').arch_id({'s_g': 4, 'drop_path_rate': 0.1}))"
+    code = "from mgic_nas.families import family; print(family('mgic_resnet20').arch_id({'s_g': 4, 'drop_path_rate': 0.1}))"
     ids = {
         subprocess.run(
             [sys.executable, "-c", code],
