@@ -55,6 +55,8 @@ class Registry(Generic[T]):
         known = self._entries.get(name)
         if known is not None and known != entry and _target(known) != _target(entry):
             raise UserError(f"there is a {self.kind} named {name!r} already: choose another name.")
+        if self._home and _target(entry).endswith("?"):
+            raise TypeError(f"register a {self.kind} by its place, 'module:attribute': worker processes import it.")
         self._entries.setdefault(name, entry)
         if self._home and not _target(entry).startswith("mgic_nas."):
             _REGISTRATIONS[self._home, name] = _target(entry)

@@ -7,10 +7,11 @@
     for x, y in data.train.batches(128, seed=0, epoch=0, augment=True): ...
     data.task.evaluate(net, data.val, device="cpu")                 # {"val_acc": percent, "val_loss": ...}
 
-**A further task** is one module here and one line in :data:`~mgic_nas.tasks.registry.TASKS` (and one in ``METRICS``
-beside it, where its score is not the share of right answers). The module has ``load(spec, seed) -> Data`` and a class
-that fulfils :class:`Task`; nothing above this package then needs a change, because training sees only ``data.info``,
-``data.train.batches``, ``data.task.loss`` and ``data.task.evaluate``.
+**A further task** is one module with ``load(spec, seed=...) -> Data``, ``resolve(spec) -> str`` and a class that fulfils
+:class:`Task`, and one call of ``TASKS.register`` (:mod:`mgic_nas.tasks.registry`). Training sees only ``data.info``,
+``data.train.batches``, ``data.task.loss`` and ``data.task.evaluate``. **A further kind of image storage** is one class
+that fulfils :class:`~mgic_nas.tasks.images.parts.Source`, and one call of ``SOURCES.register``
+(:mod:`mgic_nas.tasks.images.sources`).
 """
 
 from __future__ import annotations

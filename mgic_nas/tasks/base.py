@@ -74,11 +74,6 @@ class Augment:
         """The largest shift in pixels for images of ``side`` pixels."""
         return round(side / 8) if self.pad is None else self.pad
 
-    @property
-    def of_files(self) -> bool:
-        """Whether it asks for what only timm's loader does."""
-        return bool(self.scale or self.color_jitter or self.auto_augment)
-
 
 class Split(Protocol):
     """A part of the data: training, validation or test."""

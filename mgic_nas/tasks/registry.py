@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from .._registry import Registry
 from .base import Data
@@ -23,11 +23,9 @@ class TaskKind:
     metric: Metric
     module: str
 
-    def load(self, spec: str, *, seed: int) -> Data:
-        return cast(Data, importlib.import_module(self.module).load(spec, seed=seed))
-
-    def resolve(self, spec: str) -> str:
-        return cast(str, importlib.import_module(self.module).resolve(spec))
+    def functions(self) -> Any:
+        """The module, imported."""
+        return importlib.import_module(self.module)
 
 
 #: Serves a spec that names no task; others are named in front: "points:/data/modelnet10".
@@ -69,11 +67,11 @@ def load_data(spec: str, *, seed: int = 0) -> Data:
         UserError: unknown, missing or unreadable data, or an option that does not fit it.
     """
     name, rest = _task(spec)
-    return TASKS.load(name).load(rest, seed=seed)
+    return cast(Data, TASKS.load(name).functions().load(rest, seed=seed))
 
 
 def resolve_spec(spec: str) -> str:
     """The spec as a run records it: paths absolute, options checked and in a fixed order. Reads no data."""
     name, rest = _task(spec)
-    resolved = TASKS.load(name).resolve(rest)
+    resolved = cast(str, TASKS.load(name).functions().resolve(rest))
     return resolved if name == DEFAULT else f"{name}:{resolved}"

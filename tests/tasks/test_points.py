@@ -174,7 +174,7 @@ def test_a_network_learns_shapes(file: Path) -> None:
     data = load(f"{file}?points=16&val=18")
     net = dgcnn(num_classes=3, width=16, k=4)
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
-    for epoch in range(12):
+    for epoch in range(6):
         for x, y in data.train.batches(8, epoch=epoch, augment=True):
             optimizer.zero_grad()
             data.task.loss(net(x), y, smoothing=0.1).backward()

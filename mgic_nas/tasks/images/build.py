@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,21 +101,20 @@ class Builder:
         self._classes = source.classes
         if self.shape.in_memory:
             try:
-                pixels = {role: self._read(chosen, guess="chans" not in spec.options) for role, chosen in self._both()}
+                pixels = {
+                    role: self._read(chosen, guess="chans" not in spec.options) for role, chosen in self._parts.items()
+                }
             except _Coloured:
                 _, height, width = self.shape.input_size
                 self.shape = Shape((3, height, width), True, self.shape.strict)
-                pixels = {role: self._read(chosen) for role, chosen in self._both()}
+                pixels = {role: self._read(chosen) for role, chosen in self._parts.items()}
             self.mean, self.std = statistics(pixels["train"])
-            self.train, self.val = (self._tensors(chosen, pixels[role]) for role, chosen in self._both())
+            self.train, self.val = (self._tensors(chosen, pixels[role]) for role, chosen in self._parts.items())
         else:
             self._check_headers()
             some = Chosen(train.part, np.array(train.sample(SAMPLE)))
             self.mean, self.std = statistics(self._read(some))
-            self.train, self.val = (self._files(chosen) for _, chosen in self._both())
-
-    def _both(self) -> Iterator[tuple[str, Chosen]]:
-        return iter(self._parts.items())
+            self.train, self.val = (self._files(chosen) for _, chosen in self._parts.items())
 
     def split(self, chosen: Chosen) -> Split:
         """A further split, prepared in the same way."""
@@ -128,7 +126,7 @@ class Builder:
         Of images in memory the bytes count, of others the file's name in the data set and its size.
         """
         digest = hashlib.sha256(repr((self.shape.input_size, self.mean, self.std, self._classes)).encode())
-        for role, chosen in self._both():
+        for role, chosen in self._parts.items():
             digest.update(f"{role} {len(chosen)}".encode())
             digest.update(chosen.labels.tobytes())
             for row in map(int, chosen.rows):
@@ -177,7 +175,7 @@ class Builder:
         return LoaderSplit(self._dataset(chosen), chosen.labels, config)
 
     def _check_headers(self) -> None:
-        for _, chosen in self._both():
+        for _, chosen in self._parts.items():
             if len(chosen) <= CHECKED_FILES:
                 for row in map(int, chosen.rows):
                     chosen.part.header(row)

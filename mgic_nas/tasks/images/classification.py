@@ -33,7 +33,8 @@ import torch.nn.functional as F
 from ...errors import UserError
 from ..base import Data, DataInfo, Split, evaluating
 from ..metrics import TOP1
-from ..split import amount, choose, cut
+from ..spec import Spec
+from ..split import choose, cut_parts
 from .build import INTERPOLATION, Builder, Chosen
 from .parts import Part, Source
 from .sources import checked_spec, find_source
@@ -76,24 +77,16 @@ def load(spec: str, *, seed: int = 0) -> Data:
         UserError: see :func:`mgic_nas.tasks.load_data`.
     """
     parsed = checked_spec(spec).with_seed(seed)
-    seed = parsed.get("seed", 0)
     source = find_source(parsed)
     classes = len(source.classes)
 
     train_part = _part(source, "train")
     assert train_part is not None
     val_part = _part(source, "val")
-    wanted = parsed.get("train"), parsed.get("val")
-    try:
-        if val_part is None:
-            train_rows, val_rows = cut(train_part.labels, classes, *wanted, source.default_val, seed)
-        else:
-            train_rows, _ = cut(train_part.labels, classes, wanted[0], None, 0, seed)
-            val_rows = choose(val_part.labels, wanted[1], seed, "val")
-        available = source.test_count()
-        tests = amount(parsed.get("test"), available, available, "test")
-    except UserError as error:
-        raise UserError(f"data {parsed.source!r}: {error}") from None
+    val_labels = None if val_part is None else val_part.labels
+    train_rows, val_rows, tests = cut_parts(
+        parsed, train_part.labels, val_labels, source.test_count, classes, source.default_val
+    )
     built = Builder(parsed, source, Chosen(train_part, train_rows), Chosen(val_part or train_part, val_rows))
 
     info = DataInfo(
@@ -114,7 +107,7 @@ def load(spec: str, *, seed: int = 0) -> Data:
         task=Classification(),
         train=built.train,
         val=built.val,
-        load_test=partial(_load_test, source, built, parsed.get("test"), seed),
+        load_test=partial(_load_test, source, built, parsed),
     )
 
 
@@ -128,6 +121,8 @@ def _part(source: Source, role: str) -> Part | None:
     return part
 
 
-def _load_test(source: Source, built: Builder, wanted: int | float | None, seed: int) -> Split | None:
+def _load_test(source: Source, built: Builder, spec: Spec) -> Split | None:
     part = _part(source, "test")
-    return None if part is None else built.split(Chosen(part, choose(part.labels, wanted, seed, "test")))
+    if part is None:
+        return None
+    return built.split(Chosen(part, choose(part.labels, spec.get("test"), spec.get("seed", 0), "test")))

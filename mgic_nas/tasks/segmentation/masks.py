@@ -71,31 +71,25 @@ class MaskSplit(BaseSplit[Augment]):
         self._dataset = Chosen(items, rows)
         self._window = window or size
         self._max_batch = max(1, PIXELS // (size[0] * size[1]))
-        self._memory: tuple[torch.Tensor, torch.Tensor] | None = None
+        #: All images uint8 (N, 3, H, W) and masks uint8 (N, H, W), where they are held.
+        self.memory: tuple[torch.Tensor, torch.Tensor] | None = None
         self._copies: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         if len(rows) * 4 * size[0] * size[1] <= SMALL_BYTES:
             images, masks = zip(*map(self._dataset.__getitem__, range(len(rows))))
-            self._memory = torch.stack(images), torch.stack(masks)
+            self.memory = torch.stack(images), torch.stack(masks)
         if mean is None or std is None:
             some = range(0, len(rows), max(1, -(-len(rows) // SAMPLE)))
-            mean, std = statistics(
-                self._memory[0] if self._memory else torch.stack([self._dataset[i][0] for i in some])
-            )
+            mean, std = statistics(self.memory[0] if self.memory else torch.stack([self._dataset[i][0] for i in some]))
         self.mean, self.std = mean, std
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     @property
-    def memory(self) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """All images uint8 (N, 3, H, W) and masks uint8 (N, H, W), where they are held."""
-        return self._memory
-
-    @property
     def labels(self) -> np.ndarray:  # type: ignore[override]
         """uint8 (N, H, W): the masks, 255 where a pixel has no class. Of a split that is not held, reads all of it."""
-        if self._memory is not None:
-            return self._memory[1].numpy()
+        if self.memory is not None:
+            return self.memory[1].numpy()
         return np.stack([self._dataset[i][1].numpy() for i in range(len(self))])
 
     def as_dataset(self) -> torch.utils.data.Dataset[Any]:
@@ -134,9 +128,9 @@ class MaskSplit(BaseSplit[Augment]):
 
     def _read(self, order: torch.Tensor, size: int, device: torch.device) -> Batches:
         """(images, masks) uint8 in ``order``, ``size`` at a time."""
-        if self._memory is not None:
+        if self.memory is not None:
             if str(device) not in self._copies:  # kept from trial to trial
-                self._copies[str(device)] = self._memory[0].to(device), self._memory[1].to(device)
+                self._copies[str(device)] = self.memory[0].to(device), self.memory[1].to(device)
             images, masks = self._copies[str(device)]
             for rows in order.to(device).split(size):
                 yield images.index_select(0, rows), masks.index_select(0, rows)

@@ -14,6 +14,11 @@ from .shapes import IGNORE
 MASK_MODES = ("1", "L", "P", "I", "I;16")
 
 
+def file_size(path: Path) -> tuple[int, int]:
+    """(width, height) of an image file, from its header."""
+    return header(str(path), str(path))[0]
+
+
 class Pairs:
     """Images and masks read from files, brought to ``size`` (height, width): bilinear and nearest.
 
@@ -49,7 +54,7 @@ class Pairs:
             UserError: a file that is no image, or sizes that do not fit.
         """
         for image, mask in self.files[:most]:
-            self._check_sizes(image, header(str(image), str(image))[0], header(str(mask), str(mask))[0])
+            self._check_sizes(image, file_size(image), file_size(mask))
 
     def _check_sizes(self, path: Path, image: tuple[int, int], mask: tuple[int, int]) -> None:
         height, width = self._size
@@ -94,10 +99,3 @@ def _open(path: Path) -> Image.Image:
 
 def _by(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
-
-
-def first_size(files: list[tuple[Path, Path]]) -> tuple[int, int]:
-    """(height, width) of the first image."""
-    path = files[0][0]
-    (width, height), _ = header(str(path), str(path))
-    return height, width

@@ -37,10 +37,10 @@ from ..images.build import CHECKED_FILES
 from ..layout import mask_pairs
 from ..metrics import MIOU
 from ..spec import COMMON, SIZE, Option, Spec, parse_spec, whole
-from ..split import amount, choose, cut
+from ..split import choose, cut_parts
 from . import shapes as _shapes
 from .masks import Items, MaskSplit
-from .pairs import Pairs, first_size
+from .pairs import Pairs, file_size
 from .shapes import IGNORE, Shapes
 
 EMBEDDED = ("shapes",)
@@ -160,7 +160,7 @@ def _shape_parts(spec: Spec, size: tuple[int, int], seed: int) -> Parts:
 def _folder_parts(spec: Spec, seed: int) -> tuple[*Parts, tuple[int, int]]:
     root = Path(spec.source)
     files = mask_pairs(root)
-    size = spec.get("size") or first_size(files["train"])
+    size = spec.get("size") or file_size(files["train"][0][0])[::-1]
     ignore = spec.get("ignore", IGNORE)
     strict = "size" not in spec.options
     Pairs(files["train"] + files.get("val", []), size, strict, None, ignore).check(CHECKED_FILES)
@@ -169,19 +169,10 @@ def _folder_parts(spec: Spec, seed: int) -> tuple[*Parts, tuple[int, int]]:
     items.setdefault("val", items["train"])
     items.setdefault("test", Pairs([], size, strict, len(classes), ignore))
 
-    one_class = np.zeros(len(files["train"]), dtype=np.int64)  # nothing to keep in proportion
-    wanted = spec.get("train"), spec.get("val")
-    try:
-        if "val" in files:
-            train, _ = cut(one_class, 1, wanted[0], None, 0, seed)
-            val = choose(np.zeros(len(files["val"]), dtype=np.int64), wanted[1], seed, "val")
-        else:
-            train, val = cut(one_class, 1, *wanted, VALIDATION, seed)
-        tests = len(items["test"])
-        amount(spec.get("test"), tests, tests, "test")
-        test = choose(np.zeros(tests, dtype=np.int64), spec.get("test"), seed, "test") if tests else np.arange(0)
-    except UserError as error:
-        raise UserError(f"data {spec.source!r}: {error}") from None
+    one_class = {part: np.zeros(len(those), dtype=np.int64) for part, those in items.items()}  # nothing to stratify
+    val_labels = one_class["val"] if "val" in files else None
+    train, val, tests = cut_parts(spec, one_class["train"], val_labels, items["test"].__len__, 1, VALIDATION)
+    test = choose(one_class["test"], tests, seed, "test") if tests else np.arange(0)
     if not len(val):
         raise UserError(f"{root} has too few images to validate on: add some, or say ?val=1")
     return items, {"train": train, "val": val, "test": test}, classes, size
