@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, overload
+from typing import Any, Protocol, overload, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -36,6 +36,7 @@ _DESCENTS = 8
 _STEPS = 30  # of the walk after a descent, for each parameter
 
 
+@runtime_checkable
 class Space(Protocol):
     """What is needed of a search space to propose, cost and name its architectures.
 
@@ -120,7 +121,7 @@ class Enumeration:
         return self._costs[key]
 
 
-# Shared by all sets of a space. An Enumeration holds no reference to its space, so that both can be freed.
+# Shared by all sets of equal spaces. An Enumeration holds no reference to its space, so that both can be freed.
 _ENUMERATIONS: WeakKeyDictionary[Space, Enumeration] = WeakKeyDictionary()
 
 
@@ -167,9 +168,10 @@ class FeasibleSet:
         space = self.space
         if space.size > EXACT_SIZE:
             raise UserError(f"{space.source} has {space.size:,} settings; up to {EXACT_SIZE:,} are enumerated.")
-        if space not in _ENUMERATIONS:
-            _ENUMERATIONS[space] = Enumeration(space)
-        return Candidates(self, _ENUMERATIONS[space])
+        enumeration = _ENUMERATIONS.get(space)
+        if enumeration is None:
+            enumeration = _ENUMERATIONS[space] = Enumeration(space)
+        return Candidates(self, enumeration)
 
     def sample(self, rng: random.Random, exclude: Set[str] = frozenset()) -> Candidate | None:
         """One random setting: None where it does not fit, is refused by the model, or its arch_id is excluded."""

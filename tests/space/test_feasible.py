@@ -3,9 +3,12 @@
 import random
 
 import pytest
+from fakes.engine import FakeSpace
 
 from mgic_nas.errors import UserError
-from mgic_nas.space import FeasibleSet, hard_limits, parse_budgets, within
+from mgic_nas.space import FeasibleSet, Space, hard_limits, parse_budgets, within
+from mgic_nas.space import feasible as feasible_module
+from mgic_nas.space.survey import refuse_impossible
 
 IMAGE = (1, 8, 8)
 GRID = {"low": 1, "high": 8}
@@ -60,14 +63,13 @@ def test_it_is_a_sequence_and_computed_once(space, monkeypatch):
 
 def test_equal_hashes_are_not_equal_architectures(space_of, fake_family, monkeypatch):
     """Python hashes -1 and -2 alike: forms are compared, never their hashes alone."""
-    from mgic_nas.space import feasible
 
     class Clash(tuple):
         def __hash__(self):
             return 1
 
     space = space_of({"group": {"low": 1, "high": 20}, "twin": {"choices": [1, 2]}})
-    monkeypatch.setattr(feasible, "_KEPT_KEYS", 5)  # and most forms are computed again
+    monkeypatch.setattr(feasible_module, "_KEPT_KEYS", 5)  # and most forms are computed again
     real = space.canonical_values
     monkeypatch.setattr(space, "canonical_values", lambda values: Clash(real(values)))
     assert len(FeasibleSet(space, IMAGE, 10).candidates) == 20
@@ -119,3 +121,98 @@ def test_a_tiny_feasible_part_of_a_large_space_is_reached_by_descent(space_of):
         tried.add(candidate.arch_id)
     assert len(tried) == 12
     assert FeasibleSet(space, IMAGE, 10, {"macs": 1}).draw(random.Random(0), tries=50) is None
+
+
+# --- enumerate, else sample ----------------------------------------------------------------------------------------
+
+
+class Counted:
+    """How often a space was enumerated."""
+
+    def __init__(self, space, monkeypatch):
+        self.times = 0
+        real = space.enumerate_values
+
+        def enumerate_values():
+            self.times += 1
+            return real()
+
+        monkeypatch.setattr(space, "enumerate_values", enumerate_values)
+
+
+def test_the_real_and_the_fake_space_are_what_a_feasible_set_needs(space):
+    assert isinstance(space, Space)
+    assert isinstance(FakeSpace(), Space)
+
+
+def test_costliest_is_exact_in_a_small_space_and_near_it_in_a_large_one(space, space_of, monkeypatch):
+    found = FeasibleSet(space, IMAGE, 10, {"macs": 100_000})
+    assert found.costliest().cost.activations == found.candidates.activations.max()
+    assert FeasibleSet(space, IMAGE, 10, {"macs": 1}).costliest() is None
+    monkeypatch.setattr(feasible_module, "EXTREME_DRAWS", 50)
+    large = FeasibleSet(space_of(LARGE), IMAGE, 10, {"macs": 10**9})
+    assert within(large.costliest().cost, {"macs": 10**9})
+    assert large.costliest() == large.costliest()
+
+
+def test_cheapest_is_known_once_draws_have_enumerated(space):
+    found = FeasibleSet(space, IMAGE, 10)
+    exclude = {found.draw(random.Random(0)).arch_id}
+    assert found.cheapest(exclude).cost.activations == min(
+        c.cost.activations for c in found.candidates if c.arch_id not in exclude
+    )
+    assert found.cheapest({c.arch_id for c in found.candidates}) is None
+
+
+def test_it_is_known_that_nothing_is_left_only_after_a_draw(space):
+    """Before it, a run that goes on asks its sampler as it always did."""
+    found = FeasibleSet(space, IMAGE, 10)
+    everything = {c.arch_id for c in found.candidates}
+    assert not found.known_empty(everything)
+    assert found.draw(random.Random(0), everything) is None
+    assert found.known_empty(everything)
+    assert not found.known_empty(everything - {found.candidates[0].arch_id})
+
+
+def test_a_middling_space_is_enumerated_only_when_draws_find_nothing(space_of, monkeypatch):
+    space = space_of({name: {"low": 1, "high": 45} for name in ("group", "coarse", "depth")})
+    counted = Counted(space, monkeypatch)
+    monkeypatch.setattr(feasible_module, "DRAWS", 20)
+    found = FeasibleSet(space, IMAGE, 10)
+    assert not found.small
+    assert found.exact
+    setting = space.sample(random.Random(3))
+    assert found.draw(random.Random(3)).setting == setting  # the first random setting that fits
+    assert counted.times == 0
+    one = FeasibleSet(space, IMAGE, 10, {"macs": 64 * 100 * 8})
+    assert one.draw(random.Random(0)).setting == {"group": 1, "coarse": 1, "depth": 1}
+    assert counted.times == 1
+    assert len(FeasibleSet(space, IMAGE, 10).candidates) == 45**3
+    assert counted.times == 1  # all sets of a space share its enumeration
+
+
+def test_a_space_with_a_refused_combination_is_sampled_and_not_called_exact(space_of, fake_family, monkeypatch):
+    space = space_of({name: {"low": 1, "high": 60} for name in LARGE})
+    real = space.canonical_values
+
+    def picky(values):
+        if values[0] == 7:
+            raise UserError("refused")
+        return real(values)
+
+    monkeypatch.setattr(space, "canonical_values", picky)
+    found = FeasibleSet(space, IMAGE, 10, {"macs": 1})
+    monkeypatch.setattr(feasible_module, "DRAWS", 20)
+    assert found.exact
+    assert found.draw(random.Random(0)) is None
+    assert not found.exact
+    assert FeasibleSet(space, IMAGE, 10).draw(random.Random(0)) is not None
+
+
+def test_budgets_that_a_few_random_settings_meet_need_no_survey(space_of):
+    space = space_of(LARGE)
+    assert FeasibleSet(space, IMAGE, 10).surely_meets(parse_budgets(["1G", "10G"]))
+    assert not FeasibleSet(space, IMAGE, 10).surely_meets(parse_budgets(["50k", "10G"]))
+    refuse_impossible(space, IMAGE, 10, parse_budgets(["10G"]))
+    with pytest.raises(UserError, match=r"Budget 1k: none found \(sampled\)"):
+        refuse_impossible(space, IMAGE, 10, parse_budgets(["1k"]))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ...errors import UserError
-from ...space.budget import COUNTS
+from ...space.budget import COUNTS, Budget, hard_limits
 from .candidate import LazyCandidate
 
 
@@ -43,10 +43,10 @@ class Where:
 
 
 class Budgets:
-    """The limits on counted costs, kind -> largest cost. One on latency is ignored: it is :class:`FastEnough`'s."""
+    """The largest budget of each counted kind. One on latency is ignored: it is :class:`FastEnough`'s."""
 
-    def __init__(self, limits: Mapping[str, float]) -> None:
-        self._limits = {kind: limit for kind, limit in limits.items() if kind in COUNTS}
+    def __init__(self, budgets: Iterable[Budget]) -> None:
+        self._limits = hard_limits(budget for budget in budgets if budget.kind in COUNTS)
 
     def __call__(self, candidate: LazyCandidate) -> Rejection | None:
         violation = self._counted(candidate)

@@ -57,7 +57,7 @@ class Proposer:
         self._rejected = rejected
         self._doubtful = doubtful
         self._gave_up = False  # on finding one that is fast enough
-        self._budgets = Budgets(problem.limits)
+        self._budgets = Budgets(problem.budgets)
         self._fast = FastEnough()
         self._filter = Chain((Where(), self._budgets, Untried(tried), self._fast))
         self._distributions = distributions(problem.space)

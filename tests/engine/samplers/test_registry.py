@@ -13,7 +13,7 @@ from mgic_nas.engine.proposals.pool import CandidatePool, PoolMaker
 from mgic_nas.engine.samplers.base import PoolSampler
 from mgic_nas.engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS, make_sampler
 from mgic_nas.errors import UserError
-from mgic_nas.space import SearchSpace
+from mgic_nas.space import Budget, SearchSpace
 
 
 @pytest.fixture(scope="module")
@@ -96,14 +96,14 @@ def test_filters_say_why_and_by_how_much(space: SearchSpace) -> None:
     candidate = LazyCandidate(setting, task)
     macs = candidate.cost.macs
     tried: set[str] = set()
-    rules = Chain((Where(), Budgets({"macs": macs, "params": 10**9}), Untried(tried)))
+    rules = Chain((Where(), Budgets([Budget("macs", macs), Budget("params", 1e9)]), Untried(tried)))
     assert rules(candidate) is None
-    assert Budgets({"macs": macs}).violation(candidate) == 0
+    assert Budgets([Budget("macs", macs)]).violation(candidate) == 0
     tried.add(candidate.arch_id)
     duplicate = rules(candidate)
     assert duplicate is not None
     assert (duplicate.reason, duplicate.violation) == ("duplicate", None)
-    over = Chain((Where(), Budgets({"macs": macs / 2})))(candidate)
+    over = Chain((Where(), Budgets([Budget("macs", macs / 2)])))(candidate)
     assert over is not None
     assert (over.reason, over.violation) == ("over budget", 1.0)
     where = rules(LazyCandidate({**setting, "s_g": 16, "s_c": 8}, task))
