@@ -72,25 +72,25 @@ def _by_the_others(truth: Truth) -> Array:
 
 
 def _trainings(
-    truth: Truth, believed: Array, deviation: float, seen: Array, shares: Sequence[float]
+    truth: Truth, predicted: Array, deviation: float, seen: Array, shares: Sequence[float]
 ) -> dict[float, int]:
     """Share -> trainings until it is found.
 
     Args:
         truth: of the table.
-        believed, deviation: accuracies (A,) before an architecture is trained, and their standard deviation.
+        predicted, deviation: accuracies (A,) before an architecture is trained, and their standard deviation.
         seen: accuracies (A,) after it.
         shares: of the hypervolume.
     """
     chosen: list[int] = []
     found: dict[float, int] = {}
-    deviations = np.full(len(believed), max(deviation, 1e-3))
+    deviations = np.full(len(predicted), max(deviation, 1e-3))
     while len(found) < len(shares):
         front = np.array(chosen, dtype=int)[np.flatnonzero(non_dominated(seen[chosen], truth.macs[chosen]))]
         front = front[np.argsort(truth.macs[front])]
-        left = np.setdiff1d(np.arange(len(believed)), chosen)
+        left = np.setdiff1d(np.arange(len(predicted)), chosen)
         steps = truth.macs[front], seen[front]
-        gains = log_expected_gain(truth.macs[left], believed[left], deviations[left], steps, truth.reference)
+        gains = log_expected_gain(truth.macs[left], predicted[left], deviations[left], steps, truth.reference)
         chosen.append(int(left[np.argmax(gains)]))
         share = truth.hypervolume(chosen) / truth.best
         found.update({s: len(chosen) for s in shares if s not in found and share >= s - 1e-12})
