@@ -18,10 +18,12 @@ from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..errors import UserError, did_you_mean
+from .._registry import Registry
+from ..errors import UserError
 from .rows import Conv, Level, Row
 
-BLOCKS: dict[str, type[WrappedBlock]] = {}
+#: Wrapped block by name. From outside the package also ``BLOCKS.register("mine", "my_package.blocks:MyBlock")``.
+BLOCKS: Registry[type[WrappedBlock]] = Registry("block", {}, home=f"{__name__}:BLOCKS")
 BlockType = TypeVar("BlockType", bound="type[WrappedBlock]")
 
 
@@ -29,7 +31,7 @@ def register_block(name: str) -> Callable[[BlockType], BlockType]:
     """Lets families and search spaces wrap the class under ``name``."""
 
     def register(cls: BlockType) -> BlockType:
-        BLOCKS[name] = cls
+        BLOCKS.register(name, cls)
         return cls
 
     return register
@@ -37,9 +39,7 @@ def register_block(name: str) -> Callable[[BlockType], BlockType]:
 
 def block_class(name: str) -> type[WrappedBlock]:
     """The class registered under ``name``; UserError for an unknown one."""
-    if name not in BLOCKS:
-        raise UserError(f"Unknown block {name!r}.{did_you_mean(str(name), BLOCKS)}")
-    return BLOCKS[name]
+    return BLOCKS.load(name)
 
 
 def check_act(act: Any) -> Any:

@@ -30,7 +30,7 @@ def identity_block():
             return x
 
     yield "identity"
-    del BLOCKS["identity"]
+    del BLOCKS._entries["identity"]
 
 
 def test_an_identity_block_gives_an_identity_mgic_block(identity_block: str) -> None:
