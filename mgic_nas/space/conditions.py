@@ -24,7 +24,8 @@ _MOST_CHARACTERS = 1000
 _MOST_BITS = 4096  # of a power: a condition must not be able to fill the memory
 
 NUMBER, TEXT, TRUTH, NOTHING, LIST = "a number", "text", "true or false", "none", "a list"
-_ARITHMETIC = frozenset({NUMBER, TRUTH})  # True counts as 1, as in Python
+_NUMBERS = frozenset({NUMBER, TRUTH})  # True counts as 1, as in Python
+_TRUTHS = frozenset({TRUTH})
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def compile_condition(text: str, names: Names) -> Condition:
         raise UserError(f"a condition of {len(text):,} characters is too long: split it into several.")
     try:
         tree = ast.parse(text.strip(), mode="eval")
-        part = _Compiler(text, names).truth(tree.body)
+        run = _Compiler(text, names).truth(tree.body)
     except SyntaxError as error:
         hint = " (== compares)" if re.search(r"(?<![=<>!:])=(?!=)", text) else ""
         raise UserError(f"condition {text!r} is not an expression: {error.msg.rstrip('.')}{hint}.") from None
@@ -72,7 +73,7 @@ def compile_condition(text: str, names: Names) -> Condition:
         if isinstance(error, UserError):
             raise
         raise UserError(f"condition {text[:60]!r} is not an expression that can be read: {error}.") from None
-    return Condition(text, part.run)
+    return Condition(text, run)
 
 
 @dataclass(frozen=True)
@@ -104,15 +105,7 @@ def _bounded_power(base: Any, exponent: Any) -> Any:
     return result
 
 
-def _both(a: Run, b: Run) -> Run:
-    return lambda v: a(v) and b(v)
-
-
-def _either(a: Run, b: Run) -> Run:
-    return lambda v: a(v) or b(v)
-
-
-_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+_OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -120,15 +113,16 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: _bounded_power,
-}
-_ORDER: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-_EQUALITY: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {ast.Eq: operator.eq, ast.NotEq: operator.ne}
-_CALLS = ("abs", "len", "max", "min", "sum")
+_AGGREGATES: dict[str, Callable[[Any], Any]] = {"max": max, "min": min, "sum": sum}
+_CALLS = ("abs", "len", *_AGGREGATES)
+_PYTHON = {"true": "True", "false": "False", "null": "None"}
 _INSTEAD = {
     ast.Is: "== instead of `is`",
     ast.IsNot: "!= instead of `is not`",
@@ -136,6 +130,15 @@ _INSTEAD = {
     ast.BitOr: "`or` instead of |",
     ast.Invert: "`not` instead of ~",
 }
+
+
+def _joined(runs: Iterable[Run], every: bool) -> Run:
+    """All of them (``and``) or any of them (``or``), evaluated from the left as far as needed."""
+
+    def both(a: Run, b: Run) -> Run:
+        return (lambda v: a(v) and b(v)) if every else (lambda v: a(v) or b(v))
+
+    return reduce(both, runs)
 
 
 class _Compiler:
@@ -155,19 +158,14 @@ class _Compiler:
             )
         return method(node)
 
-    # --- what a place asks for -------------------------------------------------------------------------------
+    def truth(self, node: ast.expr) -> Run:
+        return self.wanted(node, _TRUTHS, "true or false (a comparison such as s_c >= s_g)")
 
-    def truth(self, node: ast.expr) -> _Part:
-        return self.wanted(node, frozenset({TRUTH}), "true or false (a comparison such as s_c >= s_g)")
-
-    def number(self, node: ast.expr) -> _Part:
-        return self.wanted(node, _ARITHMETIC, "a number")
-
-    def wanted(self, node: ast.expr, kinds: frozenset[str], described: str) -> _Part:
-        """A part of one of ``kinds``: known now, or where a parameter mixes kinds, checked at each evaluation."""
+    def wanted(self, node: ast.expr, kinds: frozenset[str] = _NUMBERS, described: str = "a number") -> Run:
+        """Gives a value of one of ``kinds``: known now, or where a parameter mixes kinds, checked when it runs."""
         part = self.part(node)
         if part.kinds <= kinds:
-            return part
+            return part.run
         shown = ast.unparse(node)
         if not part.kinds & kinds:
             if LIST in part.kinds and isinstance(node, ast.Name):
@@ -181,7 +179,7 @@ class _Compiler:
                 raise TypeError(f"{shown} is {value!r}, not {described}")
             return value
 
-        return _Part(checked, part.kinds & kinds)
+        return checked
 
     def refuse_operator(self, op: ast.AST) -> NoReturn:
         self.refuse(f"write {_INSTEAD.get(type(op), 'comparisons, and, or, not, in, + - * / // % **')}.")
@@ -189,17 +187,16 @@ class _Compiler:
     # --- values --------------------------------------------------------------------------------------------------
 
     def _Constant(self, node: ast.Constant) -> _Part:
-        value: Any = node.value
-        if not isinstance(value, (str, int, float, type(None))):
+        if not isinstance(node.value, (str, int, float, type(None))):
             self.refuse(f"`{ast.unparse(node)}` is not a number or text.")
-        return _Part(lambda _: value, frozenset({_kind(value)}))
+        return self.fixed(node.value)
 
     def _Name(self, node: ast.Name) -> _Part:
         column = self.names.columns.get(node.id)
         if isinstance(column, int):
             return self.column(column)
         if column is not None:
-            return self.gather(self.column(c) for c in column)
+            return self.gather(map(self.column, column))
         if node.id in self.names.constants:
             return self.fixed(self.names.constants[node.id])
         return self.unknown(node.id)
@@ -209,7 +206,7 @@ class _Compiler:
 
     def fixed(self, value: Any) -> _Part:
         if isinstance(value, (list, tuple)):
-            return self.gather(self.fixed(v) for v in value)
+            return self.gather(map(self.fixed, value))
         return _Part(lambda _: value, frozenset({_kind(value)}))
 
     def gather(self, parts: Iterable[_Part]) -> _Part:
@@ -223,8 +220,8 @@ class _Compiler:
         choices = {value for grid in self.names.grids for value in grid}
         if name in choices:
             self.refuse(f"{name} is a choice, not a parameter: write '{name}' in quotes.")
-        if name in ("true", "false", "null"):
-            self.refuse(f"write {({'true': 'True', 'false': 'False', 'null': 'None'})[name]} instead of {name}.")
+        if name in _PYTHON:
+            self.refuse(f"write {_PYTHON[name]} instead of {name}.")
         if name in self.names.arguments:
             self.refuse(f"{name} is an argument of the model, but stands neither in params nor in kwargs here.")
         self.refuse(f"unknown name {name!r}.{did_you_mean(name, known)}")
@@ -248,72 +245,55 @@ class _Compiler:
         return self.fixed(self.names.constants[shown][index])
 
     def _Tuple(self, node: ast.Tuple | ast.List | ast.Set) -> _Part:
-        return self.gather(self.part(item) for item in node.elts)
+        return self.gather(map(self.part, node.elts))
 
     _List = _Set = _Tuple
 
     # --- operations ------------------------------------------------------------------------------------------------
 
     def _BinOp(self, node: ast.BinOp) -> _Part:
-        apply = _OPERATORS.get(type(node.op))
-        if apply is None:
-            self.refuse_operator(node.op)
-        left, right = self.number(node.left).run, self.number(node.right).run
+        apply = _OPERATORS.get(type(node.op)) or self.refuse_operator(node.op)
+        left, right = self.wanted(node.left), self.wanted(node.right)
         return _Part(lambda v: apply(left(v), right(v)), frozenset({NUMBER}))
 
     def _UnaryOp(self, node: ast.UnaryOp) -> _Part:
-        if isinstance(node.op, ast.Not):
-            truth = self.truth(node.operand).run
-            return _Part(lambda v: not truth(v), frozenset({TRUTH}))
         if isinstance(node.op, ast.Invert):
             self.refuse_operator(node.op)
-        number = self.number(node.operand).run
+        if isinstance(node.op, ast.Not):
+            truth = self.truth(node.operand)
+            return _Part(lambda v: not truth(v), _TRUTHS)
+        number = self.wanted(node.operand)
         apply = operator.neg if isinstance(node.op, ast.USub) else operator.pos
         return _Part(lambda v: apply(number(v)), frozenset({NUMBER}))
 
     def _BoolOp(self, node: ast.BoolOp) -> _Part:
-        runs = [self.truth(value).run for value in node.values]
-        return _Part(reduce(_both if isinstance(node.op, ast.And) else _either, runs), frozenset({TRUTH}))
+        return _Part(_joined(map(self.truth, node.values), isinstance(node.op, ast.And)), _TRUTHS)
 
     def _Compare(self, node: ast.Compare) -> _Part:
-        operands = [node.left, *node.comparators]
-        links = [self.link(op, *pair) for op, pair in zip(node.ops, pairwise(operands))]
-        return _Part(reduce(_both, links), frozenset({TRUTH}))
+        pairs = zip(node.ops, pairwise([node.left, *node.comparators]))
+        return _Part(_joined((self.link(op, *pair) for op, pair in pairs), True), _TRUTHS)
 
     def link(self, op: ast.cmpop, left_node: ast.expr, right_node: ast.expr) -> Run:
         left, right = self.part(left_node), self.part(right_node)
+        a, b = left.run, right.run
         if isinstance(op, (ast.In, ast.NotIn)):
-            return self.member(op, left, right, right_node)
+            if right.kinds != {LIST} or LIST in left.kinds:
+                self.refuse(f"what follows `in` must be a list such as (4, 8), not `{ast.unparse(right_node)}`.")
+            if all(isinstance(item, ast.Constant) for item in getattr(right_node, "elts", [None])):
+                constant = b(())
+                b = lambda _: constant  # noqa: E731
+            return (lambda v: a(v) in b(v)) if isinstance(op, ast.In) else (lambda v: a(v) not in b(v))
         for node, part in ((left_node, left), (right_node, right)):
             if LIST in part.kinds:
-                self.wanted(node, _ARITHMETIC, "one value")
-        if type(op) in _EQUALITY:
-            apply = _EQUALITY[type(op)]
+                self.wanted(node, described="one value")
+        apply = _OPERATORS.get(type(op)) or self.refuse_operator(op)
+        if isinstance(op, (ast.Eq, ast.NotEq)):
             self.choice_exists(left_node, right_node)
             self.choice_exists(right_node, left_node)
-        elif type(op) in _ORDER:
-            apply = _ORDER[type(op)]
-            comparable = (left.kinds & _ARITHMETIC and right.kinds & _ARITHMETIC) or TEXT in left.kinds & right.kinds
-            if not comparable:
-                shown = f"`{ast.unparse(left_node)}` and `{ast.unparse(right_node)}`"
-                self.refuse(f"{shown} have no order: numbers compare with numbers, text with text.")
-        else:
-            self.refuse_operator(op)
-        a, b = left.run, right.run
+        elif not ((left.kinds & _NUMBERS and right.kinds & _NUMBERS) or TEXT in left.kinds & right.kinds):
+            shown = f"`{ast.unparse(left_node)}` and `{ast.unparse(right_node)}`"
+            self.refuse(f"{shown} have no order: numbers compare with numbers, text with text.")
         return lambda v: apply(a(v), b(v))
-
-    def member(self, op: ast.cmpop, left: _Part, right: _Part, right_node: ast.expr) -> Run:
-        if right.kinds != {LIST} or LIST in left.kinds:
-            self.refuse(f"what follows `in` must be a list such as (4, 8), not `{ast.unparse(right_node)}`.")
-        a, b = left.run, right.run
-        if isinstance(right_node, (ast.Tuple, ast.List, ast.Set)) and all(
-            isinstance(item, ast.Constant) for item in right_node.elts
-        ):
-            constant = b(())
-            b = lambda _: constant  # noqa: E731
-        if isinstance(op, ast.In):
-            return lambda v: a(v) in b(v)
-        return lambda v: a(v) not in b(v)
 
     def choice_exists(self, parameter: ast.expr, constant: ast.expr) -> None:
         """Refuses ``block == 'basci'``: text that the parameter never is."""
@@ -338,10 +318,10 @@ class _Compiler:
         if name == "abs":
             if len(node.args) != 1:
                 self.refuse("abs() takes one number.")
-            number = self.number(node.args[0]).run
+            number = self.wanted(node.args[0])
             return _Part(lambda v: abs(number(v)), frozenset({NUMBER}))
         if len(node.args) > 1 and name in ("min", "max"):
-            part = self.gather(self.part(a) for a in node.args)
+            part = self.gather(map(self.part, node.args))
         else:
             part = self.part(node.args[0])
             if len(node.args) > 1 or part.kinds != {LIST}:
@@ -352,8 +332,7 @@ class _Compiler:
             return _Part(lambda _: length, frozenset({NUMBER}))
         if not part.length:
             self.refuse(f"{name}() of nothing.")
-        if not part.items <= _ARITHMETIC:
+        if not part.items <= _NUMBERS:
             self.refuse(f"{name}() takes numbers alone: `{ast.unparse(node)}`.")
-        functions: dict[str, Callable[[Any], Any]] = {"min": min, "max": max, "sum": sum}
-        apply = functions[name]
+        apply = _AGGREGATES[name]
         return _Part(lambda v: apply(run(v)), frozenset({NUMBER}) if name == "sum" else part.items)
