@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 
 from ._graph import Graph, differentiate, knn, unweighted
 from .blocks import WrappedBlock, conv_norm_act
-from .mgic import ChannelTransfer, MGICBlock
+from .mgic import MultigridBlock
 from .rows import Conv, hierarchy
 
 
@@ -177,40 +178,27 @@ class HighestEdge(nn.Module):
         return a + differentiate(b, unweighted(index, b.dtype))[0]
 
 
-class MGICPointBlock(MGICBlock):
-    """Algorithm 1 around a layer of points: ``layer`` is :class:`GConv` or :class:`PointMLP`, with a residual.
-
-    The steps of :class:`~mgic_nas.models.mgic.MGICBlock`; every level works on the one graph of the points.
-    """
+class MGICPointBlock(MultigridBlock):
+    """Algorithm 1 around a layer of points: ``layer`` is :class:`GConv` or :class:`PointMLP`, with a residual."""
 
     def __init__(
         self, layer: type[PointMLP], width: int, s_g: int, s_c: int, device: Any = None, dtype: Any = None
     ) -> None:
-        nn.Module.__init__(self)  # a layer of points is not built from a row
         dd = {"device": device, "dtype": dtype}
-        levels = hierarchy(width, s_g, s_c, lambda j, w: (w, w))
-        pairs = list(itertools.pairwise(levels))
-        self.restrict = nn.ModuleList(
-            [ChannelTransfer(fine.channels, coarse.channels, fine.transfer_groups, **dd) for fine, coarse in pairs]
-        )
-        narrow = levels[-1].channels
-        self.coarsest = layer(narrow, narrow, residual=True, **dd)
-        pairs.reverse()
-        self.prolong = nn.ModuleList(
-            [ChannelTransfer(coarse.channels, fine.channels, fine.transfer_groups, **dd) for fine, coarse in pairs]
-        )
-        self.norm = nn.ModuleList([nn.BatchNorm2d(fine.channels, **dd) for fine, _ in pairs])
-        self.cnn = nn.ModuleList(
-            [layer(fine.channels, fine.channels, fine.groups, residual=True, **dd) for fine, _ in pairs]
+        super().__init__(
+            hierarchy(width, s_g, s_c, lambda j, w: (w, w)),
+            lambda j, level: layer(level.channels, level.channels, level.groups, residual=True, **dd),
+            lambda channels: nn.BatchNorm2d(channels, **dd),
+            **dd,
         )
 
     def forward(self, x: torch.Tensor, graph: Graph | None = None) -> torch.Tensor:
-        xs = [x]
-        for restrict in self.restrict:  # down: x_{j+1} = R_j x_j
-            xs.append(restrict(xs[-1]))
-        y = self.coarsest(xs[-1], graph)
-        for prolong, norm, cnn in zip(self.prolong, self.norm, self.cnn):  # up, j = n-1 .. 0
-            x_next = xs.pop()
-            y = xs[-1] + norm(prolong(y - x_next))
-            y = cnn(y, graph)
-        return y
+        """Algorithm 1 with every layer on the one graph of the points."""
+        on_graph = SimpleNamespace(
+            restrict=self.restrict,
+            coarsest=partial(self.coarsest, graph=graph),
+            prolong=self.prolong,
+            norm=self.norm,
+            cnn=[partial(cnn, graph=graph) for cnn in self.cnn],
+        )
+        return MultigridBlock.forward(on_graph, x)  # type: ignore[arg-type]

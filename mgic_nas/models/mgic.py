@@ -4,8 +4,7 @@
 groups (:func:`~mgic_nas.models.rows.group_count`).
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .blocks import block_class
-from .rows import Conv, Row
+from .rows import Conv, Level, Row
 
 
 class ChannelTransfer(nn.Conv2d):
@@ -38,35 +37,39 @@ class ChannelTransfer(nn.Conv2d):
         self.reset_parameters()
 
 
-class MGICBlock(nn.Module):
-    """One MGIC block: a CNN block made multigrid in the channel dimension. Keeps the shape (N, c, H, W).
+class MultigridBlock(nn.Module):
+    """Algorithm 1: a CNN block made multigrid in the channel dimension. Keeps the shape (N, c, H, W).
 
     Modules are registered in order of use: ``restrict`` from the finest level down, ``coarsest``, then
     ``prolong``, ``norm`` and ``cnn`` from the coarsest level up.
+
+    Args:
+        levels: the hierarchy, finest first.
+        make_layer: (j, level j) -> CNN_j, of the same channels in and out; the last level's is the coarsest one.
+        make_norm: channels -> N.
+        device: of the transfer operators.
+        dtype: of the transfer operators.
     """
 
     def __init__(
         self,
-        row: Row,
-        drop: float = 0.0,
-        norm_layer: Any = nn.BatchNorm2d,
+        levels: Sequence[Level],
+        make_layer: Callable[[int, Level], nn.Module],
+        make_norm: Callable[[int], nn.Module],
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         dd = {"device": device, "dtype": dtype}
-        norm, cnn = get_norm_layer(norm_layer), block_class(row.block)
-        pairs = list(zip(row.levels[:-1], row.levels[1:]))
-        self.restrict = nn.ModuleList(
-            [ChannelTransfer(fine.channels, coarse.channels, fine.transfer_groups, **dd) for fine, coarse in pairs]
-        )
-        self.coarsest = cnn(row, row.levels[-1], drop, norm_layer, dd)
-        pairs.reverse()
-        self.prolong = nn.ModuleList(
-            [ChannelTransfer(coarse.channels, fine.channels, fine.transfer_groups, **dd) for fine, coarse in pairs]
-        )
-        self.norm = nn.ModuleList([norm(fine.channels, **dd) for fine, _ in pairs])
-        self.cnn = nn.ModuleList([cnn(row, fine, drop, norm_layer, dd) for fine, _ in pairs])
+        n = len(levels) - 1
+        widths = [level.channels for level in levels]
+        groups = [level.transfer_groups for level in levels]
+        self.restrict = nn.ModuleList([ChannelTransfer(widths[j], widths[j + 1], groups[j], **dd) for j in range(n)])
+        self.coarsest = make_layer(n, levels[n])
+        up = range(n - 1, -1, -1)
+        self.prolong = nn.ModuleList([ChannelTransfer(widths[j + 1], widths[j], groups[j], **dd) for j in up])
+        self.norm = nn.ModuleList([make_norm(widths[j]) for j in up])
+        self.cnn = nn.ModuleList([make_layer(j, levels[j]) for j in up])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         xs = [x]
@@ -79,7 +82,7 @@ class MGICBlock(nn.Module):
             y = cnn(y)
         return y
 
-    def fuse(self) -> MGICBlock:
+    def fuse(self) -> "MultigridBlock":
         """The inference form, for ``timm.utils.reparameterize_model``: each BatchNorm N is folded into its P_j.
 
         The correction itself stays as it is: x_j - N(P_j R_j x_j) could be one operator on x_j, but w_j wide on both
@@ -91,6 +94,27 @@ class MGICBlock(nn.Module):
                 self.prolong[i] = fuse_conv_bn_eval(prolong, norm)
                 self.norm[i] = nn.Identity()
         return self
+
+
+class MGICBlock(MultigridBlock):
+    """The MGIC block of a row: a registered CNN block on every level of the row's hierarchy."""
+
+    def __init__(
+        self,
+        row: Row,
+        drop: float = 0.0,
+        norm_layer: Any = nn.BatchNorm2d,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        dd = {"device": device, "dtype": dtype}
+        norm, cnn = get_norm_layer(norm_layer), block_class(row.block)
+        super().__init__(
+            row.levels,
+            lambda j, level: cnn(row, level, drop, norm_layer, dd),
+            lambda channels: norm(channels, **dd),
+            **dd,
+        )
 
 
 def row_convs(row: Row) -> tuple[Conv, ...]:

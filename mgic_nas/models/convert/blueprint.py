@@ -14,7 +14,6 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ from torch import nn
 from ..._text import size_text
 from ...errors import UserError
 from ..fusing import fold_pairs
-from ..mgic import ChannelTransfer, MGICBlock
+from ..mgic import MultigridBlock
 from ..rows import Level, hierarchy, positive_int
 from .find import Block, find_blocks, meta_copy
 from .init import INITS
@@ -39,31 +38,24 @@ Hierarchy = tuple[Level, ...]
 _NARROW = "no level is added"
 
 
-class ConvertedBlock(MGICBlock):
-    """Algorithm 1 around a block of another network; the forward pass is :class:`MGICBlock`'s."""
+class ConvertedBlock(MultigridBlock):
+    """Algorithm 1 around a block of another network."""
 
     def __init__(self, block: nn.Module, facts: Block, levels: Sequence[Level], init: str = "random") -> None:
-        nn.Module.__init__(self)
         sample = next(block.parameters())
-        dd = {"device": sample.device, "dtype": sample.dtype}
-        pairs = list(pairwise(levels))
-        self.restrict = nn.ModuleList(
-            [ChannelTransfer(fine.channels, coarse.channels, fine.transfer_groups, **dd) for fine, coarse in pairs]
+        dd: dict[str, Any] = {"device": sample.device, "dtype": sample.dtype}
+        super().__init__(
+            levels,
+            lambda j, level: at_level(block, facts, j, level.groups, init),
+            lambda channels: _norm_like(block, channels, dd),
+            **dd,
         )
-        coarsest: Any = at_level(block, facts, len(pairs), 1, init)
-        self.coarsest = coarsest
-        up = list(reversed(list(enumerate(pairs))))
-        self.prolong = nn.ModuleList(
-            [ChannelTransfer(coarse.channels, fine.channels, fine.transfer_groups, **dd) for _, (fine, coarse) in up]
-        )
-        self.norm = nn.ModuleList([_norm_like(block, fine.channels, dd) for _, (fine, _) in up])
-        self.cnn = nn.ModuleList([at_level(block, facts, j, fine.groups, init) for j, (fine, _) in up])
         if not any(p.requires_grad for p in block.parameters()):  # frozen stays frozen
             self.requires_grad_(False)
         self.train(block.training)
 
-    def fuse(self) -> MGICBlock:
-        """As :meth:`MGICBlock.fuse`, and the norms of the block's own levels too: timm's blocks do not fold theirs."""
+    def fuse(self) -> MultigridBlock:
+        """As :meth:`MultigridBlock.fuse`, and the norms of the block's own levels: timm's blocks do not fold theirs."""
         # A copy: timm goes on into this one's children, and blocks of several branches cannot be merged twice.
         try:
             fused: ConvertedBlock = reparameterize_model(self)
@@ -108,7 +100,7 @@ class Blueprint:
         self.title = _title(net)
         self.net = meta_copy(net).eval()
         self.input_size = input_size or _input_size(net)
-        if any(isinstance(m, MGICBlock) for m in net.modules()):
+        if any(isinstance(m, MultigridBlock) for m in net.modules()):
             raise UserError(f"{self.title} has nothing to convert: its blocks are MGIC blocks already.")
         try:
             self.blocks = find_blocks(self.net, self.input_size)
