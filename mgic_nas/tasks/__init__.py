@@ -7,11 +7,10 @@
     for x, y in data.train.batches(128, seed=0, epoch=0, augment=True): ...
     data.task.evaluate(net, data.val, device="cpu")                 # {"val_acc": percent, "val_loss": ...}
 
-**A further task** is one module with ``load(spec, seed=...) -> Data``, ``resolve(spec) -> str`` and a class that fulfils
-:class:`Task`, and one call of ``TASKS.register`` (:mod:`mgic_nas.tasks.registry`). Training sees only ``data.info``,
-``data.train.batches``, ``data.task.loss`` and ``data.task.evaluate``. **A further kind of image storage** is one class
-that fulfils :class:`~mgic_nas.tasks.images.parts.Source`, and one call of ``SOURCES.register``
-(:mod:`mgic_nas.tasks.images.sources`).
+**A further task** is one module with ``load`` and ``resolve``, and one call of ``TASKS.register``: see
+:mod:`mgic_nas.tasks.registry`. Training sees only ``data.info``, ``data.train.batches``, ``data.task.loss`` and
+``data.task.evaluate``. **A further kind of image storage** is one class and one call of ``SOURCES.register``: see
+:mod:`mgic_nas.tasks.images.sources`.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ A network gets float32 (B, 3, points), as the file has them: no mean is taken of
 
 Options, written ``?option=value&option=value``:
 
-- ``points``: so many of each cloud's points: in training others each time, else always the same random ones (not the
-  first: where a file lists points farthest-first, as ModelNet-10's here does, these are spread out more evenly than
-  any a network was trained on, and networks that look at neighbours lose up to half their accuracy)
-- ``train``, ``val``, ``test``: so many clouds (2000) or such a fraction (0.1), every class in its proportion; the
+- ``points``: how many of each cloud's points are used: in training a random choice each time, else one fixed random
+  choice (not the first: a file that lists points farthest-first, as ModelNet-10's here does, would be evaluated on
+  points spread more evenly than in training, which costs networks that look at neighbours up to half their accuracy)
+- ``train``, ``val``, ``test``: a number of clouds (2000) or a fraction of them (0.1), stratified by class; the
   validation part is cut from the training clouds, a tenth unless ``val`` says other
 - ``seed``: another cut
 """

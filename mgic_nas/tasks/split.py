@@ -158,11 +158,7 @@ class BaseSplit(ABC, Generic[A]):
         epoch: int = 0,
         augment: A | Augment | bool | None = None,
     ) -> Batches:
-        """Batches (x float32 (B, ...), y (B, ...)) on ``device``; see :meth:`mgic_nas.tasks.Split.batches`.
-
-        Raises:
-            UserError: an augmentation that this split does not have.
-        """
+        """See :meth:`mgic_nas.tasks.Split.batches`; UserError for an augmentation that this split does not have."""
         device = torch.device(device)
         if not augment:
             return self._in_order(batch_size, device)
@@ -174,7 +170,7 @@ class BaseSplit(ABC, Generic[A]):
 
     @abstractmethod
     def _augmentation(self, augment: A | Augment | bool) -> A:
-        """What ``augment`` means here; UserError where it cannot be done."""
+        """What ``augment`` means here; UserError where it does not apply."""
 
     @abstractmethod
     def _in_order(self, size: int, device: torch.device) -> Batches:

@@ -7,21 +7,23 @@ them in /usr/share/datasets/fashion-mnist). Of each class the first 700 training
 taken, and each 2x2 block of pixels becomes its mean, rounded half up. Nothing is drawn at random.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ..images.idx import pool, read_idx
+from ..layout import idx_name
 from . import CLASSES, PER_CLASS, sheet_path, to_sheet
 
 
 def subset(folder: Path, part: str) -> np.ndarray:
     """The images of ``part``, class after class: uint8 (10 * images a class, 14, 14)."""
-    stem = {"train": "train", "test": "t10k"}[part]
-    images = read_idx(folder / f"{stem}-images-idx3-ubyte.gz")
-    labels = read_idx(folder / f"{stem}-labels-idx1-ubyte.gz")
+    images, labels = (read_idx(folder / f"{idx_name(part, what)}.gz") for what in ("images", "labels"))
     chosen = [np.flatnonzero(labels == label)[: PER_CLASS[part]] for label in range(len(CLASSES))]
     return pool(images[np.concatenate(chosen)])
 
@@ -31,9 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="the folder with the four .gz files")
     parser.add_argument("--out", type=Path, default=sheet_path("train").parent, help="where the sheets go")
     options = parser.parse_args(arguments)
-
-    from PIL import Image
-
     for part in PER_CLASS:
         target = options.out / sheet_path(part).name
         Image.fromarray(to_sheet(subset(options.folder, part))).save(target, optimize=True)

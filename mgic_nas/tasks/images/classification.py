@@ -11,9 +11,9 @@ What a spec may name:
 
 Options, written ``?option=value&option=value``, are part of the name, so that a run records what it was given:
 
-- ``train``, ``val``, ``test``: so many images (2000) or such a fraction (0.1), every class in its proportion
+- ``train``, ``val``, ``test``: a number of images (2000) or a fraction of them (0.1), stratified by class
 - ``size``: pixels (32, or 28x32), resized and centre-cropped as timm does at crop_pct 1
-- ``pool``: of idx files, means of so many by so many pixels (2 makes 14x14 of 28x28)
+- ``pool``: of idx files, the side of the blocks whose mean becomes a pixel (2 makes 14x14 of 28x28)
 - ``chans``: 1 or 3; else what the images have
 - ``seed``: another cut
 - ``image``, ``label``: column names; ``root``, ``train_split``, ``val_split``, ``test_split``: for timm's names

@@ -10,7 +10,7 @@ import torch
 from ..base import Augment
 from ..split import BaseSplit, Batches, crop, flip_and_pad
 
-#: Channels are counted in pieces of so many images, which bounds memory.
+#: Images whose values are counted at a time, which bounds memory.
 _PIECE = 4096
 
 

@@ -17,7 +17,7 @@ Options, written ``?option=value&option=value``:
 - ``crop``: HEIGHTxWIDTH of the part of an image that is trained on
 - ``classes``: how many; else the lines of classes.txt, else the largest value in the training masks and one
 - ``ignore``: the masks' value for pixels of no class
-- ``train``, ``val``, ``test``: so many images (200) or such a fraction (0.1); of shapes 512, 128 and 128
+- ``train``, ``val``, ``test``: a number of images (200) or a fraction of them (0.1); of shapes 512, 128 and 128
 - ``seed``: another cut, other shapes
 """
 
