@@ -136,7 +136,8 @@ def test_random_configs_are_reproducible_across_processes() -> None:
     import subprocess
     import sys
 
-    code = "from mgic_nas.families import family; print(family('mgic_resnet20').arch_id({'s_g': 4, 'drop_path_rate': 0.1}))"
+    config = "{'s_g': 4, 'drop_path_rate': 0.1}"
+    code = f"from mgic_nas.families import family; print(family('mgic_resnet20').arch_id({config}))"
     ids = {
         subprocess.run(
             [sys.executable, "-c", code],
