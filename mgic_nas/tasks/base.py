@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -127,6 +128,7 @@ class Task(Protocol):
         """``{"val_acc": percent, "val_loss": mean}`` over all of ``split``, in float32 and eval mode."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Data:
     """Training, validation and test part of one data set, with the task they are for.
 
@@ -134,30 +136,17 @@ class Data:
     The test part is read the first time ``test`` is asked for; a search never does.
     """
 
-    def __init__(
-        self,
-        *,
-        spec: str,
-        info: DataInfo,
-        task: Task,
-        train: Split,
-        val: Split,
-        load_test: Callable[[], Split | None],
-    ) -> None:
-        self.spec = spec
-        self.info = info
-        self.task = task
-        self.train = train
-        self.val = val
-        self._load_test = load_test
-        self._test: Split | None = None
+    spec: str
+    info: DataInfo
+    task: Task
+    train: Split
+    val: Split
+    load_test: Callable[[], Split | None]
 
-    @property
+    @cached_property
     def test(self) -> Split | None:
         """The test part, or None where the data set has none."""
-        if self._test is None:
-            self._test = self._load_test()
-        return self._test
+        return self.load_test()
 
     def __repr__(self) -> str:
         size = size_text(self.info.input_size)

@@ -47,14 +47,5 @@ class Metric:
 TOP1 = Metric("top-1 accuracy", "top-1", "accuracy", "image", "images", True, True, "guessing")
 CLOUDS = Metric("top-1 accuracy", "top-1", "accuracy", "point cloud", "point clouds", True, True, "guessing")
 MIOU = Metric("mIoU", "mIoU", "mIoU", "image", "images", False, True, "one class for every pixel")
-EXPLAINED = Metric(
-    "explained variance",
-    "explained variance",
-    "explained variance",
-    "sample",
-    "samples",
-    of_items=False,
-    of_classes=False,
-    blind="a constant",
-    loss="MSE",
-)
+_VARIANCE = "explained variance"
+EXPLAINED = Metric(_VARIANCE, _VARIANCE, _VARIANCE, "sample", "samples", False, False, "a constant", loss="MSE")
