@@ -113,6 +113,15 @@ def cost_text(cost: object, kinds: Iterable[str], input_size: Sequence[int]) -> 
     return text if kinds == ["params"] else f"{text} at {size_text(input_size)}"
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, the others to the right, two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+
+
 def plural(number: int, singular: str, several: str | None = None) -> str:
     """``1 network``, ``24 networks``, ``no network``."""
     if number == 0:

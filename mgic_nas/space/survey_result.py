@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .._text import UNITS, amount, cost_text, size_text
+from .._text import UNITS, aligned, amount, cost_text, size_text
 from ..cost import Cost
 from .budget import Budget
 
@@ -153,14 +153,14 @@ def render(found: Survey) -> str:
     for kind, spread in found.costs.items():
         name = UNITS[kind] if kind == "params" else f"{UNITS[kind]} at {size}"
         rows.append([name, amount(spread.min), amount(spread.median), amount(spread.max)])
-    lines += _table(rows)
+    lines += _indented(rows)
     if not found.exact:
         lines.append("  (median of the samples; min and max as far as coordinate descent found)")
     fits = [*found.budgets, *([found.together] if found.together else [])]
     if fits:
         lines.append("")
         of_all = f"fit, of {found.distinct:,}" if found.exact else "fit, estimated"
-        lines += _table([["budget", of_all, "share"], *(_row(found, fit) for fit in fits)])
+        lines += _indented([["budget", of_all, "share"], *(_row(found, fit) for fit in fits)])
         for fit in fits:
             lines += _remarks(found, fit)
         if any(fit.verdict == "measured" for fit in fits):
@@ -214,10 +214,5 @@ def _percent(share: float | None) -> str:
     return f"{100 * (share or 0):.3g} %"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows with the first column to the left and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return [
-        "  " + "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths)))
-        for row in rows
-    ]
+def _indented(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"  {line}" for line in aligned(rows)]

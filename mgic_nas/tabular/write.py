@@ -12,7 +12,7 @@ from typing import Any
 
 from .._figure import GREY, INK, MUTED, ORANGE, PURPLE, RULE, TEAL, dress, figure, save
 from .._files import write_atomic
-from .._text import count, size_text
+from .._text import aligned, count, size_text
 from .compare import BASELINE, OPTUNA, SHARES, Comparison, Standing
 
 COLOURS = {
@@ -152,11 +152,7 @@ def _number(value: float) -> str:
 
 
 def _plain(head: list[str], rows: list[list[str]]) -> str:
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        for row in [head, *rows]
-    )
+    return "\n".join(aligned([head, *rows]))
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:
