@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Protocol
 
 import timm
+from timm.models import get_pretrained_cfg
 from torch import nn
 
 from ..cost.rows_cost import Cost
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 
 # These follow from the data, never from a configuration.
 FROM_DATA = frozenset({"num_classes", "in_chans", "input_size", "img_size"})
@@ -42,7 +44,7 @@ class Family(Protocol):
         """The network, by ``timm.create_model``."""
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=_plain).encode()).hexdigest()[:12]
 
 
@@ -58,25 +60,53 @@ def _plain(value: Any) -> Any:
     return getattr(value, "__qualname__", repr(value))
 
 
-def _frozen(value: Any) -> Hashable:
-    return tuple(_frozen(v) for v in value) if isinstance(value, (list, tuple)) else value
+def frozen(value: Any) -> Hashable:
+    return tuple(frozen(v) for v in value) if isinstance(value, (list, tuple)) else value
 
 
-class _Named:
-    """What every family knows from timm's registry."""
+class Named:
+    """A family with a name and its arguments, and what follows from the canonical form."""
+
+    name: str
+    arguments: frozenset[str]
+
+    def canonical(self, config: Mapping[str, Any]) -> Hashable:
+        raise NotImplementedError
+
+    def arch_id(self, config: Mapping[str, Any]) -> str:
+        return digest(self.canonical(config))
+
+    def refuse_unknown(self, config: Mapping[str, Any]) -> None:
+        """UserError naming the first argument that the model does not take."""
+        for key in config:
+            if key not in self.arguments:
+                raise UserError(f"{self.name} takes no argument {key!r}.{did_you_mean(key, self.arguments)}")
+
+
+class TimmNamed(Named):
+    """A family whose name timm's registry knows."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        cfg = timm.get_pretrained_cfg(name) if hasattr(timm, "get_pretrained_cfg") else None
-        cfg = cfg or timm.models.get_pretrained_cfg(name)
-        self.input_size: tuple[int, int, int] = tuple(cfg.input_size)
+        cfg = get_pretrained_cfg(name)
+        assert cfg is not None
+        self.input_size: tuple[int, int, int] = cfg.input_size
         self.num_classes: int = cfg.num_classes
 
     def build(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
-        try:
-            return timm.create_model(self.name, num_classes=num_classes, in_chans=in_chans, **{**config, **kwargs})
-        except (TypeError, ValueError, AssertionError) as error:
-            raise UserError(f"{self.name} cannot be built from {dict(config)}: {error}") from error
+        with readable(self.name, config):
+            net: nn.Module = timm.create_model(
+                self.name, num_classes=num_classes, in_chans=in_chans, **{**config, **kwargs}
+            )
+            return net
 
 
-_NOT_SEARCHED = FROM_DATA | {"self", "global_pool", "device", "dtype"}
+@contextlib.contextmanager
+def readable(name: str, config: Mapping[str, Any]) -> Iterator[None]:
+    """What a constructor raises, as one UserError that names the config."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (TypeError, ValueError, AssertionError) as error:
+        raise UserError(f"{name} cannot be built from {dict(config)}: {error}") from error

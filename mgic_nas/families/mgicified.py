@@ -12,14 +12,13 @@ from timm.models import is_model, list_models
 from torch import nn
 
 from ..cost.count import count
-from ..cost.rows_cost import Cost
 from ..errors import UserError, did_you_mean
 from ..models.convert.blueprint import Blueprint, Conversion
-from .base import _digest
+from .counted import CountedFamily
 from .names import timm_call
 
 
-class MgicifiedFamily:
+class MgicifiedFamily(CountedFamily):
     """A timm network in MGIC form: ``mgicify:<timm name>``, or ``mgicified`` with the name as the argument ``base``.
 
     Two configs are one architecture where every block gets the same levels and groups. That is arithmetic on what is
@@ -27,19 +26,17 @@ class MgicifiedFamily:
     """
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         self.name = name
         self._base = name.partition(":")[2]
         self.arguments = frozenset({"s_g", "s_c", "min_levels", "min_groups", "drop_rate", "drop_path_rate"})
         self.arguments |= frozenset() if self._base else {"base"}
         blueprint = _blueprint(self._base or "resnet18")
         self.input_size, self.num_classes = blueprint.input_size, blueprint.net.num_classes
-        self._costs: dict[Hashable, Cost] = {}
 
     def _read(self, config: Mapping[str, Any]) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         """(base, levels of each converted block, the base's own arguments)."""
-        for key in config:
-            if key not in self.arguments:
-                raise UserError(f"{self.name} takes no argument {key!r}.{did_you_mean(key, self.arguments)}")
+        self.refuse_unknown(config)
         base = config.get("base", self._base or "resnet18")
         own = {k: config[k] for k in ("drop_rate", "drop_path_rate") if k in config}
         choices = (config.get(k, default) for k, default in _MGIC_DEFAULTS.items())
@@ -50,19 +47,6 @@ class MgicifiedFamily:
         if own:
             _takes(base, tuple(own.items()))
         return base, levels, tuple(sorted(own.items()))
-
-    def arch_id(self, config: Mapping[str, Any]) -> str:
-        return _digest(self.canonical(config))
-
-    def cost(self, config: Mapping[str, Any], input_size: tuple[int, int, int], num_classes: int) -> Cost:
-        base, levels, own = self._read(config)
-        key = (base, levels, tuple(input_size), num_classes)
-        if key not in self._costs:
-            kwargs = {"num_classes": num_classes, "in_chans": input_size[0], "device": torch.device("meta"), **own}
-            net = timm.create_model(base, **kwargs)
-            _blueprint(base).apply(net, dict(levels))
-            self._costs[key] = count(net, input_size)
-        return self._costs[key]
 
     def original(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
         """The network that a config converts, as it was."""

@@ -11,12 +11,10 @@ import inspect
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, get_type_hints
 
-import torch
 from torch import nn
 
-from ..cost.count import count
-from ..cost.rows_cost import Cost
-from ..errors import UserError, did_you_mean
+from .base import frozen, readable
+from .counted import META, CountedFamily
 
 #: Module of :mod:`mgic_nas.models` -> (default input size, default outputs) of its networks. A module may have
 #: ``canonical(name, config)``, with every argument in it: equal for the configs that are one architecture.
@@ -57,10 +55,11 @@ def _parameters(builder: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return own
 
 
-class NetworkFamily:
-    """One builder as a :class:`~mgic_nas.cost.Family`."""
+class NetworkFamily(CountedFamily):
+    """One builder as a :class:`~mgic_nas.families.Family`."""
 
     def __init__(self, name: str, module: str, input_size: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
         self.name = name
         self.input_size = input_size
         self.num_classes = num_classes
@@ -71,45 +70,22 @@ class NetworkFamily:
         self._defaults = {k: p.default for k, p in parameters.items() if k not in _NOT_SEARCHED}
         self.arguments = frozenset(self._defaults)
         self._valid: dict[Hashable, Hashable] = {}
-        self._costs: dict[Hashable, Cost] = {}
 
     def canonical(self, config: Mapping[str, Any]) -> Hashable:
-        for name in config:
-            if name not in self.arguments:
-                raise UserError(f"{self.name} takes no argument {name!r}.{did_you_mean(name, self.arguments)}")
+        self.refuse_unknown(config)
         full = {**self._defaults, **config}
-        key = tuple((k, _frozen(v)) for k, v in sorted(full.items()))
+        key = tuple((k, frozen(v)) for k, v in sorted(full.items()))
         if key not in self._valid:
-            self.build(config, self.num_classes, self.input_size[0], device=torch.device("meta"))  # or a UserError
+            self.build(config, self.num_classes, self.input_size[0], device=META)  # or a UserError
             self._valid[key] = self.name, self._canonical(self.name, full) if self._canonical else key
         return self._valid[key]
-
-    def arch_id(self, config: Mapping[str, Any]) -> str:
-        from .base import _digest
-
-        return _digest(self.canonical(config))
-
-    def cost(self, config: Mapping[str, Any], input_size: tuple[int, int, int], num_classes: int) -> Cost:
-        key = (self.canonical(config), tuple(input_size), num_classes)
-        if key not in self._costs:
-            net = self.build(config, num_classes, input_size[0], device=torch.device("meta"))
-            self._costs[key] = count(net, input_size)
-        return self._costs[key]
 
     # What timm's create_model takes for the data, a network without a cfg of its own carries as it is.
     def build(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
         outputs = {self._outputs: num_classes, "in_chans": in_chans}
         data_config = kwargs.pop("pretrained_cfg_overlay", None)
-        try:
+        with readable(self.name, config):
             net = self._builder(**{**config, **outputs, **kwargs})
-        except UserError:
-            raise
-        except (TypeError, ValueError, AssertionError) as error:
-            raise UserError(f"{self.name} cannot be built from {dict(config)}: {error}") from error
         if data_config:
             net.pretrained_cfg = dict(data_config)  # type: ignore[assignment]
         return net
-
-
-def _frozen(value: Any) -> Hashable:
-    return tuple(_frozen(v) for v in value) if isinstance(value, (list, tuple)) else value

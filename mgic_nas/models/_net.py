@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -38,27 +38,54 @@ def _strided(row: Row, norm_layer: Any, dd: dict[str, Any]) -> nn.Module:
     return nn.Sequential(plain, create_act_layer(row.act, inplace=True)) if row.act else plain
 
 
+class RowCfg(Protocol):
+    """The arguments of a family as an immutable tuple with names, and the rows that follow from them."""
+
+    def rows(self, in_chans: int = 3) -> Rows: ...
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
 class RowNet(nn.Module):
-    """A classifier built from :class:`Rows`; families subclass it and say how rows follow from their arguments.
+    """A classifier built from the :class:`Rows` of its configuration.
 
     Modules are registered in order of use: ``stem``, ``stages``, ``global_pool``, ``head`` (convs after the pool,
     MobileNetV3's efficient head), ``flatten``, ``classifier``.
+
+    Args:
+        cfg: the family's configuration.
+        num_classes: outputs; 0 for features.
+        in_chans: channels of the images.
+        global_pool: as timm names poolings; "" for none.
+        drop_rate: dropout before the classifier.
+        drop_path_rate: stochastic depth of the last block, rising from 0 at the first.
+        norm_layer: BatchNorm by default.
+        **overrides: fields of ``cfg`` with other values. TypeError for an unknown one.
     """
+
+    #: Arguments that do not show in the rows, and their defaults; an architecture is told by them too.
+    not_in_rows: ClassVar[dict[str, Any]] = {
+        "drop_rate": 0.0,
+        "drop_path_rate": 0.0,
+        "norm_layer": nn.BatchNorm2d,
+    }
 
     def __init__(
         self,
-        rows: Rows,
-        num_classes: int,
-        in_chans: int,
-        global_pool: str,
-        drop_rate: float,
-        drop_path_rate: float,
-        norm_layer: Any,
-        device: Any,
-        dtype: Any,
+        cfg: RowCfg,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        global_pool: str = "avg",
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        norm_layer: Any = nn.BatchNorm2d,
+        device: Any = None,
+        dtype: Any = None,
+        **overrides: Any,
     ) -> None:
         super().__init__()
         dd = {"device": device, "dtype": dtype}
+        rows = type(cfg)(**{**cfg._asdict(), **overrides}).rows(in_chans)
         self.num_classes = num_classes
         self.in_chans = in_chans
         self.drop_rate = drop_rate

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models._efficientnet_builder import efficientnet_init_weights
-from torch import nn
 
 from ..errors import UserError, did_you_mean
 from ._net import RowNet
 from .blocks import block_class, check_act
 from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int, rounded
 
-__all__ = ["MGICMobileNetV3", "mobilenetv3_rows"]
+__all__ = ["MGICMobileNetV3", "MGICMobileNetV3Cfg"]
 
 # (exp, c, SE, act, stride) of every row, a tuple a stage; "" is the network's activation (h-swish).
 LARGE = (
@@ -120,47 +119,10 @@ def _conv(c_in: int, c_out: int, kernel: int, stride: int, act: Any, pooled: boo
     return Stage((Row("conv", c_in, c_out, kernel, stride, act=act, bias=pooled, norm=not pooled, pooled=pooled),))
 
 
-def mobilenetv3_rows(
-    layout: str = "large",
-    exp_mult: float = 1.0,
-    depths: int | Sequence[int] | None = None,
-    block: str = "inverted_residual",
-    s_g: int = 64,
-    s_c: int = 64,
-    width_mult: float | Sequence[float] = 1.0,
-    act_layer: Any = "hard_swish",
-    in_chans: int = 3,
-    dilated_tail: bool = False,
-) -> Rows:
-    """The rows of an MGIC-MobileNetV3; the arguments are those of :class:`MGICMobileNetV3`."""
-    dilated_tail = bool(dilated_tail)
-    known = _layout(layout, dilated_tail)
-    n = len(known.lines)
-    positive_int("s_g", s_g), positive_int("s_c", s_c)
-    block_class(block)
-    counts = per_stage("depths", depths, n, int) if depths else known.depths
-    mults = per_stage("width_mult", width_mult, n)
-    (exp_mult,) = per_stage("exp_mult", exp_mult, 1)
-    act_layer = check_act(act_layer or "hard_swish")
-    c = rounded(16 * mults[0], 4)
-    stem = _conv(in_chans, c, 3, 2, act_layer)
-    stages = []
-    for number in range(n):
-        stage = _stage(
-            layout, dilated_tail, number, c, counts[number], mults[number], exp_mult, act_layer, block, s_g, s_c
-        )
-        stages.append(stage)
-        c = stage[-1].c_out
-    features = rounded(known.last * mults[-1] * exp_mult, 4)
-    stages.append(_conv(c, features, 1, 1, act_layer))
-    head = _conv(features, known.hidden, 1, 1, act_layer, True)
-    return Rows(stem, tuple(stages), head, known.taps)
+class MGICMobileNetV3Cfg(NamedTuple):
+    """The arguments that say which MGIC-MobileNetV3; its rows are :meth:`rows`.
 
-
-class MGICMobileNetV3(RowNet):
-    """MobileNetV3 whose every block is an MGIC block.
-
-    Args:
+    Attributes:
         layout: "large" (Table 6) or "small" (timm's rows and head).
         exp_mult: multiplies the expansion widths once more than ``width_mult`` does.
         depths: MGIC blocks a stage: one number, or one per stage; a deeper stage repeats its last row.
@@ -173,30 +135,53 @@ class MGICMobileNetV3(RowNet):
             the resolution, dilates its depthwise convs by 2 and is half as wide, as is the last conv.
     """
 
-    def __init__(
-        self,
-        layout: str = "large",
-        exp_mult: float = 1.0,
-        depths: int | Sequence[int] | None = None,
-        block: str = "inverted_residual",
-        s_g: int = 64,
-        s_c: int = 64,
-        width_mult: float | Sequence[float] = 1.0,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
-        act_layer: Any = "hard_swish",
-        norm_layer: Any = nn.BatchNorm2d,
-        dilated_tail: bool = False,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        rows = mobilenetv3_rows(
-            layout, exp_mult, depths, block, s_g, s_c, width_mult, act_layer, in_chans, dilated_tail
-        )
-        super().__init__(rows, num_classes, in_chans, global_pool, drop_rate, drop_path_rate, norm_layer, device, dtype)
+    layout: str = "large"
+    exp_mult: float = 1.0
+    depths: int | Sequence[int] | None = None
+    block: str = "inverted_residual"
+    s_g: int = 64
+    s_c: int = 64
+    width_mult: float | Sequence[float] = 1.0
+    act_layer: Any = "hard_swish"
+    dilated_tail: bool = False
+
+    def rows(self, in_chans: int = 3) -> Rows:
+        """The network as rows. UserError for an impossible value."""
+        dilated_tail = bool(self.dilated_tail)
+        known = _layout(self.layout, dilated_tail)
+        n = len(known.lines)
+        positive_int("s_g", self.s_g), positive_int("s_c", self.s_c)
+        block_class(self.block)
+        counts = per_stage("depths", self.depths, n, int) if self.depths else known.depths
+        mults = per_stage("width_mult", self.width_mult, n)
+        (exp_mult,) = per_stage("exp_mult", self.exp_mult, 1)
+        act = check_act(self.act_layer or "hard_swish")
+        c = rounded(16 * mults[0], 4)
+        stem = _conv(in_chans, c, 3, 2, act)
+        fixed = exp_mult, act, self.block, self.s_g, self.s_c
+        stages = []
+        for number in range(n):
+            stages.append(_stage(self.layout, dilated_tail, number, c, counts[number], mults[number], *fixed))
+            c = stages[-1][-1].c_out
+        features = rounded(known.last * mults[-1] * exp_mult, 4)
+        stages.append(_conv(c, features, 1, 1, act))
+        head = _conv(features, known.hidden, 1, 1, act, True)
+        return Rows(stem, tuple(stages), head, known.taps)
+
+
+LARGE_100 = MGICMobileNetV3Cfg()
+
+
+class MGICMobileNetV3(RowNet):
+    """MobileNetV3 whose every block is an MGIC block.
+
+    Args:
+        cfg: which one.
+        **kwargs: of :class:`~mgic_nas.models._net.RowNet`, fields of ``cfg`` among them.
+    """
+
+    def __init__(self, cfg: MGICMobileNetV3Cfg = LARGE_100, **kwargs: Any) -> None:
+        super().__init__(cfg, **kwargs)
         efficientnet_init_weights(self)  # calls ChannelTransfer.init_weights last, so R and P keep theirs
 
 
@@ -227,11 +212,11 @@ default_cfgs = generate_default_cfgs(
 )
 
 # What each name stands for; the cost reads it too.
-archs: dict[str, dict[str, Any]] = {
-    "mgic_mobilenetv3_large_060": {"width_mult": 0.6, "exp_mult": 0.6},
-    "mgic_mobilenetv3_large_100": {},
-    "mgic_mobilenetv3_large_120": {"width_mult": 1.2, "exp_mult": 1.2},
-    "mgic_mobilenetv3_small_100": {"layout": "small"},
+archs = {
+    "mgic_mobilenetv3_large_060": MGICMobileNetV3Cfg(width_mult=0.6, exp_mult=0.6),
+    "mgic_mobilenetv3_large_100": LARGE_100,
+    "mgic_mobilenetv3_large_120": MGICMobileNetV3Cfg(width_mult=1.2, exp_mult=1.2),
+    "mgic_mobilenetv3_small_100": MGICMobileNetV3Cfg(layout="small"),
 }
 
 
@@ -240,8 +225,9 @@ def _create_mgic_mobilenetv3(variant: str, pretrained: bool = False, **kwargs: A
         MGICMobileNetV3,
         variant,
         pretrained,
+        model_cfg=archs[variant],
         feature_cfg={"flatten_sequential": True, "out_indices": tuple(range(4 if kwargs.get("dilated_tail") else 5))},
-        **dict(archs[variant], **kwargs),
+        **kwargs,
     )
 
 
@@ -269,4 +255,4 @@ def mgic_mobilenetv3_small_100(pretrained: bool = False, **kwargs: Any) -> MGICM
     return _create_mgic_mobilenetv3("mgic_mobilenetv3_small_100", pretrained, **kwargs)
 
 
-rows, net = mobilenetv3_rows, MGICMobileNetV3
+net = MGICMobileNetV3

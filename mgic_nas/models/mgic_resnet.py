@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
@@ -19,7 +19,7 @@ from .blocks import WrappedBlock, block_class, check_act
 from .mgic import ChannelTransfer
 from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int, rounded
 
-__all__ = ["MGICResNet", "resnet_rows"]
+__all__ = ["MGICResNet", "MGICResNetCfg"]
 
 STEMS = {"3x3": (3, 1), "7x7": (7, 2)}  # kernel, stride
 
@@ -51,41 +51,10 @@ def _stem(stem: str, in_chans: int, width: int, act: Any) -> Stage:
     return Stage((Row("conv", in_chans, width, kernel, stride, act=act),))
 
 
-def resnet_rows(
-    depths: int | Sequence[int] = (3, 3, 3),
-    widths: Sequence[int] = (16, 32, 64),
-    stem: str = "3x3",
-    expansion: int = 1,
-    min_groups: int = 2,
-    block: str = "basic",
-    s_g: int = 8,
-    s_c: int = 16,
-    width_mult: float | Sequence[float] = 1.0,
-    act_layer: Any = "relu",
-    in_chans: int = 3,
-) -> Rows:
-    """The rows of an MGIC ResNet; the arguments are those of :class:`MGICResNet`."""
-    n = len(widths)
-    positive_int("s_g", s_g), positive_int("s_c", s_c)
-    block_class(block)
-    depths = per_stage("depths", depths, n, int)
-    mults = per_stage("width_mult", width_mult, n)
-    scaled = [rounded(w * m, 8) for w, m in zip(widths, mults)]
-    act = check_act(act_layer or "relu")
-    first = _stem(stem, in_chans, scaled[0] if stem == "3x3" else rounded(64 * mults[0], 8), act)
-    stages = []
-    c = first[-1].c_out
-    for i, (width, depth) in enumerate(zip(scaled, depths)):
-        pool = stem == "7x7" and i == 0
-        stages.append(_stage(c, width, depth, 1 if i == 0 else 2, expansion, block, min_groups, s_g, s_c, act, pool))
-        c = stages[-1][-1].c_out
-    return Rows(first, tuple(stages), taps=tuple(range(0 if stem == "7x7" else 1, n + 1)))
+class MGICResNetCfg(NamedTuple):
+    """The arguments that say which MGIC ResNet; its rows are :meth:`rows`.
 
-
-class MGICResNet(RowNet):
-    """A ResNet whose every block is an MGIC block.
-
-    Args:
+    Attributes:
         depths: MGIC blocks a stage: one number, or one per stage.
         widths: level width w_0 of each stage, before ``width_mult``.
         stem: "3x3" (CIFAR), or "7x7" with stride 2 and a max pool (ImageNet).
@@ -96,35 +65,55 @@ class MGICResNet(RowNet):
         s_c: width of the coarsest level at most (at least one restriction is always made).
         width_mult: one number, or one per stage; widths are rounded to multiples of 8.
         act_layer: activation, a timm name or class.
-        zero_init_last: the residual branches start at zero, as in timm's ResNets.
     """
 
-    def __init__(
-        self,
-        depths: int | Sequence[int] = (3, 3, 3),
-        widths: Sequence[int] = (16, 32, 64),
-        stem: str = "3x3",
-        expansion: int = 1,
-        min_groups: int = 2,
-        block: str = "basic",
-        s_g: int = 8,
-        s_c: int = 16,
-        width_mult: float | Sequence[float] = 1.0,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
-        act_layer: Any = "relu",
-        norm_layer: Any = nn.BatchNorm2d,
-        zero_init_last: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        rows = resnet_rows(
-            depths, widths, stem, expansion, min_groups, block, s_g, s_c, width_mult, act_layer, in_chans
-        )
-        super().__init__(rows, num_classes, in_chans, global_pool, drop_rate, drop_path_rate, norm_layer, device, dtype)
+    depths: int | Sequence[int] = (3, 3, 3)
+    widths: Sequence[int] = (16, 32, 64)
+    stem: str = "3x3"
+    expansion: int = 1
+    min_groups: int = 2
+    block: str = "basic"
+    s_g: int = 8
+    s_c: int = 16
+    width_mult: float | Sequence[float] = 1.0
+    act_layer: Any = "relu"
+
+    def rows(self, in_chans: int = 3) -> Rows:
+        """The network as rows. UserError for an impossible value."""
+        n = len(self.widths)
+        positive_int("s_g", self.s_g), positive_int("s_c", self.s_c)
+        block_class(self.block)
+        depths = per_stage("depths", self.depths, n, int)
+        mults = per_stage("width_mult", self.width_mult, n)
+        scaled = [rounded(w * m, 8) for w, m in zip(self.widths, mults)]
+        act = check_act(self.act_layer or "relu")
+        first = _stem(self.stem, in_chans, scaled[0] if self.stem == "3x3" else rounded(64 * mults[0], 8), act)
+        fixed = self.expansion, self.block, self.min_groups, self.s_g, self.s_c, act
+        stages = []
+        c = first[-1].c_out
+        for i, (width, depth) in enumerate(zip(scaled, depths)):
+            pool = self.stem == "7x7" and i == 0
+            stages.append(_stage(c, width, depth, 1 if i == 0 else 2, *fixed, pool))
+            c = stages[-1][-1].c_out
+        return Rows(first, tuple(stages), taps=tuple(range(0 if self.stem == "7x7" else 1, n + 1)))
+
+
+RESNET20 = MGICResNetCfg()
+
+
+class MGICResNet(RowNet):
+    """A ResNet whose every block is an MGIC block.
+
+    Args:
+        cfg: which one.
+        zero_init_last: the residual branches start at zero, as in timm's ResNets.
+        **kwargs: of :class:`~mgic_nas.models._net.RowNet`, fields of ``cfg`` among them.
+    """
+
+    not_in_rows: ClassVar[dict[str, Any]] = {**RowNet.not_in_rows, "zero_init_last": True}
+
+    def __init__(self, cfg: MGICResNetCfg = RESNET20, zero_init_last: bool = True, **kwargs: Any) -> None:
+        super().__init__(cfg, **kwargs)
         self.init_weights(zero_init_last)
 
     def init_weights(self, zero_init_last: bool = True) -> None:
@@ -175,39 +164,36 @@ default_cfgs = generate_default_cfgs(
     }
 )
 
-_imagenet = {"widths": (64, 128, 256, 512), "stem": "7x7", "min_groups": 1, "s_g": 64, "s_c": 64}
-_wide = {**_imagenet, "block": "bottleneck", "expansion": 4}
+_imagenet = MGICResNetCfg(widths=(64, 128, 256, 512), stem="7x7", min_groups=1, s_g=64, s_c=64)
+_wide = _imagenet._replace(block="bottleneck", expansion=4)
 
 # What each name stands for; the cost reads it too.
-archs: dict[str, dict[str, Any]] = {
-    "mgic_resnet20": {"depths": (3, 3, 3)},
-    "mgic_resnet32": {"depths": (5, 5, 5)},
-    "mgic_resnet44": {"depths": (7, 7, 7)},
-    "mgic_resnet56": {"depths": (9, 9, 9)},
-    "mgic_resnet110": {"depths": (18, 18, 18)},
-    "mgic_resnet18": {**_imagenet, "depths": (2, 2, 2, 2)},
-    "mgic_resnet34": {**_imagenet, "depths": (3, 4, 6, 3)},
-    "mgic_resnet50": {**_wide, "depths": (3, 4, 6, 3)},
-    "mgic_resnet101": {**_wide, "depths": (3, 4, 23, 3)},
-    "mgic_resnext50_32x4d": {
-        **_imagenet,
-        "widths": (128, 256, 512, 1024),
-        "block": "resnext",
-        "expansion": 2,
-        "depths": (3, 4, 6, 3),
-    },
+archs = {
+    "mgic_resnet20": RESNET20,
+    "mgic_resnet32": MGICResNetCfg(depths=(5, 5, 5)),
+    "mgic_resnet44": MGICResNetCfg(depths=(7, 7, 7)),
+    "mgic_resnet56": MGICResNetCfg(depths=(9, 9, 9)),
+    "mgic_resnet110": MGICResNetCfg(depths=(18, 18, 18)),
+    "mgic_resnet18": _imagenet._replace(depths=(2, 2, 2, 2)),
+    "mgic_resnet34": _imagenet._replace(depths=(3, 4, 6, 3)),
+    "mgic_resnet50": _wide._replace(depths=(3, 4, 6, 3)),
+    "mgic_resnet101": _wide._replace(depths=(3, 4, 23, 3)),
+    "mgic_resnext50_32x4d": _imagenet._replace(
+        widths=(128, 256, 512, 1024), block="resnext", expansion=2, depths=(3, 4, 6, 3)
+    ),
 }
 
 
 def _create_mgic_resnet(variant: str, pretrained: bool = False, **kwargs: Any) -> MGICResNet:
-    args = dict(archs[variant], **kwargs)
-    levels = len(args.get("widths", (16, 32, 64))) + (args.get("stem") == "7x7")
+    cfg = archs[variant]
+    levels = len(kwargs.get("widths", cfg.widths)) + (kwargs.get("stem", cfg.stem) == "7x7")
     return build_model_with_cfg(
         MGICResNet,
         variant,
         pretrained,
+        model_cfg=cfg,
         feature_cfg={"flatten_sequential": True, "out_indices": tuple(range(levels))},
-        **args,
+        **kwargs,
     )
 
 
@@ -271,4 +257,4 @@ def mgic_resnext50_32x4d(pretrained: bool = False, **kwargs: Any) -> MGICResNet:
     return _create_mgic_resnet("mgic_resnext50_32x4d", pretrained, **kwargs)
 
 
-rows, net = resnet_rows, MGICResNet
+net = MGICResNet

@@ -12,7 +12,6 @@ Not image classifiers, so not timm names. The trunk alone is one: train it on Im
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from inspect import signature
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from timm.models import checkpoint_seq
 from torch import nn
 
 from .blocks import conv_norm_act
-from .mgic_mobilenetv3 import MGICMobileNetV3, mobilenetv3_rows
+from .mgic_mobilenetv3 import MGICMobileNetV3, MGICMobileNetV3Cfg
 from .rows import Conv, positive_int
 
 __all__ = ["MGICLRASPP", "NETWORKS", "LRASPPHead", "mgic_lraspp_mobilenetv3_large", "mgic_lraspp_mobilenetv3_small"]
@@ -159,9 +158,9 @@ def mgic_lraspp_mobilenetv3_small(
 
 def canonical(name: str, config: Mapping[str, Any]) -> Hashable:
     """The same for two configs (every argument in them) that are the same architecture: rows instead of s_g and s_c."""
-    shown = config.keys() & signature(mobilenetv3_rows).parameters.keys()
+    shown = config.keys() & set(MGICMobileNetV3Cfg._fields)
     layout = name.rpartition("_")[2]
-    rows = mobilenetv3_rows(layout, **{k: config[k] for k in shown}, dilated_tail=True)
+    rows = MGICMobileNetV3Cfg(layout, **{k: config[k] for k in shown}, dilated_tail=True).rows()
     return rows.stem, rows.stages, tuple((k, config[k]) for k in sorted(config.keys() - shown))
 
 
