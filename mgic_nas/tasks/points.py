@@ -39,12 +39,10 @@ from .base import Augment, Data, DataInfo, mix
 from .images.classification import Classification
 from .metrics import CLOUDS
 from .spec import COMMON, Spec, parse_spec, whole
-from .split import BaseSplit, Batches, choose, cut
+from .split import VALIDATION, BaseSplit, Batches, choose, cut
 
 #: What a spec may begin with, where it comes here without the registry.
 PREFIXES = ("points:", "modelnet10:")
-#: The share of the training clouds that validates, where the spec does not say.
-VALIDATION = 0.1
 
 
 class PointClassification(Classification):

@@ -14,6 +14,8 @@ from ..errors import UserError
 from .base import Augment, mix
 from .spec import Spec
 
+#: The share of the training items that validates, where a data set has no validation part and its spec says nothing.
+VALIDATION = 0.1
 Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 A = TypeVar("A")  # what says how training items are varied
 

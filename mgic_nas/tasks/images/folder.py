@@ -12,6 +12,7 @@ from timm.utils.misc import natural_key
 from ...errors import UserError
 from ..layout import role_folders
 from ..spec import Spec
+from ..split import VALIDATION
 from .decode import header, read_file
 from .parts import Part
 
@@ -41,7 +42,7 @@ class FilesPart(Part):
 class FolderSource:
     """``train/<class>/*.jpg`` beside ``val/`` and ``test/``, or ``<class>/*.jpg`` alone."""
 
-    default_val: int | float = 0.1
+    default_val: int | float = VALIDATION
     mixed_sizes = True
 
     def __init__(self, spec: Spec) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import UserError
 from ..layout import idx_file, idx_name
 from ..spec import Spec
+from ..split import VALIDATION
 from .parts import ArrayPart, Part, class_names
 
 
@@ -50,7 +51,7 @@ def pool(images: np.ndarray, by: int = 2) -> np.ndarray:
 class IdxSource:
     """``train-images-idx3-ubyte`` and its siblings; ``pool=2`` halves the sides by taking means of 2x2 pixels."""
 
-    default_val: int | float = 0.1
+    default_val: int | float = VALIDATION
     mixed_sizes = False
 
     def __init__(self, spec: Spec) -> None:

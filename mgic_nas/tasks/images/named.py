@@ -13,6 +13,7 @@ from timm.data import create_dataset
 from ...errors import UserError
 from ..layout import torchvision_root
 from ..spec import Spec
+from ..split import VALIDATION
 from .parts import DecodedPart, Part, class_names
 
 #: torchvision sets that have a training and a test split, and no other.
@@ -87,7 +88,7 @@ class StreamPart(DecodedPart):
 class NamedSource:
     """``prefix/name`` with ``root=`` and, where they are not the usual ones, the names of the splits."""
 
-    default_val: int | float = 0.1
+    default_val: int | float = VALIDATION
     mixed_sizes = True
 
     def __init__(self, spec: Spec) -> None:

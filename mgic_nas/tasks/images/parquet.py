@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import UserError, did_you_mean
 from ..layout import parquet_files
 from ..spec import Spec
+from ..split import VALIDATION
 from .parts import Part, class_names
 
 try:  # pyarrow belongs to the extra "search"
@@ -48,7 +49,7 @@ class ParquetPart(Part):
 class ParquetSource:
     """A folder of parquet files."""
 
-    default_val: int | float = 0.1
+    default_val: int | float = VALIDATION
     mixed_sizes = False
 
     def __init__(self, spec: Spec) -> None:

@@ -37,15 +37,13 @@ from ..images.build import CHECKED_FILES
 from ..layout import mask_pairs
 from ..metrics import MIOU
 from ..spec import COMMON, SIZE, Option, Spec, parse_spec, whole
-from ..split import choose, cut_parts
+from ..split import VALIDATION, choose, cut_parts
 from . import shapes as _shapes
 from .masks import Items, MaskSplit
 from .pairs import Pairs, file_size
 from .shapes import IGNORE, Shapes
 
 EMBEDDED = ("shapes",)
-#: The share of the training images that validates, where the folder has no validation part and the spec says nothing.
-VALIDATION = 0.1
 SHAPES = {"train": 512, "val": 128, "test": 128}
 SHAPES_SIZE = (64, 64)
 #: The largest value of a mask, which may have 16 bits.
