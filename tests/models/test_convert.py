@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import mgic_nas
 from mgic_nas.cost.count import count
 from mgic_nas.errors import UserError
-from mgic_nas.families import family, timm_call
+from mgic_nas.families import family, model_names, timm_call
 from mgic_nas.models.convert.blueprint import Blueprint, ConvertedBlock
 from mgic_nas.models.convert.init import Source
 from mgic_nas.models.convert.level import PointwiseConv
@@ -375,7 +375,7 @@ def test_timm_folds_every_norm_of_a_converted_block(name: str) -> None:
 
 def test_it_is_one_registered_name() -> None:
     assert timm.list_models("mgicified") == ["mgicified"]
-    assert set(timm.list_models("mgic_*")) == set(mgic_nas.cost.model_names())
+    assert set(timm.list_models("mgic_*")) == set(model_names())
     net = timm.create_model("mgicified", base="convnext_atto", s_g=8, s_c=16, device=META)
     assert net.pretrained_cfg["classifier"] == "head.fc"
     assert net.pretrained_cfg["architecture"] == "mgicified"
