@@ -48,7 +48,8 @@ def configs(draw: st.DrawFn) -> tuple[str, dict, tuple[int, int, int], int]:
         "depths": draw(st.one_of(st.integers(1, 3), st.lists(st.integers(1, 3), min_size=n, max_size=n))),
         "block": draw(st.sampled_from(sorted(BLOCKS))),
     }
-    chosen = draw(st.sets(st.sampled_from(sorted(config))))
+    # The depths of each name are counted above; repeated blocks cost time here and show nothing new.
+    chosen = draw(st.sets(st.sampled_from(sorted(config)))) | {"depths"}
     size = (draw(st.sampled_from([1, 3])), draw(st.integers(14, 70)), draw(st.integers(14, 70)))
     return name, {k: config[k] for k in chosen}, size, draw(st.integers(1, 20))
 
@@ -59,8 +60,9 @@ def test_rows_agree_with_the_built_network(case: tuple[str, dict, tuple[int, int
     name, config, size, num_classes = case
     cost = family(name).cost(config, size, num_classes)
     net = family(name).build(config, num_classes, size[0], device="meta")
-    assert count(net, size) == cost
-    assert flops_of_torch(net, size) == cost.macs
+    with FlopCounterMode(display=False) as counter:  # one forward pass for both counts
+        assert count(net, size) == cost
+    assert counter.get_total_flops() == 2 * cost.macs
 
 
 def test_macs_of_well_known_networks() -> None:
