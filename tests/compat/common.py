@@ -65,8 +65,9 @@ def unpack(name: str, folder: Path) -> Path:
 # the last digits of a training change. On one core there is one thread, on every machine.
 _ON_ONE_CORE = """\
 import os, sys
-cores = sorted(os.sched_getaffinity(0))
-os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
+if hasattr(os, "sched_setaffinity"):  # Linux
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
 from mgic_nas.cli import main
 sys.exit(main(sys.argv[1:]))
 """
