@@ -26,6 +26,10 @@ class DataInfo:
     ``input_size`` they are timm's ``pretrained_cfg`` keys, by which timm's own loader sees the same numbers.
     ``fingerprint`` changes when the images, the labels, the cut or an option that shapes them changes, and not when
     the files move. ``sizes`` counts images by "train", "val" and "test" (0 where there is no test split).
+
+    What was seen while reading, for a person, and no part of the fingerprint: ``notes`` (one line each: what was left
+    out, converted or found twice), ``smallest_class`` (name and number of training images) and ``left_out`` (broken
+    images that ``?bad=skip`` goes on without).
     """
 
     name: str
@@ -38,6 +42,9 @@ class DataInfo:
     crop_pct: float
     fingerprint: str
     sizes: dict[str, int] = field(hash=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    smallest_class: tuple[str, int] | None = field(default=None, compare=False)
+    left_out: int = field(default=0, compare=False)
 
     @property
     def in_chans(self) -> int:

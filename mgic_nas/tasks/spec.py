@@ -64,6 +64,17 @@ def _name(text: str) -> str:
     return text
 
 
+def one_of(*values: str) -> Callable[[str], str]:
+    """The parser of one of these words."""
+
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError
+        return text
+
+    return parse
+
+
 def whole(lowest: int, highest: float = math.inf) -> Callable[[str], int]:
     """The parser of a whole number, written in digits alone, from ``lowest`` to ``highest``."""
 
@@ -82,12 +93,15 @@ COMMON: dict[str, Option] = {
     "test": (_images, "a number of images, or a fraction such as 0.5"),
     "seed": (_seed, f"a whole number from 0 to {MAX_SEED}"),
 }
+BAD: Option = (one_of("refuse", "skip"), "refuse or skip")
 SIZE: Option = (_size, "pixels such as 32, or HEIGHTxWIDTH such as 32x48")
 #: :mod:`mgic_nas.tasks.images.classification` says what each one does.
 OPTIONS: dict[str, Option] = {
     **COMMON,
     "size": SIZE,
     "chans": (_channels, "1 (grey) or 3 (colour)"),
+    "bad": BAD,
+    "layout": (one_of("classes"), "classes"),
     "pool": (_positive, "a whole number of pixels such as 2"),
     "image": (_name, "a column's name"),
     "label": (_name, "a column's name"),
@@ -133,7 +147,7 @@ class Spec:
 
     def only_images(self, *own: str) -> None:
         """Refuses the options beside ``own`` and those that suit every kind of image data set."""
-        self.only({*COMMON, "size", "chans", *own}, "this kind of data set")
+        self.only({*COMMON, "size", "chans", "bad", *own}, "this kind of data set")
 
     def with_seed(self, seed: int) -> Spec:
         """The same with ``seed``, where the spec names none itself; 0 is not written."""

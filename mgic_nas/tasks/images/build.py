@@ -12,7 +12,8 @@ from timm.data import create_transform
 from ...errors import UserError
 from ..base import Split
 from ..spec import Spec
-from .decode import GREY, in_channels
+from .check import check, duplicate_notes, refusal, trait_notes
+from .decode import GREY, TURNED, Unreadable, in_channels, traits
 from .loader import ImageDataset, LoaderSplit
 from .parts import Part, Source
 from .tensors import TensorSplit, statistics
@@ -96,29 +97,54 @@ class Builder:
     """Makes the splits of one data set, and knows what all of them share."""
 
     def __init__(self, spec: Spec, source: Source, train: Chosen, val: Chosen) -> None:
-        self.shape = find_shape(spec, source, [train, val])
         self._parts = {"train": train, "val": val}
         self._classes = source.classes
+        self._traits: list[str] = []
+        self._checked = True
+        try:
+            self._build(spec, source, train, val)
+        except Unreadable:
+            raise refusal(self._all_broken(), len(train) + len(val)) from None
+
+    def _build(self, spec: Spec, source: Source, train: Chosen, val: Chosen) -> None:
+        self.shape = find_shape(spec, source, [train, val])
         if self.shape.in_memory:
             try:
                 pixels = {
                     role: self._read(chosen, guess="chans" not in spec.options) for role, chosen in self._parts.items()
                 }
             except _Coloured:
+                self._traits.clear()
                 _, height, width = self.shape.input_size
                 self.shape = Shape((3, height, width), True, self.shape.strict)
                 pixels = {role: self._read(chosen) for role, chosen in self._parts.items()}
             self.mean, self.std = statistics(pixels["train"])
+            self._seen = tuple(self._traits)
             self.train, self.val = (self._tensors(chosen, pixels[role]) for role, chosen in self._parts.items())
         else:
-            self._check_headers()
+            self._check_files()
             some = Chosen(train.part, np.array(train.sample(SAMPLE)))
+            seen = tuple(self._traits)
             self.mean, self.std = statistics(self._read(some))
+            self._seen = seen or tuple(self._traits)  # of the sample, where not every image was decoded
             self.train, self.val = (self._files(chosen) for _, chosen in self._parts.items())
 
     def split(self, chosen: Chosen) -> Split:
         """A further split, prepared in the same way."""
         return self._tensors(chosen, self._read(chosen)) if self.shape.in_memory else self._files(chosen)
+
+    def notes(self, test: Part | None) -> list[str]:
+        """What a user should know of the images: how some are read, and which are there twice.
+
+        Of test images only bytes are compared; none is decoded.
+        """
+        chosen = {role: (part.part, part.rows) for role, part in self._parts.items()}
+        if test is not None and len(test) and test.length(0) is not None:
+            chosen["test"] = (test, np.arange(len(test)))
+        notes = trait_notes(self._seen) + duplicate_notes(chosen, self.shape.in_memory)
+        if not self._checked:
+            notes.append(f"more than {CHECKED_FILES:,} files: a broken one is found when it is read")
+        return notes
 
     def fingerprint(self) -> str:
         """16 hex digits over what a network is trained and compared on: images, labels, cut, shape.
@@ -132,6 +158,8 @@ class Builder:
             for row in map(int, chosen.rows):
                 part = chosen.part
                 digest.update(part.content(row) if self.shape.in_memory else part.identity(row).encode())
+        if TURNED in self._seen:  # earlier versions did not turn images
+            digest.update(b"upright")
         return digest.hexdigest()[:16]
 
     def _read(self, chosen: Chosen, guess: bool = False) -> torch.Tensor:
@@ -145,6 +173,7 @@ class Builder:
         for position, row in enumerate(map(int, chosen.rows)):
             place = chosen.part.where(row)
             image = chosen.part.image(row)
+            self._traits += traits(image)
             if guess and channels == 1 and image.mode not in GREY:
                 raise _Coloured
             if self.shape.strict and image.size != (width, height):
@@ -174,8 +203,22 @@ class Builder:
         }
         return LoaderSplit(self._dataset(chosen), chosen.labels, config)
 
-    def _check_headers(self) -> None:
-        for _, chosen in self._parts.items():
-            if len(chosen) <= CHECKED_FILES:
-                for row in map(int, chosen.rows):
-                    chosen.part.header(row)
+    def _check_files(self) -> None:
+        """Looks at every file once, so that a broken one is found before training."""
+        found: list[str] = []
+        for chosen in self._parts.values():
+            if len(chosen) > CHECKED_FILES:
+                self._checked = False
+                continue
+            broken, some = check(chosen.part, chosen.rows)
+            if broken:
+                raise next(iter(broken.values()))
+            found += some
+        self._traits = found
+
+    def _all_broken(self) -> list[Unreadable]:
+        """Every image that cannot be used, where one could not."""
+        found = [error for chosen in self._parts.values() for error in check(chosen.part, chosen.rows)[0].values()]
+        return found or [
+            error for chosen in self._parts.values() for error in check(chosen.part, chosen.rows, True)[0].values()
+        ]

@@ -6,7 +6,8 @@ What a spec may name:
 - a folder with ``train*.parquet`` and ``test*.parquet`` as Hugging Face writes them (CIFAR-10, for one)
 - a folder that holds torchvision's ``cifar-10-batches-py`` or ``cifar-100-python``
 - a folder with MNIST's idx files (``train-images-idx3-ubyte.gz`` and its siblings), as Fashion-MNIST comes
-- a folder of image files, ``train/<class>/``, ``val/<class>/``, ``test/<class>/``, or ``<class>/`` alone
+- a folder of image files, ``train/<class>/``, ``val/<class>/``, ``test/<class>/`` (or names such as ``Training``,
+  ``dev_set``), or ``<class>/`` alone; files may lie at any depth below the class
 - a name that timm's ``create_dataset`` reads: ``torch/cifar10?root=FOLDER``, ``hfds/NAME``, ``wds/...``, ``tfds/...``
 
 Options, written ``?option=value&option=value``, are part of the name, so that a run records what it was given:
@@ -16,17 +17,23 @@ Options, written ``?option=value&option=value``, are part of the name, so that a
 - ``pool``: of idx files, the side of the blocks whose mean becomes a pixel (2 makes 14x14 of 28x28)
 - ``chans``: 1 or 3; else what the images have
 - ``seed``: another cut
+- ``bad``: skip goes on without images that cannot be read, and counts them; refuse, the default, names them all. With
+  skip every image is decoded once in each process (of more than 20,000 only headers and ends are looked at)
+- ``layout``: classes says that the folders in a folder are classes and not splits, whatever they are called
 - ``image``, ``label``: column names; ``root``, ``train_split``, ``val_split``, ``test_split``: for timm's names
 
 The validation part is the data set's own where it has one, else cut from train: a tenth unless ``val`` says other.
-Images of at most 128 pixels whose uint8 values fit 1 GiB live in one tensor; others go through timm's loader, at
-224 pixels unless ``size`` says other.
+Images are upright as EXIF says; of several frames the first counts, transparency is dropped, of 16 bits the high ones
+are used. Images of at most 128 pixels whose uint8 values fit 1 GiB live in one tensor; others go through timm's loader,
+at 224 pixels unless ``size`` says other.
 """
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -35,7 +42,9 @@ from ..base import Data, DataInfo, Split, evaluating
 from ..metrics import TOP1
 from ..spec import Spec
 from ..split import choose, cut_parts
-from .build import INTERPOLATION, Builder, Chosen
+from .build import CHECKED_FILES, INTERPOLATION, Builder, Chosen
+from .check import SomeRows, check
+from .folder import FolderSource
 from .parts import Part, Source
 from .sources import checked_spec, find_source
 
@@ -80,15 +89,23 @@ def load(spec: str, *, seed: int = 0) -> Data:
     source = find_source(parsed)
     classes = len(source.classes)
 
-    train_part = _part(source, "train")
+    train_part, train_bad = _usable(parsed, _part(source, "train"))
     assert train_part is not None
-    val_part = _part(source, "val")
+    val_part, val_bad = _usable(parsed, _part(source, "val"))
     val_labels = None if val_part is None else val_part.labels
     train_rows, val_rows, tests = cut_parts(
         parsed, train_part.labels, val_labels, source.test_count, classes, source.default_val
     )
     built = Builder(parsed, source, Chosen(train_part, train_rows), Chosen(val_part or train_part, val_rows))
 
+    left_out = len(train_bad) + len(val_bad)
+    notes = list(getattr(source, "notes", ()))
+    if left_out:
+        notes.append(
+            f"broken images left out by ?bad=skip: {left_out:,}, such as {', '.join((train_bad + val_bad)[:2])}"
+        )
+    counts = np.bincount(train_part.labels[train_rows], minlength=classes)
+    smallest = int(counts.argmin())
     info = DataInfo(
         name=source.name,
         num_classes=classes,
@@ -100,6 +117,9 @@ def load(spec: str, *, seed: int = 0) -> Data:
         crop_pct=1.0,
         fingerprint=built.fingerprint(),
         sizes={"train": len(train_rows), "val": len(val_rows), "test": tests},
+        notes=(*notes, *built.notes(_test_files(source))),
+        smallest_class=(source.classes[smallest], int(counts[smallest])),
+        left_out=left_out,
     )
     return Data(
         spec=str(parsed),
@@ -121,8 +141,32 @@ def _part(source: Source, role: str) -> Part | None:
     return part
 
 
+def _usable(spec: Spec, part: Part | None) -> tuple[Part | None, list[str]]:
+    """The part without the images that cannot be read, where the spec says so, and the places of those.
+
+    Raises:
+        UserError: none is left.
+    """
+    if part is None or spec.get("bad") != "skip":
+        return part, []
+    broken, _ = check(part, range(len(part)), whole=len(part) <= CHECKED_FILES)
+    if not broken:
+        return part, []
+    rows = np.array([row for row in range(len(part)) if row not in broken], dtype=np.int64)
+    if not len(set(part.labels[rows].tolist())) == len(set(part.labels.tolist())):
+        raise UserError(f"{spec.source}: without its {len(broken):,} broken images a class is empty: add images of it")
+    return SomeRows(part, rows), [error.where for error in broken.values()]
+
+
+def _test_files(source: Source) -> Part | None:
+    """The test part where it is files, whose bytes may be compared; what is wrong with it is said when it is read."""
+    with contextlib.suppress(UserError):
+        return _part(source, "test") if isinstance(source, FolderSource) else None
+    return None
+
+
 def _load_test(source: Source, built: Builder, spec: Spec) -> Split | None:
-    part = _part(source, "test")
+    part, _ = _usable(spec, _part(source, "test"))
     if part is None:
         return None
     return built.split(Chosen(part, choose(part.labels, spec.get("test"), spec.get("seed", 0), "test")))

@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import threading
+import warnings
 from pathlib import Path
+from typing import Any
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
 
 from ...errors import UserError
 
-GREY = ("1", "L", "LA")
+#: What PIL decodes itself, the usual ones first. Others start programs (EPS), are films or need another library.
+FORMATS = (
+    *("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF", "DIB", "ICO", "TGA", "PCX", "SGI", "PSD"),
+    *("QOI", "ICNS", "DDS", "XBM", "XPM", "MSP", "SUN", "DCX", "PIXAR", "BLP", "IM", "FITS"),
+)
+#: 16 bits a channel; the high byte is used, as PIL itself does for colours.
+DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
+GREY = ("1", "L", "LA", "I", *DEEP)
 COLOUR = ("P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBX", "RGBa", "La")
+#: What turns an image by EXIF's orientation, by format; TIFF is turned by PIL.
+_TURNED_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF")
+_ORIENTATION = 0x0112
+#: The keys of ``image.info`` under which :func:`decode` notes that it turned an image, or left frames out.
+_TURNED = "mgic_nas turned"
+_FRAMES = "mgic_nas frames"
+#: The trait that an earlier version lacked, and which a fingerprint therefore holds.
+TURNED = "turned upright as EXIF says"
+_opening = threading.Lock()  # the filters of warnings belong to all threads
+
+
+class Unreadable(UserError):
+    """An image that cannot be used.
+
+    Attributes:
+        where: the place of the image.
+        reason: what is wrong with it, in a few words.
+    """
+
+    def __init__(self, message: str, where: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.where = where or message
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (str(self), self.where, self.reason)
+
+
+@functools.cache
+def suffixes() -> frozenset[str]:
+    """The endings of files, such as ".png", that are images which PIL decodes itself."""
+    extensions = Image.registered_extensions()
+    return frozenset(
+        ending for ending, kind in extensions.items() if kind == "MPO" or (kind in FORMATS and kind in Image.OPEN)
+    )
 
 
 def read_file(path: str | Path) -> bytes:
@@ -18,49 +65,115 @@ def read_file(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        raise unopened(path, error) from None
+
+
+def unopened(path: str | Path, error: OSError) -> Unreadable:
+    """What is said of a file that cannot be read."""
+    return Unreadable(f"cannot read {path}: {error.strerror}", str(path), str(error.strerror))
+
+
+def _open(file: io.BytesIO | str) -> Image.Image:
+    """What PIL opens, no image of more pixels than PIL thinks safe."""
+    with _opening, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(file, formats=FORMATS)
 
 
 def decode(content: bytes, where: str) -> Image.Image:
-    """The image in the bytes of a file, wholly decoded.
+    """The image in the bytes of a file, its first frame, wholly decoded and upright as EXIF says.
 
     Raises:
-        UserError: it cannot be decoded.
+        Unreadable: it cannot be decoded.
     """
     try:
-        image = Image.open(io.BytesIO(content))
+        image = _open(io.BytesIO(content))
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # asked before load closes the file
         image.load()
+        image.info[_FRAMES] = frames
+        if image.getexif().get(_ORIENTATION, 1) in range(2, 9):
+            ImageOps.exif_transpose(image, in_place=True)
+            image.info[_TURNED] = True
     except Exception as error:  # PIL raises OSError, SyntaxError, ValueError, struct.error, ... by format
-        raise _unreadable(where, error) from None
+        raise _unreadable(where, error, not content) from None
     return image
 
 
 def header(file: io.BytesIO | str, where: str) -> tuple[tuple[int, int], str]:
-    """((width, height), PIL mode) from the first bytes of an image.
+    """((width, height), PIL mode) of the upright image, from the first bytes of an image.
 
     Raises:
-        UserError: it is no image.
+        Unreadable: it is no image.
     """
     try:
-        with Image.open(file) as image:
-            return image.size, image.mode
+        with _open(file) as image:
+            width, height = image.size
+            known = image.format in _TURNED_FORMATS or "exif" in image.info
+            if known and image.getexif().get(_ORIENTATION, 1) in range(5, 9):
+                width, height = height, width
+            return (width, height), image.mode
     except Exception as error:
         raise _unreadable(where, error) from None
 
 
-def _unreadable(where: str, error: Exception) -> UserError:
+def traits(image: Image.Image) -> list[str]:
+    """What a user should know of how a decoded image is read, in words that follow a number of images."""
+    found = []
+    if image.info.get(_TURNED):
+        found.append(TURNED)
+    if image.mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in image.info:
+        found.append("with transparency, which is dropped")
+    if image.mode in (*DEEP, "I"):
+        found.append("of 16 bits, scaled to 8")
+    if image.mode == "CMYK":
+        found.append("of CMYK colours, converted to RGB")
+    if image.info.get(_FRAMES, 1) > 1:
+        found.append("of several frames or pages, of which the first is used")
+    return found
+
+
+def _unreadable(where: str, error: Exception, empty: bool = False) -> Unreadable:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     reason = "unknown format" if "cannot identify image file" in text else text
-    return UserError(f"{where} is not a readable image ({reason}): replace or remove it")
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        reason = "more pixels than PIL thinks safe: make it smaller"
+    elif isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
+    elif empty:
+        reason = "an empty file"
+    return Unreadable(f"{where} is not a readable image ({reason}): replace or remove it", where, reason)
 
 
 def in_channels(image: Image.Image, channels: int, where: str) -> Image.Image:
-    """The image as 8-bit grey (1 channel) or RGB (3).
+    """The image as 8-bit grey (1 channel) or RGB (3). Transparency is dropped; of 16 bits the high ones are taken.
 
     Raises:
-        UserError: it has more than 8 bits a channel, which PIL would silently clip.
+        Unreadable: its values have no known range, or its picture is in the transparency alone.
     """
-    if image.mode not in GREY and image.mode not in COLOUR:
-        raise UserError(f"{where} is a {image.mode} image: convert it to 8 bits a channel")
+    deep = image.mode in DEEP or (image.mode == "I" and image.format == "PPM")
+    if not deep and (image.mode == "I" or image.mode not in GREY + COLOUR):
+        reason = f"a {image.mode} image"
+        raise Unreadable(f"{where} is {reason}: convert it to 8 bits a channel", where, reason)
+    if deep:
+        values = np.asarray(image)
+        if 0 < values.max() < 256:
+            reason = "16 bits a channel, but no value above 255"
+            raise Unreadable(f"{where} has {reason}: save it with 8 bits a channel", where, reason)
+        image = Image.fromarray((values >> 8).astype(np.uint8))
     mode = "L" if channels == 1 else "RGB"
-    return image if image.mode == mode else image.convert(mode)
+    if image.mode == mode:
+        return image
+    opaque = image
+    if "transparency" in image.info:  # PIL warns where it is a table, and would only carry it along
+        opaque = image.copy()
+        opaque.info.pop("transparency")
+    converted = opaque.convert(mode)
+    if image.has_transparency_data and _flat(converted) and not _flat(image.convert("RGBA").getchannel("A")):
+        reason = "one colour, with the picture in its transparency"
+        raise Unreadable(f"{where} is {reason}: put it on a background", where, reason)
+    return converted
+
+
+def _flat(image: Image.Image) -> bool:
+    extremes: Any = image.getextrema()
+    return all(low == high for low, high in (extremes if isinstance(extremes[0], tuple) else [extremes]))

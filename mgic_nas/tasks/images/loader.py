@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -128,7 +129,7 @@ def errors_of_workers() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(str(error).strip().splitlines()[-1].removeprefix("mgic_nas.errors.UserError: ")) from None
+        raise UserError(re.sub(r"^mgic_nas[\w.]*: ", "", str(error).strip().splitlines()[-1])) from None
 
 
 def loader_workers() -> int:

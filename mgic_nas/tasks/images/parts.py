@@ -37,6 +37,15 @@ class Part(ABC):
         """What tells an image apart without reading it (for data sets too large to be read for a fingerprint)."""
         return str(index)
 
+    def length(self, index: int) -> int | None:
+        """The bytes of its file, known without reading it; None where images are no files."""
+        return None
+
+    def ends(self, index: int) -> tuple[bytes, bytes]:
+        """The first and the last eight bytes of :meth:`content`."""
+        content = self.content(index)
+        return content[:8], content[-8:]
+
     def image(self, index: int) -> Image.Image:
         """The decoded image.
 

@@ -134,10 +134,12 @@ def test_an_unreadable_image_is_named_by_its_row(tmp_path: Path) -> None:
         assert "train-2.parquet" in message
 
 
-def test_sixteen_bit_images_are_refused_and_not_clipped(tmp_path: Path) -> None:
+def test_sixteen_bit_images_are_scaled_and_not_clipped(tmp_path: Path) -> None:
     deep = encoded(Image.fromarray(np.full((8, 8), 40_000, np.uint16)))
     write_parquet(tmp_path / "train.parquet", LABELS, images=[deep] * len(LABELS))
-    assert "8 bits" in refused(load_data, str(tmp_path))
+    data = load_data(str(tmp_path))
+    assert data.info.mean == (round(40_000 // 256 / 255, 4),)
+    assert any("16 bits" in note for note in data.info.notes)
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
