@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from ._text import size_text
 from ._version import __version__
 from .engine.executors.registry import EXECUTORS
-from .errors import UserError
+from .errors import MachineFault, UserError
 
 LATER = {
     "retrain": "the winner on the full recipe, scored once on the test split",
@@ -76,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--keep", choices=("front", "all"), default="front", help="whose weights are kept")
     p.add_argument("--address", metavar="A", help="an existing Ray cluster")
     p.add_argument("--storage", metavar="PATH", help="folder that all nodes share, for trials/")
+    p.add_argument("--retry-failed", action="store_true", help="train again what is booked as failed in the run")
+    p.add_argument("--wait", action="store_true", help="wait where space or data are missing, instead of ending")
     p.add_argument("--json", action="store_true", help="print the winners as JSON")
     p.set_defaults(run=_search)
 
@@ -185,6 +187,8 @@ def _search(args: argparse.Namespace) -> None:
         address=args.address,
         storage=args.storage,
         progress=True,
+        retry_failed=args.retry_failed,
+        wait=args.wait,
     )
     _json(run.to_dict()) if args.json else print(run)
 
@@ -253,6 +257,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)
         return 2
+    except MachineFault as error:
+        print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)
+        return error.code
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRA:

@@ -10,6 +10,19 @@ class UserError(ValueError):
     """
 
 
+class MachineFault(RuntimeError):
+    """The machine lacks something (space, data, a permission); what is done is kept, and the same call goes on.
+
+    The command line prints the message, one line, without a traceback and exits with ``code``. ``passing``: it may be
+    over in a while, so a search that waits tries again.
+    """
+
+    def __init__(self, message: str, code: int = 1, passing: bool = True) -> None:
+        super().__init__(message)
+        self.code = code
+        self.passing = passing
+
+
 def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:
     """`` Did you mean a, b?`` for a mistyped name, or the known names where they are few, or nothing."""
     import difflib

@@ -156,15 +156,19 @@ class Run:
     def _record(self) -> Record:
         return engine.read_record(self.folder)
 
+    def refuse_nothing_trained(self) -> None:
+        """UserError where nothing was there to be trained."""
+        record = self._record()
+        if not record.entries and record.ended:
+            raise UserError(f"{self.folder}: nothing was trained: {record.ended}.")
+
     def refuse_no_result(self) -> None:
         """RuntimeError, with the first trial's error, where nothing could be trained to its end.
 
         UserError where nothing was there to be trained: every candidate is slower than the budget on latency.
         """
-        record = self._record()
-        trials = record.entries
-        if not trials and record.ended:
-            raise UserError(f"{self.folder}: nothing was trained: {record.ended}.")
+        self.refuse_nothing_trained()
+        trials = self._record().entries
         if any(trial.state == COMPLETE for trial in trials):
             return
         errors = [trial.error for trial in trials if trial.error]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +15,13 @@ from . import engine, report, train
 from .engine.executors.packing import packing
 from .engine.executors.registry import check_address, choose, executor
 from .engine.executors.slots import parse_gpus_per_trial
+from .engine.faults import EVERYWHERE, of_driver
 from .engine.proposals.candidate import SearchProblem
 from .engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS
 from .engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
 from .engine.storage.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
 from .engine.storage.latencies import place_of
-from .errors import UserError
+from .errors import MachineFault, UserError
 from .progress import Progress
 from .results import Run, Winner
 from .space import SearchSpace, parse_budgets
@@ -27,6 +30,9 @@ from .tasks import load_data, metric_of, resolve_spec
 
 if TYPE_CHECKING:
     from .train import Recipe
+
+WAIT_SECONDS = 60.0  # between two tries of a search that waits
+GOES_ON = "nothing is lost, and the same command goes on once that is mended"
 
 __all__ = ["Run", "Winner", "load_run", "search"]
 
@@ -49,6 +55,8 @@ def search(
     storage: str | Path | None = None,
     recipe: str | Mapping[str, object] | Recipe | None = None,
     progress: bool = True,
+    retry_failed: bool = False,
+    wait: bool = False,
 ) -> Run:
     """Searches a space for the most accurate networks within budgets, and builds the report.
 
@@ -79,10 +87,13 @@ def search(
         storage: a folder that all nodes share, for what workers write.
         recipe: how each is trained: a name, a mapping with changes to one, or a :class:`Recipe`.
         progress: show progress on stderr.
+        retry_failed: train again what is booked as failed in the run; no further trial is counted for it.
+        wait: where the machine lacks something (space, data), try again every minute instead of ending.
 
     Raises:
         UserError: wrong input, before anything is made on disk; another run or another search in ``out``.
-        RuntimeError: all trials fail with the same error, or workers do not start.
+        MachineFault: the machine lacks something, or nothing can be trained on it; the same call goes on.
+        RuntimeError: every training failed.
         KeyboardInterrupt: everything done so far is recorded, and the same call resumes it.
     """
     # Cheap checks first: a typing error should not wait for torch, which the facades import when they are asked.
@@ -143,11 +154,23 @@ def search(
     problem = SearchProblem(space, info.input_size, info.num_classes, limits, epochs)
     if old is None or old.budgets != config.budgets:
         refuse_impossible(space, info.input_size, info.num_classes, limits)
-    _execute(folder, config, problem, progress)
-    run = load_run(folder)
+    said = ""
+    while True:
+        try:
+            with _machine_faults(folder):
+                _execute(folder, config, problem, progress, retry_failed)
+                run = load_run(folder)
+                run.refuse_nothing_trained()
+                report.build(folder, echo=_say)
+            break
+        except MachineFault as fault:
+            if not (wait and fault.passing):
+                raise
+            if said != (said := str(fault)):
+                _say(f"{fault}; waiting: tried again every {WAIT_SECONDS:.0f} s")
+            retry_failed = False  # it is done
+            time.sleep(WAIT_SECONDS)
     run.refuse_no_result()
-
-    report.build(folder, echo=_say)
     return run
 
 
@@ -156,14 +179,29 @@ def load_run(folder: str | Path) -> Run:
     return Run(Path(folder), RunConfig.load(folder))
 
 
-def _execute(folder: Path, config: RunConfig, problem: SearchProblem, show: bool) -> None:
+@contextlib.contextmanager
+def _machine_faults(folder: Path) -> Iterator[None]:
+    """What the machine does to the driver (a full disk, a locked study) as a MachineFault of one line."""
+    try:
+        yield
+    except MachineFault:
+        raise
+    except Exception as error:
+        if what := of_driver(error):
+            raise MachineFault(f"{folder}: {what}; {GOES_ON}") from error
+        raise
+
+
+def _execute(folder: Path, config: RunConfig, problem: SearchProblem, show: bool, retry_failed: bool = False) -> None:
     """The search itself; whatever ends it, the run is closed well."""
     execute = executor(config.executor)
     if "latency" in problem.limits:
         _say(f"latency: {place_of(config)}; each candidate once, before it is trained")
     metric = metric_of(config.data["spec"])
     watching = Progress(config.epochs, config.input_size, metric=metric) if show else None
-    with engine.Controller(folder, config, watching, problem=problem) as controller:
+    with engine.Controller(folder, config, watching, problem=problem, retry_failed=retry_failed) as controller:
+        for note in controller.notes:
+            _say(f"{folder}: {note}")
         setup = train.Setup(
             model=config.model,
             data=config.data["spec"],
@@ -179,8 +217,9 @@ def _execute(folder: Path, config: RunConfig, problem: SearchProblem, show: bool
         finally:
             if watching is not None:
                 watching.close()
-        if controller.gave_up:
-            raise RuntimeError(f"{folder}: {controller.gave_up} (the same command goes on once that is mended)")
+        if fault := controller.gave_up:
+            code = 2 if fault.mendable else 1
+            raise MachineFault(f"{folder}: {fault.plain}; {GOES_ON}", code, passing=fault.where != EVERYWHERE)
 
 
 def _source(space: SearchSpace) -> str:

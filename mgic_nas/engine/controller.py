@@ -12,6 +12,7 @@ Each arrow is a point at which a driver may die, and ``recover`` knows what to d
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
@@ -26,9 +27,11 @@ from typing import TYPE_CHECKING, Any
 from ..train.job import Job, attempt_folder, read_result
 from . import events
 from .events import Counts, Observer
+from .faults import CROWDED, EVERYWHERE, LOST, MACHINE, NETWORK, RESTART, WORKER, Fault, classify
 from .jobs import JobSource
 from .ledger import Ledger
 from .proposals.candidate import SearchProblem
+from .proposals.params import distributions
 from .proposals.pool import CandidatePool
 from .proposals.proposer import Proposal, Proposer
 from .samplers.registry import make_sampler
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
     from .schedulers.base import Scheduler
 
 MAX_RETRIES = 2  # of a trial whose worker died
+SUSPECTS_ALIKE = 3  # trials in a row with the same kind of a fault that nobody recognises: it is the machine's
+FAILING_ALIKE = 6  # trials with the same kind of a network's fault before any succeeds: likewise
 NOWHERE = Path(os.devnull)  # a folder in which nothing can be
 VISIBLE_WITHIN = 2.0  # seconds that a shared file system may take to show a result that another node wrote
 SEED_STRIDE = 1_000_003  # between the seeds of two runs' samplers
@@ -65,6 +70,10 @@ class Controller(JobSource):
         problem: what is searched, in place of what ``config`` describes.
         scheduler: early stopping, in place of what ``config.rungs`` names.
         read_result: ``(trials folder, number, attempt) -> result or None``; by default the worker's result.json.
+        retry_failed: train again what is booked as failed. The new trial takes the old one's place.
+
+    Attributes:
+        notes: what the user should know about how the run was opened, a line each.
     """
 
     def __init__(
@@ -76,6 +85,7 @@ class Controller(JobSource):
         problem: SearchProblem | None = None,
         scheduler: Scheduler | None = None,
         read_result: ReadResult = read_result,
+        retry_failed: bool = False,
     ) -> None:
         problem = problem or SearchProblem.of_run(config)
         self.folder = None if folder is None else Path(folder)
@@ -83,6 +93,13 @@ class Controller(JobSource):
         self._queue: deque[int] = deque()  # trials whose job has to be started again
         self._orphans: dict[int, Mapping[str, Any]] = {}  # started by an earlier driver -> the result, if saved
         self._exhausted = ""
+        self.notes: list[str] = []
+        self._halt: Fault | None = None  # the machine's fault that ends the search
+        self._suspects: dict[int, Fault] = {}  # held back: nobody knows yet whose fault it was
+        self._doubted: set[int] = set()  # trials that were suspects, and are tried once more
+        self._later: deque[int] = deque()  # trials to be tried alone, once there is nothing else to do
+        self._accompanied: set[int] = set()  # trials beside whose present attempt others were trained
+        self._alike: tuple[tuple[str, str], set[int]] = ("", ""), set()  # kind of the latest faults -> their trials
         self._lock = None if self.folder is None else lock_folder(self.folder, config)
         try:
             self.config = config if self.folder is None else claim_folder(self.folder, config)
@@ -96,6 +113,9 @@ class Controller(JobSource):
             self._ledger = Ledger(self.folder, self.config.trials, problem.budgets, observer, latencies)
             self._store = StudyStore(self.folder, self.config.name)
             known = self._load()
+            self._keep_started()
+            if retry_failed:
+                known += self._retry_failed()
             # One that began again with the same seed would propose the same again.
             seed = (self.config.seed * SEED_STRIDE + known) % 2**32
             self._store.set_sampler(make_sampler(self.config.sampler, seed, pool, problem))
@@ -117,6 +137,8 @@ class Controller(JobSource):
 
     def next(self) -> Job | None:
         """The job to start now; None where there is none at this moment (see :attr:`done`)."""
+        if self._halt is not None:
+            return None
         while self._queue:
             trial = self._ledger.trials[self._queue.popleft()]
             if not self._collect(trial):
@@ -126,13 +148,12 @@ class Controller(JobSource):
             trial = self._ledger.trials[number]
             return self._start_job(replace(trial, first_epoch=trial.last_epoch, last_epoch=last_epoch))
         if not self._may_start:
-            return None
-        proposal = None if self._ledger.failing_alike else self._proposer.propose()
+            return self._last_resort()
+        proposal = self._proposer.propose()
         if proposal is None:
-            self._store.ended = "" if self._ledger.failing_alike else self._proposer.exhausted
-            self._exhausted = self._ledger.failing_alike or self._store.ended
+            self._exhausted = self._store.ended = self._proposer.exhausted
             self._notify(events.EXHAUSTED, text=self._exhausted)
-            return None
+            return self._last_resort()
         self._store.ended = ""
         return self._start_job(self._new_trial(proposal))
 
@@ -161,32 +182,104 @@ class Controller(JobSource):
         while not self._collect(trial):
             if time.monotonic() > waited_until:
                 path = attempt_folder(self.trials_folder, job.number, job.attempt)
-                self._finish(trial, FAILED, {"error": f"the training ended, but there is no result.json in {path}"})
+                self.fail(job, f"the training ended, but there is no result.json in {path}", died=True)
                 return
             time.sleep(0.1)
 
-    def fail(self, job: Job, error: str, died: bool = False) -> None:
-        """A job has failed.
+    def fail(self, job: Job, error: Fault | str, died: bool = False) -> None:
+        """A job has failed. Only what the network did itself is booked on it; see :mod:`.faults`.
 
         Args:
             job: which one.
-            error: why, one line.
+            error: why.
             died: its worker is gone, for which the job may not be to blame: it is started again, at most
-                :data:`MAX_RETRIES` times. An exception of the training itself is final.
+                :data:`MAX_RETRIES` times, and then once more alone if others were trained beside it.
         """
         trial = self._ledger.current(job.number, job.attempt)
         # A worker may die between writing its result and saying so.
         if trial is None or self._collect(trial):
             return
-        if died and trial.retries < MAX_RETRIES:
-            trial = self._ledger.update(replace(trial, retries=trial.retries + 1))
-            self._ledger.live.discard(trial.number)
-            self._queue.append(trial.number)
-            self._notify(events.RETRIED, trial, text=error)
-            return
-        if died:
-            error = f"{error} (in each of {trial.retries + 1} attempts)"
-        self._finish(trial, FAILED, {"error": error})
+        fault = Fault.of_text(error, died) if isinstance(error, str) else error
+        alone = trial.number not in self._accompanied
+        verdict = classify(fault, alone)
+        if verdict == RESTART and trial.first_epoch:
+            trial = replace(trial, first_epoch=0, checkpoint=None, curve=())
+            self._again(trial, fault, self._queue)
+        elif verdict == MACHINE:
+            self._stop(trial, fault)
+        elif verdict == LOST and trial.retries < MAX_RETRIES:
+            self._again(replace(trial, retries=trial.retries + 1), fault, self._queue)
+        elif verdict == CROWDED and alone:  # beside another program
+            self._suspect(trial, fault)
+        elif verdict == CROWDED or (verdict == LOST and not alone):
+            self._again(replace(trial, retries=trial.retries + (verdict == LOST)), fault, self._later)
+        elif verdict == LOST:
+            text = f"{fault.text} (in each of {trial.retries + 1} attempts)"
+            self._suspect(trial, replace(fault, text=text, where=WORKER))
+        elif verdict == NETWORK:
+            self._finish(trial, FAILED, {"error": fault.text})
+            if self._count_alike(trial, fault) >= FAILING_ALIKE and not self._ledger.succeeded:
+                many = f"{FAILING_ALIKE} trials failed alike and none succeeded: {fault.text}"
+                self._halt = replace(fault, text=many, where=EVERYWHERE)
+        else:
+            self._suspect(trial, fault)
+
+    def _again(self, trial: Trial, fault: Fault, queue: deque[int]) -> None:
+        """The trial is started again, from ``queue``."""
+        trial = self._ledger.update(trial)
+        self._ledger.live.discard(trial.number)
+        queue.append(trial.number)
+        self._notify(events.RETRIED, trial, text=fault.text)
+
+    def _stop(self, trial: Trial, fault: Fault) -> None:
+        """Hands out nothing more, because of the machine; the trial stays in the study as one to be trained."""
+        self._ledger.live.discard(trial.number)
+        self._halt = self._halt or fault
+        self._notify(events.HELD, trial, text=fault.text)
+
+    def _suspect(self, trial: Trial, fault: Fault) -> None:
+        """Books the fault on the trial if others complete: before (its worker died, or it had another try) or after.
+
+        Where several trials in a row are hit alike it is the machine's.
+        """
+        if self._count_alike(trial, fault) >= SUSPECTS_ALIKE:
+            return self._stop(trial, fault)
+        if self._ledger.succeeded and (fault.where == WORKER or trial.number in self._doubted):
+            return self._finish(trial, FAILED, {"error": fault.text})
+        self._suspects[trial.number] = fault
+        self._ledger.live.discard(trial.number)
+        self._notify(events.HELD, trial, text=fault.text)
+        return None
+
+    def _count_alike(self, trial: Trial, fault: Fault) -> int:
+        """How many trials in a row failed with a fault of this kind, none of them completed in between."""
+        kind, numbers = self._alike
+        self._alike = fault.kind, ({*numbers, trial.number} if kind == fault.kind else {trial.number})
+        return len(self._alike[1])
+
+    def _succeeded(self) -> None:
+        """A training came to its end, so the machine works: suspects try again, or have failed."""
+        self._alike = ("", ""), set()
+        suspects, self._suspects = self._suspects, {}
+        for number, fault in suspects.items():
+            if fault.where == WORKER:
+                self._finish(self._ledger.trials[number], FAILED, {"error": fault.text})
+            else:
+                self._doubted.add(number)
+                self._queue.append(number)
+
+    def _last_resort(self) -> Job | None:
+        """A job once there is nothing else to do: of a trial that is to be tried alone, or of a suspect."""
+        if self._ledger.live:
+            return None
+        if not self._later and self._suspects:
+            suspects, self._suspects = self._suspects, {}
+            if hopeless := [f for n, f in suspects.items() if f.where == WORKER or n in self._doubted]:
+                self._halt = hopeless[0]  # nothing has succeeded that would say that it is the network's
+                return None
+            self._doubted |= suspects.keys()
+            self._later.extend(suspects)
+        return self._start_job(self._ledger.trials[self._later.popleft()]) if self._later else None
 
     @property
     def done(self) -> bool:
@@ -196,8 +289,11 @@ class Controller(JobSource):
     @property
     def wanted(self) -> int:
         """How many jobs ``next`` would give at most, were it called again and again now."""
+        if self._halt is not None:
+            return 0
         new = self.config.trials - self._ledger.started if self._may_start else 0
-        return len(self._queue) + new + (self._promotion() is not None)
+        wanted = len(self._queue) + new + (self._promotion() is not None)
+        return wanted or int(not self._ledger.live and bool(self._later or self._suspects))
 
     # ---- what the user asks ----
 
@@ -207,14 +303,18 @@ class Controller(JobSource):
         return self._store.ended
 
     @property
-    def gave_up(self) -> str:
-        """Why no more trials are started although there may be some: something is wrong that is not the networks'."""
-        return self._ledger.failing_alike if self._exhausted else ""
+    def gave_up(self) -> Fault | None:
+        """Why the search ends although there may be more to train: a fault that is not the networks'."""
+        return self._halt
 
     @property
     def counts(self) -> Counts:
         """How the run stands."""
-        return self._ledger.counts(len(self._queue))
+        return self._ledger.counts(self._queued)
+
+    @property
+    def _queued(self) -> int:
+        return len(self._queue) + len(self._later) + len(self._suspects)
 
     def close(self) -> None:
         """Writes trials.csv, deletes weights that are not kept, and unlocks the run; also after an interruption."""
@@ -224,7 +324,8 @@ class Controller(JobSource):
             if self.folder is not None:
                 write_trials_csv(self.folder)  # from the study: whatever was interrupted, it knows
         finally:
-            self._store.close()
+            with contextlib.suppress(Exception):  # nothing is left to be written; what was, is in the log
+                self._store.close()
             self._release()
 
     def _release(self) -> None:
@@ -242,9 +343,12 @@ class Controller(JobSource):
     def _load(self) -> int:
         """Reads the study, the only time that it is scanned; returns how many trials it has."""
         found = self._store.trials()
-        for frozen in found:
-            trial = Trial.from_frozen(frozen)
+        read = [(frozen, Trial.from_frozen(frozen)) for frozen in found]
+        superseded = {trial.supersedes for _, trial in read if trial is not None}
+        for frozen, trial in read:
             if trial is not None:
+                if trial.number in superseded:
+                    continue
                 trial = self._ledger.add(trial)
                 if trial.state == RUNNING:
                     self._orphans[trial.number] = frozen.user_attrs.get(RESULT) or {}
@@ -256,6 +360,40 @@ class Controller(JobSource):
                 self._ledger.rejected(frozen.user_attrs.get(REJECTED, "unknown"))
         self._weights.sweep(self._ledger.trials.values())
         return len(found)
+
+    def _keep_started(self) -> None:
+        """A number of trials below what was started already changes nothing."""
+        started, wanted = self._ledger.started, self.config.trials
+        if started > wanted and self.folder is not None:
+            self.notes.append(f"{started} trials were started already, so --trials {wanted} changes nothing")
+            self.config = replace(self.config, trials=started)
+            self.config.save(self.folder)
+            self._ledger.wanted = started
+
+    def _retry_failed(self) -> int:
+        """A new trial in the place of each that failed; returns how many."""
+        failed = [trial for trial in self._ledger.trials.values() if trial.state == FAILED]
+        for old in failed:
+            number = self._store.ask_fixed(old.setting, distributions(self.problem.space)).number
+            new = Trial(
+                number,
+                old.arch_id,
+                old.setting,
+                old.config,
+                **{kind: getattr(old, kind) for kind in COSTS},
+                seed=old.seed,
+                drawn=old.drawn,
+                started=time.time(),
+                supersedes=old.number,
+            )
+            new = replace(new, last_epoch=min(self._scheduler.first(new), self.config.epochs))
+            shutil.rmtree(new.attempts_folder(self.trials_folder), ignore_errors=True)
+            self._store.write(number, JOB, new.job())  # from here on the old one is not counted any more
+            self._ledger.remove(old)
+            self._ledger.add(new)
+            self._queue.append(number)
+        self.notes.append(f"{len(failed)} failed trials are trained again" if failed else "no trial has failed")
+        return len(failed)
 
     def recover(self) -> None:
         """Puts in order what an earlier driver left: counts the results that its workers wrote, requeues the rest.
@@ -318,6 +456,9 @@ class Controller(JobSource):
         )
         self._store.write(trial.number, JOB, trial.job())
         self._remember(self._ledger.update(trial))
+        self._accompanied.discard(trial.number)
+        if self._ledger.live:
+            self._accompanied |= {trial.number, *self._ledger.live}
         self._ledger.live.add(trial.number)
         self._notify(events.HANDED_OUT, trial)
         return Job(
@@ -362,6 +503,7 @@ class Controller(JobSource):
         self._store.write(trial.number, JOB, trial.job())
         self._remember(self._ledger.update(trial))
         self._notify(events.PAUSED, trial, result)
+        self._succeeded()
 
     def _finish(self, trial: Trial, state: str, result: Mapping[str, Any]) -> None:
         """A trial is over: its result is saved, then its state set, and only then is anything deleted."""
@@ -383,6 +525,8 @@ class Controller(JobSource):
         self._ledger.write_csv()
         kind = {COMPLETE: events.FINISHED, STOPPED: events.STOPPED, FAILED: events.FAILED}[state]
         self._notify(kind, trial, result, text=trial.error)
+        if state != FAILED:
+            self._succeeded()
 
     def _remember(self, trial: Trial) -> None:
         """Gives the scheduler a trial as it is now, without the epochs in which it diverged."""
@@ -396,4 +540,4 @@ class Controller(JobSource):
     def _notify(
         self, kind: str, trial: Trial | None = None, result: Mapping[str, Any] | None = None, text: str = ""
     ) -> None:
-        self._ledger.notify(kind, len(self._queue), trial, result, text)
+        self._ledger.notify(kind, self._queued, trial, result, text)

@@ -15,6 +15,7 @@ PAUSED = "paused"
 STOPPED = "stopped"
 FAILED = "failed"
 RETRIED = "retried"  # its worker died; its job will be started again
+HELD = "held"  # a fault that may not be the network's: the trial stays to be trained
 REJECTED = "rejected"
 EXHAUSTED = "exhausted"
 

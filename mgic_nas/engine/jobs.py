@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ..train.job import Job
+from .faults import Fault
 
 
 class JobSource(Protocol):
@@ -24,8 +25,8 @@ class JobSource(Protocol):
     def finish(self, job: Job) -> None:
         """A worker has done a job and written its result."""
 
-    def fail(self, job: Job, error: str, died: bool = False) -> None:
-        """A job has failed with ``error``, one line. ``died``: its worker is gone, so it may be tried again."""
+    def fail(self, job: Job, error: Fault | str, died: bool = False) -> None:
+        """A job has failed with ``error``, whose text is one line. ``died``: its worker is gone."""
 
     @property
     def done(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import warnings
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ..space import Budget
     from .storage.latencies import Latencies
 
-FAILING_ALIKE = 6  # trials with the same error before one succeeds: then no further one is started
 CSV_EVERY = 5.0  # seconds between two trials.csv
 
 
@@ -38,6 +38,7 @@ class Ledger:
         trials: by number.
         live: the numbers of the trials whose worker has not ended as far as this driver knows.
         tried: the arch_ids of all trials.
+        wanted: how many trials are to be started.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Ledger:
         self.tried: set[str] = set()
         self._paused: dict[int, None] = {}  # in the order in which they paused
         self._folder = folder
-        self._wanted = wanted
+        self.wanted = wanted
         self._budgets = budgets
         self._observer = observer
         self._latencies = latencies
@@ -62,8 +63,6 @@ class Ledger:
         self._uniform = 0
         self._best: dict[str, float | None] = {budget.label: None for budget in budgets}
         self._csv_written = -math.inf
-        self._succeeded = False  # since the run was opened
-        self._errors: list[str] = []  # likewise
 
     def add(self, trial: Trial) -> Trial:
         """An architecture whose training was started, now or by an earlier driver."""
@@ -86,22 +85,23 @@ class Ledger:
         if trial.state != RUNNING:
             self.live.discard(trial.number)
         self._count(trial)
-        self._succeeded = self._succeeded or trial.state == COMPLETE
-        if trial.state == FAILED:
-            self._errors.append(trial.error)
         return trial
+
+    def remove(self, trial: Trial) -> None:
+        """A failed trial whose place another takes."""
+        del self.trials[trial.number]
+        self._states[trial.state] -= 1
+        self._uniform -= trial.drawn == UNIFORM
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether any training of the run came to its end, or to a rung: the machine can train."""
+        return any(self._states[state] for state in (COMPLETE, STOPPED, PAUSED))
 
     @property
     def paused(self) -> list[Trial]:
         """The trials that wait at a rung, in the order in which they paused."""
         return [self.trials[number] for number in self._paused]
-
-    @property
-    def failing_alike(self) -> str:
-        """Why the fault is not the networks' (missing data, a full disk), so that no further trial is started."""
-        if self._succeeded or len(self._errors) < FAILING_ALIKE or len(set(self._errors)) > 1:
-            return ""
-        return f"{len(self._errors)} trials failed alike and none succeeded: {self._errors[0]}"
 
     def rejected(self, reason: str) -> None:
         """Counts a proposal that is not trained."""
@@ -119,7 +119,7 @@ class Ledger:
     def counts(self, queued: int) -> Counts:
         """The counts of the run, of which ``queued`` trials wait for a retry."""
         return Counts(
-            trials=self._wanted,
+            trials=self.wanted,
             started=self.started,
             complete=self._states[COMPLETE],
             stopped=self._states[STOPPED],
@@ -135,7 +135,8 @@ class Ledger:
     def write_csv(self) -> None:
         """Writes trials.csv, at most every :data:`CSV_EVERY` seconds."""
         if self._folder is not None and time.monotonic() - self._csv_written >= CSV_EVERY:
-            write_trials_csv(self._folder, self.trials.values(), timed=self._latencies is not None)
+            with contextlib.suppress(OSError):  # it follows from the study, and is tried again; the end's must succeed
+                write_trials_csv(self._folder, self.trials.values(), timed=self._latencies is not None)
             self._csv_written = time.monotonic()
 
     def notify(

@@ -22,6 +22,7 @@ from .._files import csv_text
 from .._machine import cpu_model
 from ..engine.executors.registry import choose
 from ..engine.executors.registry import executor as find_executor
+from ..engine.faults import Fault
 from ..engine.jobs import JobSource
 from ..engine.storage.config import at_least_one, now, versions
 from ..engine.storage.folder import LOCK, Lock
@@ -122,7 +123,7 @@ class Recording(JobSource):
         self._progress(arch_id, seed, result)
         return None
 
-    def fail(self, job: Job, error: str, died: bool = False) -> None:
+    def fail(self, job: Job, error: Fault | str, died: bool = False) -> None:
         """Repeats a training whose worker died; one that raised is left out of the table and listed in ``failed``."""
         self._live.pop(job.number, None)
         pair = self._pair[job.number]
@@ -130,7 +131,7 @@ class Recording(JobSource):
         if died and deaths <= MAX_RETRIES:
             self._todo.append(pair)
         else:
-            self.failed[pair] = error
+            self.failed[pair] = str(error)
         self._say(f"{pair[0]}, seed {pair[1]} failed: {error}")
 
     @property

@@ -21,6 +21,7 @@ from ..tasks._random import seeded
 from ..tasks.base import mix
 from ._memory import PeakMemory
 from .job import Job, Setup
+from .stages import BUILD, CHECKPOINT, DATA, Watched, during, reading
 
 
 def train(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
@@ -73,16 +74,18 @@ class Training:
         self.setup = setup
         self.recipe = setup.recipe
         self.device = resolve_device(setup.device)
-        self.data = cached_data(setup.data)
-        if setup.fingerprint not in (None, self.data.info.fingerprint):
-            raise UserError(
-                f"the data {setup.data} is not what the run began with (fingerprint {self.data.info.fingerprint}, "
-                f"then {setup.fingerprint}): restore it or start another run"
-            )
+        with during(DATA):
+            self.data = cached_data(setup.data)
+            if setup.fingerprint not in (None, self.data.info.fingerprint):
+                cached_data.cache_clear()  # once they are restored they are to be read again
+                raise UserError(
+                    f"the data {setup.data} is not what the run began with (fingerprint {self.data.info.fingerprint}, "
+                    f"then {setup.fingerprint}): restore it or start another run"
+                )
         self.curve: list[dict[str, Any]] = []
         self._memory = PeakMemory(self.device)
         info = self.data.info
-        with seeded(mix(job.seed, "weights")):  # on the CPU, so the same weights on every device
+        with during(BUILD), seeded(mix(job.seed, "weights")):  # on the CPU, so the same weights on every device
             net = build_network(setup.model, job.config, info.num_classes, info.in_chans)
         layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
         self.net = net.to(self.device).to(memory_format=layout)
@@ -93,7 +96,8 @@ class Training:
         # Only float16 needs its gradients scaled; disabled, the scaler does nothing.
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._amp is torch.float16)
         if job.checkpoint is not None:
-            self._load(Path(job.checkpoint))
+            with during(CHECKPOINT):
+                self._load(Path(job.checkpoint))
 
     @property
     def seconds(self) -> float:
@@ -113,7 +117,7 @@ class Training:
                 loss = self._train_epoch(epoch)
                 # Without gradients twice the batch needs less memory than training does.
                 scores = self.data.task.evaluate(
-                    self.net, self.data.val, device=self.device, batch_size=2 * self.recipe.batch_size
+                    self.net, Watched(self.data.val), device=self.device, batch_size=2 * self.recipe.batch_size
                 )
             _finite(scores["val_loss"], "validation", epoch)
             row = {
@@ -137,7 +141,7 @@ class Training:
             recipe.batch_size, device=self.device, seed=self.job.seed, epoch=epoch, augment=recipe.augment
         )
         count = 0
-        for x, y in batches:
+        for x, y in reading(batches):
             if recipe.channels_last:
                 x = x.contiguous(memory_format=torch.channels_last)
             self.schedule.step_update(update)

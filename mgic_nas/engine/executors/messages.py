@@ -13,16 +13,16 @@ from typing import Any
 from ..._files import write_atomic
 from ..._registry import NotImportable, register_again
 from ...train.job import Job, Setup, attempt_folder
+from ..faults import LOST, Fault, classify
 
 EPOCH, DONE, FAILED, POISONED, REFUSED = "epoch", "done", "failed", "poisoned", "refused"
-MOST_ERROR_TEXT = 500  # characters
 
 Message = tuple[str, Any]
 Work = Callable[..., Generator[dict[str, Any]]]
 
 
 def messages(work: Work, job: Job, setup: Setup) -> Generator[Message]:
-    """``("epoch", result)`` for each epoch, then ``("done", None)`` or ``("failed", "ValueError: ...")``.
+    """``("epoch", result)`` for each epoch, then ``("done", None)`` or ``("failed", fault as a dict)``.
 
     ``poisoned`` in place of ``failed``: this process can train nothing any more, and should end. ``refused``: a module
     that the job needs is missing in this process, so that the next job would fail as well. Closing the generator closes
@@ -37,7 +37,9 @@ def messages(work: Work, job: Job, setup: Setup) -> Generator[Message]:
     except NotImportable as error:
         failure = REFUSED, str(error)
     except Exception as error:
-        failure = (POISONED if _poisons(error) else FAILED), describe(error)
+        fault = Fault.of(error)
+        # With the CUDA context lost every later call in the process fails too.
+        failure = (POISONED if classify(fault, alone=True) == LOST else FAILED), fault.to_dict()
         _write_traceback(job, setup)
     # Not among the lines above: while the error is there, so are the network and its activations, and the next job
     # needs their memory.
@@ -46,17 +48,6 @@ def messages(work: Work, job: Job, setup: Setup) -> Generator[Message]:
     else:
         _free_memory()
         yield failure
-
-
-def describe(error: BaseException) -> str:
-    """``ValueError: what was wrong``, on one line and not too long."""
-    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-    return text if len(text) <= MOST_ERROR_TEXT else f"{text[: MOST_ERROR_TEXT - 3]}..."
-
-
-def _poisons(error: BaseException) -> bool:
-    """Whether the CUDA context is lost: after a fault on the device every later call in the process fails too."""
-    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
 
 
 def _write_traceback(job: Job, setup: Setup) -> None:

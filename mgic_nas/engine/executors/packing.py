@@ -152,7 +152,8 @@ def packing(folder: Path, config: RunConfig, problem: SearchProblem, setup: Setu
         found = choose(machine, copies.measure)
     if found is None:
         return None
-    write_json(folder / PACKING_JSON, {**key, **asdict(found)})
+    with contextlib.suppress(OSError):  # it only spares the next driver the probe
+        write_json(folder / PACKING_JSON, {**key, **asdict(found)})
     say(f"{_told(found, machine)} (probed for {time.monotonic() - begin:.0f} s; --concurrent N chooses otherwise)")
     return found.concurrent
 
@@ -234,6 +235,6 @@ class _Copies:
                 except (EOFError, OSError):
                     raise RuntimeError("a worker of the probe died") from None
                 if kind in (FAILED, POISONED, REFUSED):
-                    raise RuntimeError(str(content))
+                    raise RuntimeError(content if isinstance(content, str) else content["text"])
                 heard[connection] = content if kind == EPOCH else None
         return [heard[w.connection] for w in workers]

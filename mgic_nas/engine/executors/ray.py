@@ -17,6 +17,7 @@ import pickle
 import shutil
 import signal
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
@@ -25,8 +26,9 @@ from typing import Any
 
 from ...errors import UserError
 from ...train.job import Job, Setup
+from ..faults import Fault, describe
 from ..jobs import JobSource
-from .messages import DONE, EPOCH, FAILED, POISONED, REFUSED, Message, describe, load_work, messages
+from .messages import DONE, EPOCH, FAILED, POISONED, REFUSED, Message, load_work, messages
 from .registry import check_address
 from .slots import Slots, plan, this_machine
 
@@ -39,6 +41,8 @@ except ImportError as error:
     raise UserError(
         f"Ray Tune cannot be used ({error}): pip install 'mgic_nas[search]', or use --executor local."
     ) from None
+
+LONGEST_TMPDIR = 36  # characters: the sockets' names in there have some 70, and Linux allows 107 in all
 
 # Ray reads its settings from the environment.
 _ENVIRONMENT = {
@@ -151,7 +155,7 @@ def _messages(config: dict[str, Any]) -> Generator[Message]:
     try:
         work = load_work(config["work"])
     except Exception as error:
-        yield FAILED, describe(error)
+        yield FAILED, Fault.of(error).to_dict()
         return
     yield from messages(work, job, setup)
 
@@ -204,7 +208,7 @@ class _Bridge:
         elif result["kind"] == REFUSED:
             raise UserError(json.loads(result["content"]))
         elif result["kind"] != EPOCH:  # an epoch: the controller has stopped it, and knows
-            self.controller.fail(job, json.loads(result["content"]))
+            self.controller.fail(job, Fault(**json.loads(result["content"])))
 
 
 class _Searcher(Searcher):
@@ -271,7 +275,18 @@ def _cluster(address: str | None, concurrent: int | None, gpus_per_trial: str | 
     if ours and address is None:
         slots = plan(concurrent, gpus_per_trial, this_machine())
         needed = slots.concurrent * slots.threads
-        _init(address="local", num_cpus=max(needed, *(c for c, _ in this_machine())), include_dashboard=False)
+        with _short_folder() as temporary:
+            _init(
+                address="local",
+                num_cpus=max(needed, *(c for c, _ in this_machine())),
+                include_dashboard=False,
+                **({"_temp_dir": temporary} if temporary else {}),
+            )
+            try:
+                yield slots
+            finally:
+                ray.shutdown()
+        return
     elif ours and address is not None:
         check_address(address)
         _init(address=address)
@@ -282,6 +297,31 @@ def _cluster(address: str | None, concurrent: int | None, gpus_per_trial: str | 
     finally:
         if ours:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _short_folder() -> Iterator[str | None]:
+    """A folder for Ray's sockets where TMPDIR's is too long for their names; None where it is not.
+
+    UserError where there is no short one that can be written.
+    """
+    usual = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    if len(os.path.abspath(usual)) <= LONGEST_TMPDIR:
+        yield None
+        return
+    for place in ("/tmp", "/var/tmp", "/dev/shm"):
+        with contextlib.suppress(OSError):
+            folder = tempfile.mkdtemp(prefix="ray-", dir=place)
+            break
+    else:
+        raise UserError(
+            f"{usual} is too long for Ray's sockets: set RAY_TMPDIR to a short folder, or --executor local."
+        )
+    print(f"{usual} is too long for Ray's sockets, so they are in {folder}", file=sys.stderr)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _init(**arguments: Any) -> None:

@@ -79,6 +79,8 @@ def read_record(folder: str | Path) -> Record:
     config = RunConfig.load(folder)
     frozen, attributes = read_study(folder)
     trials = sorted((t for f in frozen if (t := Trial.from_frozen(f))), key=lambda t: t.number)
+    superseded = {t.supersedes for t in trials}
+    trials = [t for t in trials if t.number not in superseded]
     timed = None
     if "latency" in config.limits():
         seconds, place = read_latencies(folder)

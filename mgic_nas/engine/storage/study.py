@@ -35,6 +35,7 @@ ENDED = "ended"  # study attribute: why no further architecture is proposed; emp
 VIOLATION = "violation"  # constraint: by how much a proposal is over a limit, relative to the limit
 METRICS = ("val_acc", "macs")
 TIMEOUT = 60.0  # seconds to wait for another process's transaction
+_PASSING = ("is locked", "is full", "I/O error", "readonly")  # what sqlite says of a disk, not of a file
 _FINAL = {COMPLETE: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
 
@@ -47,6 +48,7 @@ class StudyStore:
 
     Raises:
         UserError: the file is no database that can be opened.
+        sqlalchemy.exc.OperationalError: the disk is full, the file locked, ...
     """
 
     def __init__(self, folder: Path | None, name: str) -> None:
@@ -68,6 +70,8 @@ class StudyStore:
                 if not names:
                     self._study.set_metric_names(list(METRICS))
         except sqlalchemy.exc.DatabaseError as error:
+            if any(text in str(error.orig) for text in _PASSING):
+                raise  # of the machine, which may be mended: not a wrong input
             raise UserError(f"{folder and folder / STUDY_DB} cannot be opened: {error.orig}.") from None
         self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
         self._ended = str(self._study.user_attrs.get(ENDED, ""))

@@ -51,6 +51,7 @@ class Trial:
         error: why it failed, one line; empty where it did not.
         curve: the reported epochs, ``{"epoch": 1, "val_acc": ..., ...}`` each.
         started, ended: seconds since 1970.
+        supersedes: the number of the failed trial in whose place this one is; that one counts no more.
     """
 
     number: int
@@ -81,6 +82,7 @@ class Trial:
     curve: tuple[dict[str, Any], ...] = field(default=(), hash=False)
     started: float | None = None
     ended: float | None = None
+    supersedes: int | None = None
 
     def cost(self, kind: str) -> float:
         """Its cost of a budget's kind, one of :data:`COSTS` or ``latency`` (seconds). NaN where it is not known."""
@@ -123,6 +125,7 @@ class Trial:
             last_epoch=job["last_epoch"],
             checkpoint=_relative(job["checkpoint"]),
             curve=tuple(job.get("curve") or ()),
+            supersedes=job.get("supersedes"),
             started=frozen.datetime_start.timestamp() if frozen.datetime_start else None,
             ended=frozen.datetime_complete.timestamp() if frozen.datetime_complete else None,
         )
@@ -148,6 +151,8 @@ class Trial:
             "drawn": self.drawn,
             "last_epoch": self.last_epoch,
         }
+        if self.supersedes is not None:
+            job["supersedes"] = self.supersedes
         # After a pause the curve goes with the job: scheduler and sampler need it, also after a restart.
         return plain(job | ({"curve": self.curve} if paused or self.first_epoch else {}))
 

@@ -61,12 +61,13 @@ def test_mishaps_are_recorded_with_their_reason_and_the_search_goes_on(run: Any)
     mishaps["poison"] = ["a6b1"]
     execute(run, mishaps=mishaps, trials=100, budgets=["8k"])
     rows = {row["arch_id"]: row for row in run.rows()}
-    errors = {arch: row["error"] for arch, row in rows.items() if row["state"] == "failed"}
+    # Some attempts beside others, which may have been at fault, and the last one alone.
+    errors = {a: row["error"].partition(" (in each of ")[0] for a, row in rows.items() if row["state"] == "failed"}
     assert errors == {
         "a1b1": "ValueError: no such layer",
         "a2b1": "val_acc is nan after epoch 2",
         "a3b1": "MemoryError: cannot allocate 1 TB",
-        "a4b1": "worker killed by SIGKILL, perhaps out of memory (in each of 3 attempts)",
+        "a4b1": "worker killed by SIGKILL, perhaps out of memory",
         "a6b1": "RuntimeError: CUDA error: an illegal memory access was encountered",
     }
     assert all(rows[arch]["state"] == "complete" for arch in rows.keys() - errors.keys())
