@@ -11,13 +11,20 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ._files import read_json, write_json
+import safetensors.torch
+import timm
+from safetensors import SafetensorError
+from torch import nn
+
+from ._files import read_json, write_atomic, write_json
+from .cost.count import count
 from .errors import UserError, did_you_mean
-
-if TYPE_CHECKING:
-    from torch import nn
+from .families import family
+from .models.convert.blueprint import check_choices, convert
+from .models.convert.find import meta_copy
+from .models.convert.mgicified import name_as_mgicified
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _LIBRARY = "mgic_nas"
@@ -36,8 +43,6 @@ def create_model(name: str, *, num_classes: int | None = None, in_chans: int | N
     Raises:
         UserError: an unknown name or argument, or an impossible value.
     """
-    from .families import family
-
     known = family(name)
     outputs = known.num_classes if num_classes is None else num_classes
     return known.build(kwargs, outputs, known.input_size[0] if in_chans is None else in_chans)
@@ -61,8 +66,6 @@ def load_winner(folder: str | Path) -> nn.Module:
         raise UserError(f"{folder} is no winner: it has no {CONFIG} of a network.")
     if config.get("library") != _LIBRARY:
         return _load_from_timm(folder)
-    from .families import family
-
     net = family(config["architecture"]).build(
         config.get("model_args") or {},
         config["num_classes"],
@@ -74,9 +77,6 @@ def load_winner(folder: str | Path) -> nn.Module:
 
 
 def _load_from_timm(folder: Path) -> nn.Module:
-    import timm
-    from safetensors import SafetensorError
-
     try:
         net: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -104,10 +104,6 @@ def save_network(
         data_config: how its inputs were prepared, as timm's data config names it.
         label_names: of the classes, where known.
     """
-    import safetensors.torch
-
-    from ._files import write_atomic
-
     content = {
         "library": _LIBRARY,
         "architecture": name,
@@ -125,11 +121,8 @@ def save_network(
 
 def load_weights(net: nn.Module, path: Path) -> None:
     """Loads trained weights into the network that they are of. UserError where they do not fit or cannot be read."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
-        net.load_state_dict(load_file(path))
+        net.load_state_dict(safetensors.torch.load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(f"{path} cannot be loaded: {' '.join(str(error).split())[:300]}.") from None
 
@@ -172,14 +165,6 @@ def mgicify(
     Raises:
         UserError: an unknown name, an impossible value, or a network without an eligible block; in one line.
     """
-    import timm
-    from torch import nn
-
-    from .cost.count import count
-    from .models.convert.blueprint import check_choices, convert
-    from .models.convert.find import meta_copy
-    from .models.convert.mgicified import name_as_mgicified
-
     check_choices(s_g, s_c, min_levels, min_groups)
     if isinstance(model, nn.Module):
         if kwargs:

@@ -11,14 +11,13 @@ from .._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .latency import image_latency, timed_on
-    from .rows_cost import COSTS, Cost
+    from .rows_cost import Cost
 
-__all__ = ["COSTS", "Cost", "image_latency", "timed_on"]
+__all__ = ["Cost", "image_latency", "timed_on"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "COSTS": ".rows_cost",
         "Cost": ".rows_cost",
         "image_latency": ".latency",
         "timed_on": ".latency",

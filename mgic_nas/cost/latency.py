@@ -18,7 +18,7 @@ LEAST_REPEATS = 5
 
 
 def latency(
-    models: Mapping[str, nn.Module], input_size: tuple[int, ...], repeats: int = 21, batch_size: int = 1
+    models: Mapping[str, nn.Module], input_size: tuple[int, ...], repeats: int = REPEATS, batch_size: int = 1
 ) -> dict[str, float]:
     """Median seconds of one inference of each network, measured in alternation, on the device of its parameters.
 
@@ -27,7 +27,7 @@ def latency(
     Args:
         models: networks on one device, by name; they are put in eval mode.
         input_size: of one input, without the batch.
-        repeats: rounds; two more warm up.
+        repeats: rounds, after :data:`WARM_UP` others that are not counted.
         batch_size: inputs at a time.
     """
     device = next(next(iter(models.values())).parameters()).device
@@ -36,14 +36,14 @@ def latency(
     for net in models.values():
         net.eval()
     with torch.inference_mode():
-        for _ in range(repeats + 2):
+        for _ in range(WARM_UP + repeats):
             for name, net in models.items():
                 begin = time.perf_counter()
                 net(x)
                 if device.type == "cuda":
                     torch.cuda.synchronize(device)
                 times[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(seconds[2:]) for name, seconds in times.items()}
+    return {name: statistics.median(seconds[WARM_UP:]) for name, seconds in times.items()}
 
 
 def image_latency(

@@ -48,6 +48,3 @@ def rows_cost(rows: Rows, input_size: tuple[int, int, int], num_classes: int) ->
         params += p
         activations += a
     return Cost(macs, macs - transfers, params, activations)
-
-
-COSTS = ("macs", "params", "activations")

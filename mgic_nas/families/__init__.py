@@ -13,11 +13,11 @@ from .._lazy import lazy_exports
 if TYPE_CHECKING:
     from .base import Family
     from .mgicified import MgicifiedFamily
-    from .names import create_model_line, in_timm, literal, timm_call
-    from .networks import network_names
+    from .names import FAMILIES, create_model_line, in_timm, literal, network_names, timm_call
     from .registry import family, model_names
 
 __all__ = [
+    "FAMILIES",
     "Family",
     "MgicifiedFamily",
     "create_model_line",
@@ -32,6 +32,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
+        "FAMILIES": ".names",
         "Family": ".base",
         "MgicifiedFamily": ".mgicified",
         "create_model_line": ".names",
@@ -39,7 +40,7 @@ __getattr__, __dir__ = lazy_exports(
         "in_timm": ".names",
         "literal": ".names",
         "model_names": ".registry",
-        "network_names": ".networks",
+        "network_names": ".names",
         "timm_call": ".names",
     },
 )

@@ -1,18 +1,38 @@
-"""Model names of a search as people write them in Python. Imports nothing: reports use it too."""
+"""Model names of a search, and how people write them in Python. Imports nothing heavy: reports use it too."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .._registry import Registry
+
+if TYPE_CHECKING:
+    from .base import Family
 
 #: The networks that are no timm names, by the module of :mod:`mgic_nas.models` that builds them: its ``NETWORKS``,
-#: said again here so that a line can be printed without importing torch.
+#: repeated here so that a line can be printed without importing torch.
 NETWORKS = {
     "segmentation": ("mgic_lraspp_mobilenetv3_large", "mgic_lraspp_mobilenetv3_small"),
     "points": ("dgcnn", "diffgcn", "mgic_diffgcn"),
     "implicit": ("implicit_mobilenetv3", "implicit_ghostnet", "implicit_mgic_mobilenetv3"),
 }
+
+
+#: Makers of families, called with the model's name. Row families, ``mgicify:NAME`` and timm's names are not listed:
+#: :func:`~mgic_nas.families.registry.family` recognises them. From outside the package:
+#: ``FAMILIES.register("mine", "my_package.families:MyFamily")``.
+FAMILIES: Registry[Callable[[str], Family]] = Registry(
+    "model",
+    {name: "mgic_nas.families.networks:NetworkFamily" for names in NETWORKS.values() for name in names},
+    home=f"{__name__}:FAMILIES",
+)
+
+
+def network_names() -> list[str]:
+    """The names in :data:`FAMILIES`: networks that timm does not build."""
+    return sorted(FAMILIES)
 
 
 def timm_call(model: str, config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -28,7 +48,7 @@ def timm_call(model: str, config: Mapping[str, Any]) -> tuple[str, dict[str, Any
 
 def in_timm(model: str) -> bool:
     """Whether ``timm.create_model`` builds a model of a search; else :func:`mgic_nas.create_model` does."""
-    return not any(model in names for names in NETWORKS.values())
+    return model not in FAMILIES
 
 
 def create_model_line(model: str, config: Mapping[str, Any], num_classes: int, in_chans: int) -> str:

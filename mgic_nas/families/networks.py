@@ -1,7 +1,7 @@
 """Families of the networks that are no timm names: segmentation, point clouds, functions.
 
-Each is a builder in ``NETWORKS`` of its module. The cost is counted on the meta device, once an architecture and input
-size. Such a network is searched and trained as any other; ``timm.create_model`` does not know it.
+Each is a builder in ``NETWORKS`` of its module. Such a network is searched and trained as any other;
+``timm.create_model`` does not know it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import nn
 
 from .base import frozen, readable
 from .counted import META, CountedFamily
+from .names import NETWORKS
 
 #: Module of :mod:`mgic_nas.models` -> (default input size, default outputs) of its networks. A module may have
 #: ``canonical(name, config)``, with every argument in it: equal for the configs that are one architecture.
@@ -25,19 +26,6 @@ MODULES = {
 }
 # From the data, or fixed by the name.
 _NOT_SEARCHED = frozenset({"num_classes", "num_outputs", "in_chans", "device", "dtype", "layout", "self", "kwargs"})
-
-
-def network_family(name: str) -> NetworkFamily | None:
-    """The family of a network that is no timm name, or None where there is none of that name."""
-    for module, (input_size, outputs) in MODULES.items():
-        if name in networks(module):
-            return NetworkFamily(name, module, input_size, outputs)
-    return None
-
-
-def network_names() -> list[str]:
-    """Every name that :func:`network_family` knows."""
-    return sorted(name for module in MODULES for name in networks(module))
 
 
 def networks(module: str) -> Mapping[str, Callable[..., nn.Module]]:
@@ -56,13 +44,13 @@ def _parameters(builder: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 class NetworkFamily(CountedFamily):
-    """One builder as a :class:`~mgic_nas.families.Family`."""
+    """The builder of one of :data:`~mgic_nas.families.names.NETWORKS` as a :class:`~mgic_nas.families.Family`."""
 
-    def __init__(self, name: str, module: str, input_size: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
-        self.input_size = input_size
-        self.num_classes = num_classes
+        module = next(module for module, names in NETWORKS.items() if name in names)
+        self.input_size, self.num_classes = MODULES[module]
         self._builder = networks(module)[name]
         self._canonical = getattr(importlib.import_module(f"mgic_nas.models.{module}"), "canonical", None)
         parameters = _parameters(self._builder)

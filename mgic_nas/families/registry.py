@@ -1,7 +1,4 @@
-"""What the search needs of any family: ``canonical``, ``cost``, ``build``.
-
-Row families get all three from their rows. Any other timm name is counted once on the meta device and remembered.
-"""
+"""The family of any model name."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from ..models import family_modules
 from .base import Family
 from .counted import TimmFamily
 from .mgicified import MgicifiedFamily
-from .networks import network_family, network_names
+from .names import FAMILIES
 from .rows import RowFamily
 
 
@@ -25,15 +22,15 @@ def model_names() -> list[str]:
 
 @cache
 def family(name: str) -> Family:
-    """The family behind a model name. UserError for a name that timm does not know."""
+    """The family behind a model name: ours, one of :data:`FAMILIES`, or any that timm knows. UserError for others."""
     for module in family_modules():
         if name in module.archs:
             return RowFamily(name, module)
     if isinstance(name, str) and (name == "mgicified" or name.startswith("mgicify:")):
         return MgicifiedFamily(name)
+    if name in FAMILIES:
+        return FAMILIES.load(name)(name)
     if isinstance(name, str) and is_model(name):
         return TimmFamily(name)
-    if found := network_family(name):
-        return found
-    known = [*model_names(), *network_names(), *list_models()]
+    known = [*model_names(), *FAMILIES, *list_models()]
     raise UserError(f"Unknown model {name!r}.{did_you_mean(str(name), known)} `mgic-nas models` lists ours.")

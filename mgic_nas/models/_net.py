@@ -1,7 +1,5 @@
 """What the row families share: stem, stages of MGIC blocks, head, and the methods that timm and its clients call."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
@@ -145,13 +143,17 @@ class RowNet(nn.Module):
         return self.classifier
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A new classifier for ``num_classes``; ``global_pool=None`` keeps the pooling, '' switches it off."""
+        """A new classifier for ``num_classes``; ``global_pool=None`` keeps the pooling, '' switches it off.
+
+        Raises:
+            AssertionError: a pooling of another width than the head's first conv takes; the network stays as it was.
+        """
         dd = get_device_dtype(self)
         trainable = all(p.requires_grad for p in self.classifier.parameters())
         if global_pool is not None:
             pool = SelectAdaptivePool2d(pool_type=global_pool)
-            if not isinstance(self.head, nn.Identity) and pool.feat_mult() != self.global_pool.feat_mult():
-                raise ValueError(f"The head conv is sized for the pooled width: {global_pool!r} would change that.")
+            fits = isinstance(self.head, nn.Identity) or pool.feat_mult() == self.global_pool.feat_mult()
+            assert fits, f"The head conv is sized for the pooled width: {global_pool!r} would change that."
             self.global_pool = pool
             self.flatten = nn.Flatten(1) if global_pool else nn.Identity()
         if isinstance(self.head, nn.Identity):

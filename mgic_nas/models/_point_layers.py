@@ -1,7 +1,5 @@
 """Layers of point networks, on tensors (B, c, N, 1), and Algorithm 1 around them."""
 
-from __future__ import annotations
-
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -99,7 +97,7 @@ class EdgeConv(nn.Module):
         index = knn(_by_points(x), self.k, loop=True)
         return _by_channels(F.relu(self.norm(_by_points(self.center(x)), _by_points(self.edge(x)), index)))
 
-    def fuse(self) -> EdgeConv:
+    def fuse(self) -> "EdgeConv":
         """The inference form, for ``timm.utils.reparameterize_model``: BN's scale in A and B, its shift a bias of A."""
         if isinstance(self.norm, EdgeNorm):
             with torch.no_grad():

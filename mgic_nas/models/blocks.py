@@ -4,8 +4,6 @@ A block says in ``convs`` which convolutions it has at a level; its constructor 
 counts exactly those. ``mid`` gives its inner width where a family has no rule of its own.
 """
 
-from __future__ import annotations
-
 import math
 from collections import OrderedDict
 from collections.abc import Callable
@@ -23,7 +21,7 @@ from ..errors import UserError
 from .rows import Conv, Level, Row
 
 #: Wrapped block by name. From outside the package also ``BLOCKS.register("mine", "my_package.blocks:MyBlock")``.
-BLOCKS: Registry[type[WrappedBlock]] = Registry("block", {}, home=f"{__name__}:BLOCKS")
+BLOCKS: Registry[type["WrappedBlock"]] = Registry("block", {}, home=f"{__name__}:BLOCKS")
 BlockType = TypeVar("BlockType", bound="type[WrappedBlock]")
 
 
@@ -37,7 +35,7 @@ def register_block(name: str) -> Callable[[BlockType], BlockType]:
     return register
 
 
-def block_class(name: str) -> type[WrappedBlock]:
+def block_class(name: str) -> type["WrappedBlock"]:
     """The class registered under ``name``; UserError for an unknown one."""
     return BLOCKS.load(name)
 

@@ -7,8 +7,6 @@ to 8 and back. No CNN blocks, no long skips, no norm, no bias; so a linear map o
     parameters    3,328   1,792    896     448
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Any
 

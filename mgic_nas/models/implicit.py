@@ -19,8 +19,6 @@ Parameters and MACs of one input; MGIC at s_g = s_c = 16, whose cost is linear i
     MGIC         18,001 15,920     57,297 50,672    141,841 125,424      316,881 280,176      672,913 594,928
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -4,8 +4,6 @@ MobileNetV3's rows with 3x3 depthwise kernels throughout; where width or stride 
 before the block, and every block is an MGIC block.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple

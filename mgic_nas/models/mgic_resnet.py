@@ -3,8 +3,6 @@
 Every stage begins with a grouped 3x3 conv where width or stride changes; after it, every block is an MGIC block.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar, NamedTuple

@@ -27,8 +27,6 @@ Where they differ:
   14.2 M. It has fewer parameters than the paper says, for the reason that diffGCN has.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,7 @@
 """A network is a list of rows, as in the paper's Tables 4 and 6.
 
 Rows are plain hashable values: the constructors build their modules from them, the cost adds them up, and two
-settings with equal rows are the same network. Nothing here needs torch.
+settings with equal rows are the same network.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
+
+from timm.layers import make_divisible
 
 from ..errors import UserError
 
@@ -232,8 +234,6 @@ def per_stage(name: str, value: Any, stages: int, kind: type = float) -> tuple[A
 @cache
 def rounded(width: float, divisor: int) -> int:
     """timm's ``make_divisible``: the multiple of ``divisor`` nearest to a width, and at most a tenth below it."""
-    from timm.layers import make_divisible
-
     return int(make_divisible(width, divisor))
 
 

@@ -9,8 +9,6 @@ Not image classifiers, so not timm names. The trunk alone is one: train it on Im
 ``net.trunk.load_state_dict(weights, strict=False)``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 

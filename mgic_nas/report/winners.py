@@ -20,7 +20,6 @@ from .. import families
 from .._files import read_json, write_json
 from ..engine.storage.trial import Trial
 from ..families import create_model_line, in_timm, literal
-from ..networks import load_weights, save_network
 from .command import shown
 from .data import Summary, Winner
 
@@ -73,7 +72,11 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
     origin = {**_data_config(summary), "arch_id": trial.arch_id, "weights": _digest(weights)}
     if _is_export_of(target, origin):
         return
-    import torch  # with timm.models three seconds, which a report without a new winner does not need
+    # Three seconds, which a report without a new winner does not need.
+    import torch
+    from timm.models import save_for_hf
+
+    from ..networks import load_weights, save_network
 
     with torch.random.fork_rng(devices=[]):  # a report leaves the caller's random numbers alone
         net = families.family(summary.config.model).build(
@@ -87,8 +90,6 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
     labels = classes if len(classes) == summary.config.num_classes else []
     try:
         if in_timm(summary.config.model):
-            from timm.models import save_for_hf
-
             own = {"label_names": labels} if labels else {}
             save_for_hf(
                 net, str(temporary), model_config=own, safe_serialization=True, data_config=_data_config(summary)

@@ -26,7 +26,7 @@ from ..engine.faults import Fault
 from ..engine.jobs import JobSource
 from ..engine.storage.config import at_least_one, now, versions
 from ..engine.storage.folder import LOCK, Lock
-from ..engine.storage.trial import trial_seed
+from ..engine.storage.trial import COSTS, trial_seed
 from ..errors import UserError
 from ..space.budget import hard_limits, parse_budgets
 from ..space.feasible import FeasibleSet
@@ -34,7 +34,7 @@ from ..space.search_space import SearchSpace
 from ..tasks.registry import load_data, resolve_spec
 from ..train.job import Job, Setup, read_result
 from ..train.recipes import Recipe, get_recipe
-from .table import COLUMNS, COSTS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
+from .table import COLUMNS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
 from .table import write_curves as rewrite_curves
 
 TRIALS = "trials"  # the workers' folder, deleted when the recording is closed

@@ -23,6 +23,7 @@ import yaml
 from numpy.typing import NDArray
 
 from .._files import write_atomic, write_csv
+from ..engine.storage.trial import COSTS
 from ..errors import UserError
 from ..space.search_space import SearchSpace
 
@@ -30,7 +31,6 @@ Array = NDArray[np.float64]
 
 TABLE_YAML, ARCHITECTURES_CSV, CURVES_CSV = "table.yaml", "architectures.csv", "curves.csv"
 FORMAT = 1
-COSTS = ("macs", "macs_without_transfers", "params", "activations")
 CURVE = ("train_loss", "val_acc", "val_loss", "lr", "seconds", "cpu_seconds")
 COLUMNS = ("arch_id", "seed", "epoch", *CURVE, "peak_memory_mb", "device")
 

@@ -9,9 +9,9 @@ import torch
 import mgic_nas
 from mgic_nas.cost.count import count
 from mgic_nas.errors import UserError
-from mgic_nas.families import family
+from mgic_nas.families import family, network_names
 from mgic_nas.families.names import NETWORKS, create_model_line
-from mgic_nas.families.networks import MODULES, network_names, networks
+from mgic_nas.families.networks import MODULES, networks
 from mgic_nas.space import SearchSpace
 
 LARGE, SMALL = "mgic_lraspp_mobilenetv3_large", "mgic_lraspp_mobilenetv3_small"

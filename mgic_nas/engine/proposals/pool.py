@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cost.rows_cost import COSTS, Cost
+from ...cost.rows_cost import Cost
 from ...errors import UserError
+from ...space.budget import COUNTS
 from ...space.feasible import Candidate, Space
 from ...space.parameters import Setting
 from .candidate import SearchProblem
@@ -36,7 +37,7 @@ class CandidatePool:
         distributions: the space as Optuna's distributions.
         arch_ids: of the n architectures held.
         settings: theirs.
-        costs: float64 (n, 3): MACs, parameters, activations, as :data:`COSTS` names them.
+        costs: float64 (n, 3): MACs, parameters, activations, as :data:`COUNTS` names them.
         features: float64 (n, d), each column within about -1 .. 1: the logarithms of the costs, and the parameters.
         whole: whether these are all feasible ones.
     """
@@ -61,10 +62,10 @@ class CandidatePool:
                 self.whole = False
         if not self.whole:
             self._top_up(HELD, frozenset())
-        logs = np.array(self._logs or [(0.0,) * len(COSTS)])
+        logs = np.array(self._logs or [(0.0,) * len(COUNTS)])
         # The scale of this first look stays, so that features keep their values.
         self._centre, self._spread = logs.mean(0), np.maximum(np.ptp(logs, axis=0) / 2, 1e-9)
-        self.costs: NDArray[np.float64] = np.zeros((0, len(COSTS)))
+        self.costs: NDArray[np.float64] = np.zeros((0, len(COUNTS)))
         self.features = self._encode([], [])
         self._extend()
 
@@ -87,13 +88,13 @@ class CandidatePool:
     def _extend(self) -> None:
         """Appends to the arrays what was added since the last call."""
         done = len(self.costs)
-        logs = np.array(self._logs[done:], dtype=float).reshape(-1, len(COSTS))
+        logs = np.array(self._logs[done:], dtype=float).reshape(-1, len(COUNTS))
         self.costs = np.concatenate([self.costs, np.exp(logs)])
         self.features = np.concatenate([self.features, self._encode(self.settings[done:], self._logs[done:])])
 
     def _encode(self, settings: Sequence[Setting], logs: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
         if not len(settings):
-            return np.zeros((0, len(COSTS) + sum(width for width, _, _ in self._encoders)))
+            return np.zeros((0, len(COUNTS) + sum(width for width, _, _ in self._encoders)))
         columns = [(np.array(logs) - self._centre) / self._spread]
         columns += [np.array([encode[s[name]] for s in settings]) for _, name, encode in self._encoders]
         return np.concatenate(columns, axis=1)
@@ -135,7 +136,7 @@ class CandidatePool:
 
 
 def _logs(cost: Cost) -> tuple[float, ...]:
-    return tuple(math.log(max(1, getattr(cost, kind))) for kind in COSTS)
+    return tuple(math.log(max(1, getattr(cost, kind))) for kind in COUNTS)
 
 
 def _encoder(name: str, values: Sequence[Any], space: Space) -> tuple[int, str, dict[Any, list[float]]]:

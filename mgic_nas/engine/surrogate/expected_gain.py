@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...cost.rows_cost import COSTS
 from ...pareto import non_dominated
+from ...space.budget import COUNTS
 from .gaussian_process import GaussianProcess, Hyperparameters, TrainingData
 from .learning_curves import LearningCurves
 
@@ -39,7 +39,7 @@ class Observation:
     """An architecture whose training was started.
 
     Attributes:
-        costs: float64 (3,), as :data:`.rows_cost.COSTS` names them.
+        costs: float64 (3,), as :data:`.budget.COUNTS` names them.
         features: float64 (d,).
         curve: its epochs so far, ``{"val_acc", "train_loss", ...}``.
         acc: at the end of the training, percent; None where it is not finished.
@@ -128,7 +128,7 @@ class ExpectedGain:
         objective, reference = self._objective, self._reference
         decades = max(math.log10(reference[1] / objective.min_macs), 1e-9)
         total = log_expected_gain(costs[:, 0], mean, deviation, self._front, reference) - math.log(decades)
-        budgets = [(COSTS.index(b.kind), b.limit) for b in objective.budgets if b.kind in COSTS]
+        budgets = [(COUNTS.index(b.kind), b.limit) for b in objective.budgets if b.kind in COUNTS]
         for kind, limit in budgets:
             within = self._held_costs[:, kind] <= limit
             best = float(self._held_accs[within].max()) if within.any() else reference[0]

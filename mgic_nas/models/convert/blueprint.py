@@ -8,8 +8,6 @@ finest level alone (as the paper's MobileNetV3 has it); a linear layer on channe
 grouped 1x1 conv. N is a norm of the block's own kind. Blocks that change width or resolution stay as they are.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace

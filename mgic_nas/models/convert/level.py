@@ -4,8 +4,6 @@ Nothing is built by a constructor: a copy of the block has its tensors and its s
 class, forward pass, norms, activations and drop-path stay what they are.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from typing import Any
