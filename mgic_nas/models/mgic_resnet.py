@@ -185,12 +185,13 @@ archs = {
 def _create_mgic_resnet(variant: str, pretrained: bool = False, **kwargs: Any) -> MGICResNet:
     cfg = archs[variant]
     levels = len(kwargs.get("widths", cfg.widths)) + (kwargs.get("stem", cfg.stem) == "7x7")
+    features = {"flatten_sequential": True, "out_indices": tuple(range(levels)), **kwargs.pop("feature_cfg", {})}
     return build_model_with_cfg(
         MGICResNet,
         variant,
         pretrained,
         model_cfg=cfg,
-        feature_cfg={"flatten_sequential": True, "out_indices": tuple(range(levels))},
+        feature_cfg=features,
         **kwargs,
     )
 

@@ -74,6 +74,7 @@ def meta_copy(module: nn.Module) -> Any:
     return copy.deepcopy(module, memo)
 
 
+@torch.inference_mode(False)  # a network may be built in inference mode, whose tensors count no versions
 def find_blocks(net: nn.Module, input_size: tuple[int, int, int]) -> list[Block]:
     """The residual blocks of ``net``, in order, and the modules of their classes that are none, with the reason.
 

@@ -63,6 +63,9 @@ def _features(base: str, choices: dict[str, Any], pretrained: bool, cfg: dict[st
     """The base's own ``features_only`` network, converted where it stands; hooks follow their blocks."""
     loading = {k: kwargs.pop(k) for k in _ONLY_LOADING if k in kwargs}
     kwargs.setdefault("in_chans", cfg["input_size"][0])
+    if "feature_cls" in kwargs.get("feature_cfg", {}):  # the other way of saying it
+        kwargs["feature_cls"] = kwargs["feature_cfg"]["feature_cls"]
+        kwargs["feature_cfg"] = {k: v for k, v in kwargs["feature_cfg"].items() if k != "feature_cls"}
     rest = {k: v for k, v in kwargs.items() if k not in _ONLY_FEATURES}
     if kwargs.get("feature_cls") == "fx":  # traces the blocks away: convert first
 
