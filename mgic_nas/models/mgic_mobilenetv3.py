@@ -102,7 +102,7 @@ def _stage(
         hidden = rounded(exp // 4, 8) if se and cnn.inverted else 0
 
         def shape(j: int, w: int, exp: int = exp) -> tuple[int, int]:
-            return w, exp >> j if cnn.inverted else cnn.mid(w)
+            return w, max(1, exp >> j) if cnn.inverted else cnn.mid(w)
 
         rows += change_of_width(c, out, stride if i == 0 else 1, "")
         levels = hierarchy(out, s_g, s_c, shape, se=hidden)
@@ -219,12 +219,14 @@ archs = {
 
 
 def _create_mgic_mobilenetv3(variant: str, pretrained: bool = False, **kwargs: Any) -> MGICMobileNetV3:
+    levels = 4 if kwargs.get("dilated_tail") else 5
+    features = {"flatten_sequential": True, "out_indices": tuple(range(levels)), **kwargs.pop("feature_cfg", {})}
     return build_model_with_cfg(
         MGICMobileNetV3,
         variant,
         pretrained,
         model_cfg=archs[variant],
-        feature_cfg={"flatten_sequential": True, "out_indices": tuple(range(4 if kwargs.get("dilated_tail") else 5))},
+        feature_cfg=features,
         **kwargs,
     )
 
