@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...space.parameters import Setting
 from ...space.thresholds import DRAWS
-from ..storage.study import VIOLATION, StudyStore
+from ..storage.study import StudyStore
 from .candidate import LazyCandidate, SearchProblem
 from .filters import Budgets, Chain, FastEnough, Untried, Where
 from .params import distributions, to_setting
@@ -116,5 +116,5 @@ class Proposer:
             )
             self._rejected(rejection.reason)
             return None
-        trial.set_constraint(VIOLATION, self._budgets.violation(candidate))
+        self._store.constrain(trial, self._budgets.violation(candidate))
         return Proposal(trial.number, candidate, SAMPLER if fixed is None else UNIFORM)

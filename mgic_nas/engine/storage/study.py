@@ -6,10 +6,13 @@ It is the only truth about a run. Everything that must survive is in it before a
 from __future__ import annotations
 
 import contextlib
+import signal
 import sqlite3
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -82,7 +85,8 @@ class StudyStore:
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial there is. A scan: for opening a run, not for each trial of it."""
-        return self._study.get_trials(deepcopy=False)
+        with _quiet():
+            return self._study.get_trials(deepcopy=False)
 
     def ask(self, distributions: Mapping[str, BaseDistribution]) -> optuna.Trial:
         """A new RUNNING trial with the sampler's proposal."""
@@ -91,25 +95,33 @@ class StudyStore:
 
     def ask_fixed(self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> optuna.Trial:
         """A new RUNNING trial with these parameters instead of a proposal."""
-        self._study.enqueue_trial(dict(params))
-        return self.ask(distributions)
+        with _quiet():
+            self._study.enqueue_trial(dict(params))
+            return self.ask(distributions)
+
+    def constrain(self, proposal: optuna.Trial, violation: float) -> None:
+        """Notes by how much a proposal is over a limit, relative to it; negative within all."""
+        with _quiet():
+            proposal.set_constraint(VIOLATION, float(violation))
 
     def reject(self, proposal: optuna.Trial, reason: str, violation: float) -> None:
         """A proposal that will not be trained: PRUNED, so that samplers learn from it (FAIL they ignore)."""
-        proposal.set_user_attr(REJECTED, reason)
-        proposal.set_constraint(VIOLATION, float(violation))
         with _quiet():
+            proposal.set_user_attr(REJECTED, reason)
+            self.constrain(proposal, violation)
             self._study.tell(proposal.number, state=TrialState.PRUNED)
 
     def drop(self, number: int, reason: str) -> None:
         """A proposal that a killed driver left half made: FAIL, because samplers must not see missing parameters."""
         self.write(number, REJECTED, reason)
         # Study.tell refuses an enqueued proposal that nobody asked for yet.
-        self._storage.set_trial_state_values(self._trial_id(number), TrialState.FAIL)
+        with _quiet():
+            self._storage.set_trial_state_values(self._trial_id(number), TrialState.FAIL)
 
     def write(self, number: int, key: str, value: Any) -> None:
         """Sets a user attribute of an unfinished trial: one commit."""
-        self._storage.set_trial_user_attr(self._trial_id(number), key, value)
+        with _quiet():
+            self._storage.set_trial_user_attr(self._trial_id(number), key, value)
 
     def finish(self, trial: Trial) -> None:
         """Sets the final state of a trial, and of a complete one its objectives."""
@@ -125,7 +137,8 @@ class StudyStore:
     @ended.setter
     def ended(self, reason: str) -> None:
         if reason != self._ended:
-            self._study.set_user_attr(ENDED, reason)
+            with _quiet():
+                self._study.set_user_attr(ENDED, reason)
             self._ended = reason
 
     @property
@@ -136,7 +149,8 @@ class StudyStore:
     @over.setter
     def over(self, value: bool) -> None:
         if value != self._over:
-            self._study.set_user_attr(OVER, value)
+            with _quiet():
+                self._study.set_user_attr(OVER, value)
             self._over = value
 
     def close(self) -> None:
@@ -197,12 +211,33 @@ def _engine(path: Path, mode: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences Optuna's messages on experimental features and new studies."""
+    """Around every use of the study: no messages on experimental features and new studies, no interrupt inside."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with uninterrupted(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
             yield
     finally:
         optuna.logging.set_verbosity(verbosity)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Delays Ctrl-C to the end of the block, where the handler that was there before gets it.
+
+    KeyboardInterrupt inside a query leaves an open cursor, which SQLAlchemy reports with a traceback, and inside a
+    commit it leaves open whether that happened. Outside the main thread there is nothing to delay.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: caught.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        if caught:
+            previous(*caught[0])

@@ -1,12 +1,13 @@
 """The study: what is in it is all that is left after a crash."""
 
+import signal
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.distributions import IntDistribution
 
-from mgic_nas.engine.storage.study import VIOLATION, StudyStore, read_study
+from mgic_nas.engine.storage.study import VIOLATION, StudyStore, read_study, uninterrupted
 from mgic_nas.engine.storage.trial import COMPLETE, FAILED, JOB, RESULT, STOPPED, Trial
 
 PARAMS = {"a": IntDistribution(1, 8)}
@@ -65,3 +66,19 @@ def test_a_reader_sees_every_commit_and_a_renamed_folder_keeps_its_study(tmp_pat
     assert store.over
     assert store.ended == "no architecture is left"
     store.close()
+
+
+def test_an_interrupt_waits_for_the_end_of_a_transaction() -> None:
+    """Raised inside a query, Ctrl-C would end a search with SQLAlchemy's traceback, and perhaps with half a commit."""
+    before = signal.getsignal(signal.SIGINT)
+    done = []
+
+    def transaction() -> None:
+        with uninterrupted(), uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            done.append(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        transaction()
+    assert done == [1]
+    assert signal.getsignal(signal.SIGINT) is before
