@@ -1,5 +1,6 @@
-"""The one exception that means "you can mend this"."""
+"""The exceptions that a user can act on: a wrong input, and a machine that lacks something."""
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -25,8 +26,6 @@ class MachineFault(RuntimeError):
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:
     """`` Did you mean a, b?`` for a mistyped name, or the known names where they are few, or nothing."""
-    import difflib
-
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=limit)
     if near:

@@ -115,6 +115,8 @@ def search(
 
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
     info = load_data(data).info
+    for note in info.notes:  # what was left out, converted or found twice must not pass in silence
+        _say(f"{info.name}: {note}")
     folder = Path(out) if out is not None else Path("runs") / _slug(f"{Path(space.source).stem}-{info.name}")
     old = find_run(folder)
     # What was not named is what the run was made with, also where a later version has other defaults.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.tasks import write_folder
 
 import mgic_nas
 from mgic_nas import UserError, load_run, search
@@ -268,3 +269,16 @@ def test_search_without_ray_says_so_and_runs_locally(tmp_path: Path, without_ray
     assert done.returncode == 0, done.stderr
     assert "ray is not installed, so trials run in local worker processes" in done.stderr
     assert "1 of 1 trials (1 complete)" in done.stdout
+
+
+def test_what_the_data_have_in_them_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is trained, and whatever comes of the search: a doubled image spoils every accuracy."""
+    for part in ("train", "val"):  # the same images in both
+        write_folder(tmp_path / "own" / part, ["cat", "dog"], 6)
+    (tmp_path / "own" / "train" / "cat" / "0.heic").touch()
+    with pytest.raises(UserError, match="cannot be met"):
+        search(**small(tmp_path / "run", data=str(tmp_path / "own"), budgets=["10"]))
+    said = capsys.readouterr().err
+    assert "own: 12 of the val images are also in train" in said
+    assert "own: train: 1 file with another ending left out: .heic (1)" in said
+    assert not (tmp_path / "run").exists()

@@ -190,6 +190,8 @@ def record(
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
     recipe = get_recipe(recipe or "quick")
     info = load_data(data).info
+    for note in info.notes:
+        print(f"{info.name}: {note}", file=sys.stderr, flush=True)
     parsed = parse_budgets(budgets)
     if any(budget.kind == "latency" for budget in parsed):
         raise UserError("a table has no latencies: limit it by MACs, params or activations.")
