@@ -246,7 +246,7 @@ def class_files(folder: Path, suffixes: Collection[str]) -> ClassFiles:
             )
         left_out: Counter[str] = Counter()
         before = len(rows)
-        for path in _walk(child):
+        for path in walk(child):
             ending = os.path.splitext(path)[1].lower()
             if ending in suffixes:
                 rows.append((natural_key(os.path.relpath(path, folder)), path, child.name))
@@ -273,7 +273,7 @@ def class_files(folder: Path, suffixes: Collection[str]) -> ClassFiles:
     return found
 
 
-def _walk(folder: Path) -> list[str]:
+def walk(folder: Path) -> list[str]:
     """The visible files below a folder, links followed, each folder once."""
     files: list[str] = []
 
@@ -308,7 +308,8 @@ def torchvision_root(folder: Path) -> tuple[Path, str] | None:
 def idx_file(folder: Path, role: str, what: str) -> Path | None:
     """The file of "images" or "labels" of a role ("train", "test"), gzipped or not; None where there is none."""
     name = idx_name(role, what)
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    names = (name, name.replace("-idx", ".idx"))  # some programs unpack to the latter
+    return next((path for base in names for path in (folder / base, folder / f"{base}.gz") if path.is_file()), None)
 
 
 def idx_name(role: str, what: str) -> str:

@@ -116,6 +116,26 @@ def header(file: io.BytesIO | str, where: str) -> tuple[tuple[int, int], str]:
         raise _unreadable(where, error) from None
 
 
+def orientation(path: str) -> int:
+    """EXIF's orientation of an image file, 1 (as it is) to 8, by which :func:`decode` turns it upright.
+
+    Raises:
+        Unreadable: it is no image.
+    """
+    try:
+        with _open(path) as image:
+            known = image.format in (*_TURNED_FORMATS, "TIFF") or "exif" in image.info
+            found = image.getexif().get(_ORIENTATION, 1) if known else 1
+            return int(found) if found in range(2, 9) else 1
+    except Exception as error:
+        raise _unreadable(path, error) from None
+
+
+def frame_count(image: Image.Image) -> int:
+    """The frames or pages of the file that :func:`decode` read an image from."""
+    return int(image.info.get(_FRAMES, 1))
+
+
 def traits(image: Image.Image) -> list[str]:
     """What a user should know of how a decoded image is read, in words that follow a number of images."""
     found = []

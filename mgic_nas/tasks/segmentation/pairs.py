@@ -8,94 +8,65 @@ import numpy as np
 from PIL import Image
 
 from ...errors import UserError
-from ..images.decode import decode, header, in_channels, read_file
-from .shapes import IGNORE
+from ..images.decode import decode, in_channels, read_file
+from .read import read_mask
+from .survey import Survey
+from .values import Values
 
-MASK_MODES = ("1", "L", "P", "I", "I;16")
-
-
-def file_size(path: Path) -> tuple[int, int]:
-    """(width, height) of an image file, from its header."""
-    return header(str(path), str(path))[0]
+#: EXIF's orientation -> what undoes the turn by which an image is made upright.
+_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 
 class Pairs:
     """Images and masks read from files, brought to ``size`` (height, width): bilinear and nearest.
 
     Args:
-        files: (image, mask) of each item.
+        survey: what was seen of them; it says which images are used as they are stored.
         size: of every item.
-        strict: an item of another size is refused rather than resized.
-        classes: a mask may hold the values below it, and ``ignore``. None: any value.
-        ignore: the mask's value for pixels of no class; it becomes :data:`IGNORE`.
+        values: which number of a mask is which class.
     """
 
-    def __init__(
-        self,
-        files: list[tuple[Path, Path]],
-        size: tuple[int, int],
-        strict: bool,
-        classes: int | None,
-        ignore: int = IGNORE,
-    ) -> None:
-        self.files = files
+    def __init__(self, survey: Survey, size: tuple[int, int], values: Values) -> None:
+        self.files = survey.files
+        self.seen = survey.seen
         self._size = size
-        self._strict = strict
-        self._classes = classes
-        self._ignore = ignore
+        self._values = values
 
     def __len__(self) -> int:
         return len(self.files)
-
-    def check(self, most: int) -> None:
-        """Reads the headers of the first ``most`` items, so that a wrong one is found before training.
-
-        Raises:
-            UserError: a file that is no image, or sizes that do not fit.
-        """
-        for image, mask in self.files[:most]:
-            self._check_sizes(image, file_size(image), file_size(mask))
-
-    def _check_sizes(self, path: Path, image: tuple[int, int], mask: tuple[int, int]) -> None:
-        height, width = self._size
-        if image != mask:
-            raise UserError(f"{path} is {_by(image)} and its mask {_by(mask)}: make them the same size")
-        if self._strict and image != (width, height):
-            raise UserError(f"{path} is {_by(image)}, the first one {width}x{height}: say ?size=HEIGHTxWIDTH")
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image uint8 (3, H, W) and mask uint8 (H, W).
 
         Raises:
-            UserError: a file that cannot be read, sizes that do not fit, or a mask that is none.
+            UserError: a file that cannot be read, or that has changed since it was looked at.
         """
-        image_path, mask_path = self.files[index]
-        image, mask = in_channels(_open(image_path), 3, str(image_path)), _open(mask_path)
+        image, labels = self._image(index), self._labels(index)
+        if image.size != labels.size:
+            path = self.files[index][0]
+            raise UserError(
+                f"{path} is {image.width}x{image.height} and its mask {labels.width}x{labels.height}: make them the "
+                "same size"
+            )
         height, width = self._size
-        self._check_sizes(image_path, image.size, mask.size)
-        labels = Image.fromarray(self._labels(mask, mask_path))
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling.BILINEAR)
             labels = labels.resize((width, height), Image.Resampling.NEAREST)
         return np.array(image).transpose(2, 0, 1), np.array(labels)  # copies: torch wants them writable
 
-    def _labels(self, mask: Image.Image, path: Path) -> np.ndarray:
-        if mask.mode not in MASK_MODES:
-            raise UserError(f"{path} has colours ({mask.mode}), not one number a pixel: write class numbers")
-        values = np.asarray(mask).astype(np.int64)
-        ignored = values == self._ignore
-        allowed = IGNORE if self._classes is None else self._classes
-        wrong = ~ignored & ((values < 0) | (values >= allowed))
-        if wrong.any():
-            value = int(values[wrong][0])
-            raise UserError(f"{path} has the value {value}: classes are 0 to {allowed - 1}, {self._ignore} is ignored")
-        values[ignored] = IGNORE
-        return values.astype(np.uint8)
+    def _image(self, index: int) -> Image.Image:
+        path, seen = self.files[index][0], self.seen[index]
+        image = in_channels(decode(read_file(path), str(path)), 3, str(path))
+        return image.transpose(_BACK[seen.orientation]) if seen.as_stored else image
 
-
-def _open(path: Path) -> Image.Image:
-    return decode(read_file(path), str(path))
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+    def _labels(self, index: int) -> Image.Image:
+        path: Path = self.files[index][1]
+        return Image.fromarray(self._values.classes(read_mask(path, self._values.coloured), path))

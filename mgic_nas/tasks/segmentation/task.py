@@ -4,9 +4,11 @@
     data = load_data("segmentation:/data/cityscapes?size=512x1024&crop=512x512&classes=19")
 
 The source is ``shapes`` (discs, squares and triangles) or a folder with ``images/`` and ``masks/``: the same names in
-both, below ``train/``, ``val/`` and ``test/``, or directly; then the validation part is cut from it. A mask has one
-channel and holds the class of each pixel as a number; 255 (or what ``ignore`` says) is no class, and counts neither
-in the loss nor in the metric. The classes are the lines of ``classes.txt`` in the folder, where there is one.
+both (a mask's may end in ``_mask``, ``_gtFine_labelIds`` or the like), below ``train/``, ``val/`` and ``test/``, or
+with these folders below ``images/`` and ``masks/``, or directly; then the validation part is cut from it. A mask has
+one channel and holds the class of each pixel as a number, a palette image its index; 255 (or what ``ignore`` says) is
+no class, and counts neither in the loss nor in the metric. Where all masks hold 0 and 255 alone, both are classes.
+The classes are the lines of ``classes.txt`` in the folder, where there is one; each must have a pixel in training.
 
 A network gets float32 (B, 3, H, W) and gives scores (B, classes, H, W). Training varies images by a random mirror
 image and a random shift or crop, the mask with it; validation sees whole images.
@@ -15,8 +17,12 @@ Options, written ``?option=value&option=value``:
 
 - ``size``: HEIGHTxWIDTH of every image (64 for shapes); images of other sizes are resized, their masks by nearest
 - ``crop``: HEIGHTxWIDTH of the part of an image that is trained on
-- ``classes``: how many; else the lines of classes.txt, else the largest value in the training masks and one
+- ``classes``: how many; else the lines of classes.txt, else as many as there are values, if these count from 0
+- ``values``: the masks' numbers of the classes, in order, where they do not count from 0: 0,255
+- ``colours``: the colours of the classes, in order, where masks are coloured: 000000,ff0000
 - ``ignore``: the masks' value for pixels of no class
+- ``exif``: apply or ignore says whether masks belong to images as EXIF turns them, where their size does not tell it
+- ``bad``: skip goes on without images and masks that cannot be used, and counts them; refuse, the default, names them
 - ``train``, ``val``, ``test``: a number of images (200) or a fraction of them (0.1); of shapes 512, 128 and 128
 - ``seed``: another cut, other shapes
 """
@@ -24,6 +30,9 @@ Options, written ``?option=value&option=value``:
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +42,21 @@ import torch.nn.functional as F
 
 from ...errors import UserError
 from ..base import Data, DataInfo, Split, evaluating
-from ..images.build import CHECKED_FILES
-from ..layout import mask_pairs
+from ..images.check import duplicate_notes
+from ..images.decode import Unreadable
+from ..images.folder import FilesPart
+from ..images.parts import Part
 from ..metrics import MIOU
-from ..spec import COMMON, SIZE, Option, Spec, parse_spec, whole
+from ..spec import BAD, COMMON, SIZE, Option, Spec, one_of, parse_spec, whole
 from ..split import VALIDATION, choose, cut_parts
 from . import shapes as _shapes
+from .files import Found, Pair, find_pairs
 from .masks import Items, MaskSplit
-from .pairs import Pairs, file_size
+from .names import class_names
+from .pairs import Pairs
 from .shapes import IGNORE, Shapes
+from .survey import Survey, fit_sizes, left_out_notes, look, notes_of, refuse_broken, refuse_sizes
+from .values import check_classes, find_values, refuse_wrong
 
 EMBEDDED = ("shapes",)
 SHAPES = {"train": 512, "val": 128, "test": 128}
@@ -99,6 +114,22 @@ def resolve(spec: str) -> str:
     return str(_parse(spec))
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """What a spec names, before splits are made of it: (items, which of them) of each part."""
+
+    train: tuple[Items, np.ndarray]
+    val: tuple[Items, np.ndarray]
+    load_test: Callable[[], tuple[Items, np.ndarray] | None]
+    tests: int
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+    facts: tuple[Any, ...] = ()  # further ones that a network is trained on, for the fingerprint
+    notes: tuple[str, ...] = ()
+    smallest: tuple[str, int] | None = None
+    left_out: int = 0
+
+
 def load(spec: str, *, seed: int = 0) -> Data:
     """Opens images with masks and cuts their validation part; see :func:`mgic_nas.tasks.load_data`.
 
@@ -107,107 +138,177 @@ def load(spec: str, *, seed: int = 0) -> Data:
     """
     parsed = _parse(spec).with_seed(seed)
     seed = parsed.get("seed", 0)
-    if parsed.source in EMBEDDED:
-        size = parsed.get("size", SHAPES_SIZE)
-        items, rows, classes = _shape_parts(parsed, size, seed)
-    else:
-        items, rows, classes, size = _folder_parts(parsed, seed)
-    crop = parsed.get("crop")
+    found = _load_shapes(parsed, seed) if parsed.source in EMBEDDED else _load_folder(parsed, seed)
+    size, crop = found.size, parsed.get("crop")
     if crop and (crop[0] > size[0] or crop[1] > size[1]):
         raise UserError(f"crop={crop[0]}x{crop[1]} is larger than the images, {size[0]}x{size[1]}: lower it")
 
-    train = MaskSplit(items["train"], rows["train"], size, crop)
-    val = MaskSplit(items["val"], rows["val"], size, None, train.mean, train.std)
+    train = MaskSplit(*found.train, size, crop)
+    val = MaskSplit(*found.val, size, None, train.mean, train.std)
 
     def load_test() -> MaskSplit | None:
-        if not len(rows["test"]):
-            return None
-        return MaskSplit(items["test"], rows["test"], size, None, train.mean, train.std)
+        test = found.load_test()
+        return test and MaskSplit(*test, size, None, train.mean, train.std)
 
     info = DataInfo(
         name=Path(parsed.source).name,
-        num_classes=len(classes),
+        num_classes=len(found.classes),
         input_size=(3, *size),
         mean=train.mean,
         std=train.std,
-        classes=classes,
+        classes=found.classes,
         interpolation="bilinear",
         crop_pct=1.0,
         fingerprint=_fingerprint(
-            (size, crop, classes, train.mean, train.std), (train, val), [items["train"], items["val"]], rows
+            (size, crop, found.classes, train.mean, train.std, *found.facts), (train, found.train), (val, found.val)
         ),
-        sizes={part: len(rows[part]) for part in ("train", "val", "test")},
+        sizes={"train": len(train), "val": len(val), "test": found.tests},
+        notes=found.notes,
+        smallest_class=found.smallest,
+        left_out=found.left_out,
     )
     return Data(
         spec=f"segmentation:{parsed}", info=info, task=Segmentation(), train=train, val=val, load_test=load_test
     )
 
 
-Parts = tuple[dict[str, Items], dict[str, np.ndarray], tuple[str, ...]]
+def _load_shapes(spec: Spec, seed: int) -> _Loaded:
+    size = spec.get("size", SHAPES_SIZE)
 
-
-def _shape_parts(spec: Spec, size: tuple[int, int], seed: int) -> Parts:
-    items: dict[str, Items] = {}
-    for part, default in SHAPES.items():
-        wanted = spec.get(part, default)
+    def part(role: str) -> tuple[Items, np.ndarray]:
+        default = SHAPES[role]
+        wanted = spec.get(role, default)
         count = max(1, round(wanted * default)) if isinstance(wanted, float) else wanted
-        items[part] = Shapes(count, size, seed, part)
-    return items, {part: np.arange(len(those)) for part, those in items.items()}, _shapes.CLASSES
+        return Shapes(count, size, seed, role), np.arange(count)
+
+    return _Loaded(part("train"), part("val"), lambda: part("test"), len(part("test")[0]), _shapes.CLASSES, size)
 
 
-def _folder_parts(spec: Spec, seed: int) -> tuple[*Parts, tuple[int, int]]:
+def _load_folder(spec: Spec, seed: int) -> _Loaded:
     root = Path(spec.source)
-    files = mask_pairs(root)
-    size = spec.get("size") or file_size(files["train"][0][0])[::-1]
-    ignore = spec.get("ignore", IGNORE)
-    strict = "size" not in spec.options
-    Pairs(files["train"] + files.get("val", []), size, strict, None, ignore).check(CHECKED_FILES)
-    classes = _classes(spec, root, Pairs(files["train"], size, strict, None, ignore))
-    items: dict[str, Items] = {part: Pairs(those, size, strict, len(classes), ignore) for part, those in files.items()}
-    items.setdefault("val", items["train"])
-    items.setdefault("test", Pairs([], size, strict, len(classes), ignore))
+    found = find_pairs(root)
+    names = class_names(root)
+    every = not (names or spec.options.keys() & {"classes", "values", "colours"})
+    surveys: dict[str, Survey] = {
+        role: _look(spec, found, role, every) for role in ("train", "val") if role in found.pairs
+    }
+    exif = fit_sizes(list(surveys.values()), spec.get("exif"))
+    left_out = _refuse_or_leave_out(spec, surveys)
+    if "size" not in spec.options:
+        refuse_sizes(list(surveys.values()))
+    masks = [mask for survey in surveys.values() for mask in survey.masks]
+    values, classes, value_notes = find_values(spec, names, masks)
+    size = spec.get("size") or surveys["train"].seen[0].size[::-1]
 
-    one_class = {part: np.zeros(len(those), dtype=np.int64) for part, those in items.items()}  # nothing to stratify
-    val_labels = one_class["val"] if "val" in files else None
-    train, val, tests = cut_parts(spec, one_class["train"], val_labels, items["test"].__len__, 1, VALIDATION)
-    test = choose(one_class["test"], tests, seed, "test") if tests else np.arange(0)
-    if not len(val):
+    pairs = {role: Pairs(survey, size, values) for role, survey in surveys.items()}
+    train, val = pairs["train"], pairs.get("val", pairs["train"])
+    tests = found.pairs.get("test", [])
+    val_labels = _one_class(val) if "val" in pairs else None
+    train_rows, val_rows, test_count = cut_parts(spec, _one_class(train), val_labels, lambda: len(tests), 1, VALIDATION)
+    if not len(val_rows):
         raise UserError(f"{root} has too few images to validate on: add some, or say ?val=1")
-    return items, {"train": train, "val": val, "test": test}, classes, size
+    chosen = [[part.seen[row] for row in rows] for part, rows in ((train, train_rows), (val, val_rows))]
+    smallest, class_notes = check_classes(values, classes, chosen[0], chosen[1], is_cut="val" not in pairs)
+
+    def load_test() -> tuple[Items, np.ndarray] | None:
+        if not test_count:
+            return None
+        survey = _look(spec, found, "test", every)
+        fit_sizes([survey], spec.get("exif") or exif)
+        _refuse_or_leave_out(spec, {"test": survey})
+        refuse_wrong(values, survey.masks)
+        if "size" not in spec.options:
+            refuse_sizes([survey], size[::-1])
+        test = Pairs(survey, size, values)
+        return test, choose(_one_class(test), spec.get("test"), seed, "test")
+
+    files = {"train": (train, train_rows), "val": (val, val_rows)}
+    notes = [*found.notes, *left_out_notes(left_out), *value_notes, *class_notes, *notes_of(surveys)]
+    return _Loaded(
+        train=(train, train_rows),
+        val=(val, val_rows),
+        load_test=load_test,
+        tests=test_count,
+        classes=classes,
+        size=size,
+        facts=() if values.plain else (values,),
+        notes=(*notes, *_doubled(files, tests)),
+        smallest=smallest,
+        left_out=len(left_out),
+    )
 
 
-def _classes(spec: Spec, root: Path, train: Pairs) -> tuple[str, ...]:
-    """The names of the classes; their numbers where they have none."""
-    listed = root / "classes.txt"
-    names = tuple(listed.read_text().split("\n")) if listed.is_file() else ()
-    while names and not names[-1].strip():
-        names = names[:-1]
-    count = spec.get("classes") or len(names)
-    if not count:
-        count = 1 + max(
-            int(mask[mask != IGNORE].max(initial=0)) for _, mask in map(train.__getitem__, range(len(train)))
-        )
-    if names and len(names) != count:
-        raise UserError(f"{listed} names {len(names)} classes, classes={count} says other: mend one of them")
-    if not 2 <= count <= IGNORE:
-        raise UserError(f"data {spec.source!r}: {count} classes; 2 to {IGNORE} can be told apart")
-    return tuple(name.strip() for name in names) or tuple(map(str, range(count)))
+def _look(spec: Spec, found: Found, role: str, every: bool) -> Survey:
+    return look(
+        found.pairs[role],
+        found.unmasked[role],
+        coloured="colours" in spec.options,
+        every=every,
+        whole=spec.get("bad") == "skip",
+    )
 
 
-def _fingerprint(
-    facts: Any, splits: tuple[MaskSplit, MaskSplit], items: list[Items], rows: dict[str, np.ndarray]
-) -> str:
-    """16 hex digits over what a network is trained and compared on: contents, or names and sizes of large files."""
+def _refuse_or_leave_out(spec: Spec, surveys: dict[str, Survey]) -> list[Unreadable]:
+    """What cannot be used, where the spec says to go on without it."""
+    if spec.get("bad") != "skip":
+        refuse_broken(list(surveys.values()))
+    for role, survey in surveys.items():
+        if not survey.files:
+            raise UserError(f"no image of the {role} part of {spec.source} can be used: {survey.broken[0]}")
+    return [error for survey in surveys.values() for error in survey.broken]
+
+
+def _one_class(items: Pairs) -> np.ndarray:
+    """Labels for a cut that has nothing to stratify."""
+    return np.zeros(len(items), dtype=np.int64)
+
+
+def _doubled(parts: dict[str, tuple[Pairs, np.ndarray]], tests: list[Pair]) -> list[str]:
+    """Notes on images that are there twice, byte for byte. Of test images only bytes are compared."""
+    chosen: dict[str, tuple[Part, np.ndarray]] = {}
+    for role, (pairs, rows) in parts.items():
+        chosen[role] = _image_files(pairs.files), rows
+    if tests:
+        chosen["test"] = _image_files(tests), np.arange(len(tests))
+    return duplicate_notes(chosen, in_memory=False)
+
+
+def _image_files(pairs: list[Pair]) -> FilesPart:
+    return FilesPart(Path("/"), [str(image) for image, _ in pairs], np.zeros(len(pairs), dtype=np.int64))
+
+
+def _fingerprint(facts: tuple[Any, ...], *parts: tuple[MaskSplit, tuple[Items, np.ndarray]]) -> str:
+    """16 hex digits over what a network is trained and compared on: contents, or names and sizes of large files.
+
+    Of files also whether an image is turned: earlier versions turned all of them.
+    """
     digest = hashlib.sha256(repr(facts).encode())
-    for split, source, part in zip(splits, items, ("train", "val")):
-        digest.update(f"{part} {len(split)}".encode())
+    for (split, (source, rows)), name in zip(parts, ("train", "val")):
+        digest.update(f"{name} {len(split)}".encode())
         if split.memory is not None:
             for tensor in split.memory:
                 digest.update(tensor.numpy().tobytes())
         elif isinstance(source, Pairs):
-            for row in map(int, rows[part]):
+            for row in map(int, rows):
                 digest.update(repr([(path.name, path.stat().st_size) for path in source.files[row]]).encode())
+                if source.seen[row].orientation != 1:
+                    digest.update(b"as stored" if source.seen[row].as_stored else b"upright")
     return digest.hexdigest()[:16]
+
+
+def _numbers(highest: int, base: int) -> Callable[[str], tuple[int, ...]]:
+    """The parser of two or more different whole numbers, separated by commas."""
+
+    def parse(text: str) -> tuple[int, ...]:
+        parts = [part.strip().removeprefix("#") for part in text.split(",")]
+        if not all(re.fullmatch(r"[0-9]+" if base == 10 else r"[0-9a-fA-F]{6}", part) for part in parts):
+            raise ValueError
+        numbers = tuple(int(part, base) for part in parts)
+        if len(set(numbers)) != len(numbers) or not 2 <= len(numbers) <= IGNORE or max(numbers) > highest:
+            raise ValueError
+        return numbers
+
+    return parse
 
 
 _OPTIONS: dict[str, Option] = {
@@ -216,6 +317,10 @@ _OPTIONS: dict[str, Option] = {
     "crop": SIZE,
     "classes": (whole(2, IGNORE), f"a number of classes from 2 to {IGNORE}"),
     "ignore": (whole(0, MAX_VALUE), f"a whole number from 0 to {MAX_VALUE}"),
+    "values": (_numbers(MAX_VALUE, 10), "two or more different numbers such as 0,255"),
+    "colours": (_numbers(2**24 - 1, 16), "two or more different colours such as 000000,ff0000"),
+    "exif": (one_of("apply", "ignore"), "apply or ignore"),
+    "bad": BAD,
 }
 
 
@@ -226,4 +331,6 @@ def _parse(spec: str) -> Spec:
     parsed = parse_spec(spec, _OPTIONS, "segmentation", is_name=lambda found: found.source in EMBEDDED)
     if parsed.source in EMBEDDED:
         parsed.only({*COMMON, "size", "crop"}, parsed.source)
+    if "colours" in parsed.options:
+        parsed.only(_OPTIONS.keys() - {"values", "ignore"}, "masks whose colours are named")
     return parsed

@@ -227,7 +227,7 @@ def test_a_broken_folder_is_named(tmp_path: Path) -> None:
     write_pairs(tmp_path, 6)
     (tmp_path / "masks" / "3.png").unlink()
     assert "3.png has no mask" in refused(load_data, f"segmentation:{tmp_path}")
-    Image.new("RGB", (12, 8)).save(tmp_path / "masks" / "3.png")
+    Image.fromarray(np.arange(288, dtype=np.uint8).reshape(8, 12, 3)).save(tmp_path / "masks" / "3.png")
     assert "has colours" in refused(load_data, f"segmentation:{tmp_path}")
     Image.new("L", (11, 8)).save(tmp_path / "masks" / "3.png")
     assert "the same size" in refused(load_data, f"segmentation:{tmp_path}")
