@@ -7,6 +7,7 @@ The source is an npz file, or a folder that holds one, with
 
 - ``train_points`` and ``test_points``: (clouds, points, 3), float
 - ``train_labels`` and ``test_labels``: (clouds,), whole numbers from 0 on
+- ``val_points`` and ``val_labels``, where the data has a validation part of its own
 - ``classes``: their names
 
 A network gets float32 (B, 3, points), as the file has them: no mean is taken off.
@@ -17,7 +18,7 @@ Options, written ``?option=value&option=value``:
   choice (not the first: a file that lists points farthest-first, as ModelNet-10's here does, would be evaluated on
   points spread more evenly than in training, which costs networks that look at neighbours up to half their accuracy)
 - ``train``, ``val``, ``test``: a number of clouds (2000) or a fraction of them (0.1), stratified by class; the
-  validation part is cut from the training clouds, a tenth unless ``val`` says other
+  validation part is the file's own or else cut from the training clouds, a tenth unless ``val`` says other
 - ``seed``: another cut
 """
 
@@ -25,8 +26,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,9 @@ from ..errors import UserError
 from .base import Augment, Data, DataInfo, mix
 from .images.classification import Classification
 from .metrics import CLOUDS
+from .point_file import PointFile, doubled, hashes, measured
 from .spec import COMMON, Spec, parse_spec, whole
-from .split import VALIDATION, BaseSplit, Batches, choose, cut
+from .split import VALIDATION, BaseSplit, Batches, choose, cut_parts
 
 #: What a spec may begin with, where it comes here without the registry.
 PREFIXES = ("points:", "modelnet10:")
@@ -138,31 +138,37 @@ def load(spec: str, *, seed: int = 0) -> Data:
     """
     parsed = _parse(spec).with_seed(seed)
     seed = parsed.get("seed", 0)
-    file = _File(Path(parsed.source))
+    file = PointFile(Path(parsed.source))
     clouds, labels = file.part("train")
+    own = file.part("val") if file.has("val") else None
+    val_clouds, val_labels = own or (clouds, labels)
     points = parsed.get("points", clouds.shape[1])
-    if points > clouds.shape[1]:
-        raise UserError(f"points={points} is more than the {clouds.shape[1]:,} points of a cloud in {file.path}")
+    for those, of in ((clouds, "a cloud"), (val_clouds, "a validation cloud")):
+        if points > those.shape[1]:
+            raise UserError(f"points={points} is more than the {those.shape[1]:,} points of {of} in {file.path}")
     classes = len(file.classes)
     counts = np.bincount(labels, minlength=classes)
     if counts.min() < 2:
         scarce = file.classes[int(counts.argmin())]
         raise UserError(f"{file.path} has fewer than two training clouds of the class {scarce!r}: it needs two or more")
-    train, val = cut(labels, classes, parsed.get("train"), parsed.get("val"), VALIDATION, seed)
-    test = choose(file.labels("test"), parsed.get("test"), seed, "test")
+    test_labels = file.labels("test")
+    train, val, _ = cut_parts(parsed, labels, own and val_labels, test_labels.__len__, classes, VALIDATION)
+    test = choose(test_labels, parsed.get("test"), seed, "test")
 
     def load_test() -> PointSplit:
-        test_clouds, test_labels = file.part("test")
+        test_clouds, _ = file.part("test")
         if points > test_clouds.shape[1]:
             raise UserError(f"{file.path} has {test_clouds.shape[1]:,} points in a test cloud, fewer than {points:,}")
         return PointSplit(test_clouds[test], test_labels[test], points)
 
     digest = hashlib.sha256(f"{file.classes} {points}".encode())
-    for array in (clouds, labels, train, val):
+    for array in (clouds, labels, train, val, *(own or ())):
         digest.update(np.ascontiguousarray(array).tobytes())
-    splits = [PointSplit(clouds[part], labels[part], points) for part in (train, val)]
+    splits = [PointSplit(clouds[train], labels[train], points), PointSplit(val_clouds[val], val_labels[val], points)]
     if points < clouds.shape[1]:
         digest.update(splits[0].chosen.numpy().tobytes())
+    trained = np.bincount(labels[train], minlength=classes)
+    smallest = int(trained.argmin())
     info = DataInfo(
         name=file.path.stem,
         num_classes=classes,
@@ -174,6 +180,8 @@ def load(spec: str, *, seed: int = 0) -> Data:
         crop_pct=1.0,
         fingerprint=digest.hexdigest()[:16],
         sizes={"train": len(train), "val": len(val), "test": len(test)},
+        notes=_notes(file, _Rows(clouds, labels, train), _Rows(val_clouds, val_labels, val, "val" if own else "train")),
+        smallest_class=(file.classes[smallest], int(trained[smallest])),
     )
     return Data(
         spec=f"points:{parsed}",
@@ -195,58 +203,26 @@ def _parse(spec: str) -> Spec:
     return parse_spec(spec, {**COMMON, "points": own}, "point clouds")
 
 
-class _File:
-    """An npz of point clouds; each array is read when it is asked for, and checked."""
+@dataclass(frozen=True)
+class _Rows:
+    """The clouds of a file's part that are used: which of them."""
 
-    def __init__(self, path: Path) -> None:
-        if path.is_dir():
-            found = sorted(path.glob("*.npz"))
-            if len(found) != 1:
-                raise UserError(f"{path} holds {len(found)} npz files: name one of point clouds")
-            path = found[0]
-        if not path.is_file():
-            raise UserError(f"there is no file {path}: name an npz of point clouds")
-        self.path = path
-        names = self._read("classes")
-        if names.ndim != 1 or names.dtype.kind != "U" or len(names) < 2:
-            raise self._wrong("classes is not a list of two or more names")
-        self.classes: tuple[str, ...] = tuple(names.tolist())
+    clouds: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+    part: str = "train"
 
-    def labels(self, role: str) -> np.ndarray:
-        """int64 (clouds,)."""
-        labels = self._read(f"{role}_labels")
-        if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
-            raise self._wrong(f"{role}_labels is not a list of whole numbers")
-        if labels.min() < 0 or labels.max() >= len(self.classes):
-            raise self._wrong(f"{role}_labels has numbers outside 0..{len(self.classes) - 1}")
-        return labels.astype(np.int64)
 
-    def part(self, role: str) -> tuple[np.ndarray, np.ndarray]:
-        """Clouds (clouds, points, 3) and labels (clouds,) of "train" or "test"."""
-        clouds, labels = self._read(f"{role}_points"), self.labels(role)
-        if clouds.ndim != 3 or clouds.shape[2] != 3 or not clouds.shape[1] or clouds.dtype.kind != "f":
-            raise self._wrong(f"{role}_points is {clouds.dtype} {clouds.shape}, not float (clouds, points, 3)")
-        if len(clouds) != len(labels):
-            raise self._wrong(f"it has {len(clouds)} {role}_points and {len(labels)} {role}_labels")
-        if not np.isfinite(clouds).all():
-            raise self._wrong(f"{role}_points has a coordinate that is no number")
-        return clouds, labels
-
-    def _read(self, name: str) -> np.ndarray:
-        try:
-            # Never a pickle: data must not run code.
-            arrays = np.load(self.path, allow_pickle=False)
-            if isinstance(arrays, np.ndarray):
-                raise self._wrong("it holds a single array")
-            with arrays:
-                if name not in arrays.files:
-                    raise self._wrong(f"it has no array {name!r}")
-                array: np.ndarray = arrays[name]
-                return array
-        except UserError:
-            raise
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise self._wrong(f"{name} cannot be read ({' '.join(str(error).split())})") from None
-
-    def _wrong(self, what: str) -> UserError:
-        return UserError(f"{self.path} is not an npz of point clouds: {what}")
+def _notes(file: PointFile, train: _Rows, val: _Rows) -> tuple[str, ...]:
+    """What a user should know of the clouds. Those of test are only compared, byte for byte."""
+    parts = {"train": train, "val": val}
+    found = [
+        (role, f"cloud {row} of {some.part}_points", int(some.labels[row]), digest)
+        for role, some in parts.items()
+        for row, digest in zip(some.rows.tolist(), hashes(some.clouds[some.rows]))
+    ]
+    if (digests := file.digests("test", train.clouds)) is not None:
+        labels = file.labels("test").tolist()
+        found += [("test", f"cloud {row} of test_points", *one) for row, one in enumerate(zip(labels, digests))]
+    scales = measured({role: some.clouds[some.rows] for role, some in parts.items()})
+    return (*file.notes, *scales, *doubled(found))

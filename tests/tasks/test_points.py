@@ -10,7 +10,7 @@ import torch
 from fakes.tasks import refused
 
 from mgic_nas.models.points import dgcnn
-from mgic_nas.tasks import points
+from mgic_nas.tasks.point_file import PointFile
 from mgic_nas.tasks.points import PointAugment, PointSplit, load, resolve
 
 SHARED = Path(os.environ.get("MGIC_NAS_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -84,8 +84,8 @@ def test_the_fingerprint_tells_data_and_cuts_apart(file: Path) -> None:
 
 def test_a_search_reads_no_test_cloud(file: Path, monkeypatch) -> None:
     read: list[str] = []
-    original = points._File._read
-    monkeypatch.setattr(points._File, "_read", lambda self, name: read.append(name) or original(self, name))
+    original = PointFile._read
+    monkeypatch.setattr(PointFile, "_read", lambda self, name: read.append(name) or original(self, name))
     data = load(str(file))
     list(data.train.batches(8, augment=True))
     list(data.val.batches(8))

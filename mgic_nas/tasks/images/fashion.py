@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import embedded
-from ..spec import Spec
+from ..spec import COMMON, Spec
 from .parts import ArrayPart, Part
 
 
@@ -16,7 +16,7 @@ class FashionSource:
     mixed_sizes = False
 
     def __init__(self, spec: Spec) -> None:
-        spec.only_images()
+        spec.only({*COMMON, "size", "chans"}, self.name)
 
     def part(self, role: str) -> Part | None:
         return None if role == "val" else ArrayPart(f"fashion ({role})", *embedded.load_fashion(role))

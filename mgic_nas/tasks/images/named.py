@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from timm.data import create_dataset
+from torchvision.datasets import ImageFolder
 
 from ...errors import UserError
-from ..layout import torchvision_root
-from ..spec import Spec
+from ..layout import role_of, torchvision_root
+from ..spec import COMMON, Spec
 from ..split import VALIDATION
 from .parts import DecodedPart, Part, class_names
 
@@ -93,24 +95,31 @@ class NamedSource:
 
     def __init__(self, spec: Spec) -> None:
         assert spec.kind is not None
-        spec.only_images("root", "image", "label", "train_split", "val_split", "test_split")
+        plain = spec.kind == "torch" and spec.source.rpartition("/")[2].lower() in TRAIN_AND_TEST
+        # Arrays are not broken, and of streams timm itself leaves out what it cannot read, which is refused below.
+        bad = () if plain or spec.kind in STREAMS else ("bad",)
+        own = {*COMMON, "size", "chans", "root", "image", "label", "train_split", "val_split", "test_split"}
+        spec.only({*own, *bad}, spec.source if plain else f"{spec.kind}/ names")
         self._spec = spec
         self._kind = spec.kind
         self.name = spec.source
+        self.notes: list[str] = []
         if self._kind == "torch" and "root" not in spec.options:
             raise UserError(f"{spec.source} needs the folder where it lies: {spec.source}?root=FOLDER")
         if self._kind == "torch":
             for option in ("image", "label"):
                 if option in spec.options:
                     raise UserError(f"{spec.source} has no columns: remove {option}=")
-        plain = self._kind == "torch" and spec.source.rpartition("/")[2].lower() in TRAIN_AND_TEST
         self._splits = {
             "train": spec.get("train_split", "train"),
             "val": spec.get("val_split", "none" if plain else "validation"),
             "test": spec.get("test_split", "test" if plain or self._kind != "torch" else "none"),
         }
+        self._refuse_wrong_splits(plain)
+        self._folders: dict[str, str] = {}  # of torchvision's ImageFolder: folder -> role
+        self._train_names: tuple[str, ...] | None = None
         train = self._open("train")
-        names = self._names(train)
+        names = self._train_names = self._names(train)
         part = self._part(train, "train")
         self.classes = class_names(part.labels, names, self.name)
         self._train = part
@@ -135,16 +144,67 @@ class NamedSource:
             options |= {"input_key": self._spec.get("image"), "target_key": self._spec.get("label")}
             options |= {"input_img_mode": None if self._kind == "hfds" else _mode(self._spec)}
         try:
-            return create_dataset(self._spec.source, **options)
+            return self._checked(role, create_dataset(self._spec.source, **options))
+        except UserError:
+            raise
         except (ImportError, NameError, TypeError) as error:  # timm without the package behind the prefix
             raise UserError(f"{self.name} cannot be opened: {_line(error)}; {_needs(self._kind)}") from None
         except Exception as error:  # whatever the library behind the prefix raises
             absent = isinstance(error, (ValueError, RuntimeError, LookupError, FileNotFoundError, AssertionError))
             if absent and role != "train" and f"{role}_split" not in self._spec.options:
-                return None
+                return self._absent(role)
             raise UserError(
                 f"{self.name} has no readable split {split!r}: {_line(error)}; {_needs(self._kind)}"
             ) from None
+
+    def _refuse_wrong_splits(self, plain: bool) -> None:
+        if plain:  # timm takes every name but train for the test part
+            for role, split in self._splits.items():
+                if split not in ("train", "test", "none"):
+                    raise UserError(f"{self.name} has the splits train and test, and no {split!r}: mend {role}_split")
+        roles: dict[str, str] = {}
+        for role, split in self._splits.items():
+            other = roles.setdefault(split, role)
+            if other != role and split != "none":
+                raise UserError(
+                    f"{self.name}: the split {split!r} would be the {other} and the {role} part: say "
+                    f"{role}_split=NAME, or {role}_split=none"
+                )
+
+    def _absent(self, role: str) -> None:
+        """Notes once that a split which nobody named is not there."""
+        what = "the validation part is cut from train" if role == "val" else "there is no test part"
+        note = f"no split {self._splits[role]!r}: {what}"
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _checked(self, role: str, dataset: Any) -> Any:
+        """The data set of a role, if it is that role's and counts its classes as the training part does.
+
+        Raises:
+            UserError: it does not.
+        """
+        if isinstance(dataset, ImageFolder):
+            folder = str(dataset.root)
+            if folder == self._spec.get("root"):  # timm found no folder of the split, and took the whole
+                inside = [name for name in dataset.classes if role_of(name)]
+                if role != "train" and f"{role}_split" not in self._spec.options:
+                    return self._absent(role)
+                if role != "train" or inside:
+                    beside = f" but {inside[0]}/" if inside else ""
+                    raise UserError(f"{folder} has no folder of the split {self._splits[role]!r}{beside}: rename one")
+            other = self._folders.setdefault(folder, role)
+            if other != role:
+                raise UserError(f"{folder} would be the {other} and the {role} part: say {role}_split=none")
+        names = self._names(dataset) if role != "train" else None
+        if names and self._train_names and names != self._train_names:
+            pairs = zip_longest(names, self._train_names)
+            index, (here, there) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+            raise UserError(
+                f"{self.name}: class {index} is {here!r} in the split {self._splits[role]!r} and {there!r} in "
+                f"{self._splits['train']!r}: give both the same classes"
+            )
+        return dataset
 
     def _names(self, dataset: Any) -> tuple[str, ...] | None:
         if self._kind == "torch":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes.tasks import encoded, picture, refused, write_parquet
+from fakes.tasks import encoded, picture, refused, write_folder, write_parquet
 from torchvision.datasets import cifar
 
 from mgic_nas.tasks import load_data
@@ -84,6 +84,62 @@ def test_torchvisions_mnist_stays_grey(tmp_path: Path) -> None:
 )
 def test_a_name_that_cannot_be_opened_is_refused(spec: str, part: str) -> None:
     assert part in refused(load_data, spec)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("train_split=trian", "no 'trian': mend train_split"),
+        ("val_split=validation", "no 'validation': mend val_split"),
+        ("val_split=test", "the split 'test' would be the val and the test part"),
+        ("val_split=train", "the split 'train' would be the train and the val part"),
+        ("train_split=test&test_split=train&val_split=test", "would be the train and the val part"),
+        ("bad=skip", "'bad' does not apply"),
+        ("layout=classes", "'layout' does not apply"),
+    ],
+)
+def test_splits_of_a_name_are_never_mixed(tmp_path: Path, options: str, said: str) -> None:
+    """timm takes every name but train for the test part: a slip would train on it, or choose by it."""
+    cifar10_folder(tmp_path)
+    assert said in refused(load_data, f"torch/cifar10?root={tmp_path}&{options}")
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_validating_on_the_test_part_has_to_be_said(tmp_path: Path) -> None:
+    cifar10_folder(tmp_path)
+    sizes = load_data(f"torch/cifar10?root={tmp_path}&val_split=test&test_split=none").info.sizes
+    assert sizes == {"train": 200, "val": 40, "test": 0}
+
+
+SPEC = "torch/image_folder?root="
+
+
+def test_folders_that_timm_does_not_find_are_not_taken_for_the_whole(tmp_path: Path) -> None:
+    """timm reads the data set's own folder where a split has none: validation images would be training images."""
+    write_folder(tmp_path / "a", ["cat", "dog"], 10)
+    info = load_data(f"{SPEC}{tmp_path}/a").info
+    assert info.sizes == {"train": 18, "val": 2, "test": 0}
+    assert info.notes == ("no split 'validation': the validation part is cut from train",)
+    assert "no folder of the split 'holdout'" in refused(load_data, f"{SPEC}{tmp_path}/a&test_split=holdout")
+    for split in ("train", "val"):
+        write_folder(tmp_path / "b" / split, ["cat", "dog"], 10)
+    assert load_data(f"{SPEC}{tmp_path}/b").info.sizes == {"train": 20, "val": 20, "test": 0}
+    assert "would be the val and the test part" in refused(load_data, f"{SPEC}{tmp_path}/b&test_split=val")
+    write_folder(tmp_path / "c" / "test", ["cat", "dog"], 10)
+    write_folder(tmp_path / "c" / "trein", ["cat", "dog"], 10)
+    assert "no folder of the split 'train' but test/" in refused(load_data, f"{SPEC}{tmp_path}/c")
+
+
+def test_splits_that_number_their_classes_otherwise_are_refused(tmp_path: Path) -> None:
+    """torchvision numbers the folders of each split by themselves: without cats, dogs would be cats."""
+    write_folder(tmp_path / "train", ["cat", "dog", "eel"], 10)
+    write_folder(tmp_path / "val", ["dog", "eel"], 10)
+    message = refused(load_data, f"{SPEC}{tmp_path}")
+    assert "class 0 is 'dog' in the split 'validation' and 'cat' in 'train'" in message
+    write_folder(tmp_path / "val", ["cat"], 1)
+    write_folder(tmp_path / "test", ["cat", "dog"], 1)
+    assert "class 2 is None in the split 'test'" in refused(load_data, f"{SPEC}{tmp_path}&test_split=test")
 
 
 def test_hugging_face_data_sets_are_read_by_name(tmp_path: Path) -> None:
