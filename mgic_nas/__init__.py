@@ -13,7 +13,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .cost import Cost
-    from .errors import UserError
+    from .errors import Interrupted, MachineFault, UserError
     from .models.fusing import fuse
     from .networks import create_model, load_winner, mgicify
     from .profiling import profile
@@ -24,6 +24,8 @@ else:  # so that a type checker reports a name that does not exist
         __name__,
         {
             "Cost": ".cost",
+            "Interrupted": ".errors",
+            "MachineFault": ".errors",
             "Run": ".run",
             "SearchSpace": ".space",
             "UserError": ".errors",
@@ -40,6 +42,8 @@ else:  # so that a type checker reports a name that does not exist
 
 __all__ = [
     "Cost",
+    "Interrupted",
+    "MachineFault",
     "Run",
     "SearchSpace",
     "UserError",

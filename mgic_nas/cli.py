@@ -1,7 +1,7 @@
 """The command line: parses, calls, prints. No logic.
 
-Progress goes to stderr, results to stdout. Exit codes: 0 done; 2 wrong input; 130 interrupted, resumable; 1 anything
-else.
+Progress goes to stderr, results to stdout. Exit codes: 0 done; 2 wrong input; 130 or 143 interrupted, resumable;
+1 anything else.
 """
 
 from __future__ import annotations
@@ -12,15 +12,32 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from ._signals import terminable
 from ._text import size_text
 from ._version import __version__
 from .engine.executors.registry import EXECUTORS
-from .errors import MachineFault, UserError
+from .errors import Interrupted, MachineFault, UserError
 
 LATER = {
     "retrain": "the winner on the full recipe, scored once on the test split",
     "export": "the winner as hf, onnx or pt2",
 }
+
+DATA_HELP = """\
+data, with options after a question mark, as in --data 'photos?size=64&val=0.2':
+  fashion                       embedded Fashion-MNIST, 14x14
+  FOLDER                        train/CLASS/*, val/CLASS/*, test/CLASS/*, or CLASS/* alone; or parquet files
+  segmentation:FOLDER, points:FILE.npz, functions:waves, torch/NAME, hfds/NAME, ...
+  ?size=64 or 32x48             input size in pixels (default: the images' own up to 128, else 224)
+  ?val=0.2 or 500               validation part, cut from train where there is none (default: a tenth)
+  ?train=..., ?test=...         use so many images of these parts
+  ?chans=1 or 3                 grey or colour
+  ?bad=skip                     go on without broken images, and count them
+  ?layout=classes               the folders are classes, whatever they are called
+  ?seed=N                       another cut
+
+example: mgic-nas search quickstart --data 'photos?size=32' --budget 2M --dry-run
+"""
 
 # What the extra "search" brings, and what that brings in turn: models and winners do without.
 _EXTRA = "optuna sqlalchemy alembic filelock ray pandas pyarrow moocore plotly matplotlib jinja2 tqdm"
@@ -59,12 +76,20 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--time", action="store_true", help="measure a network on this machine, and its inference form")
     p.set_defaults(run=_profile)
 
-    p = commands.add_parser("search", help="train candidates within budgets, and report the Pareto front")
+    p = commands.add_parser(
+        "search",
+        help="train candidates within budgets, and report the Pareto front",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=DATA_HELP,
+    )
     p.add_argument("space", metavar="SPACE", help="a YAML file or the name of a shipped space")
     p.add_argument("--data", required=True, metavar="D", help="fashion, a folder, segmentation:..., points:..., ...")
     p.add_argument("--budget", action="append", required=True, metavar="B", help="5M (MACs), params=1M, latency=5ms")
-    p.add_argument("--trials", type=int, required=True, metavar="N", help="architectures to train, in all")
-    p.add_argument("--epochs", type=int, default=3, metavar="E", help="epochs of each (default: 3)")
+    p.add_argument("--trials", type=int, metavar="N", help="architectures to train, in all (default: 16, or all)")
+    p.add_argument("--epochs", type=int, metavar="E", help="epochs of each (default: what makes 240 steps, at least 3)")
+    p.add_argument(
+        "--dry-run", action="store_true", help="say what it will do and what it will take, and write nothing"
+    )
     p.add_argument("--out", metavar="DIR", help="the run's folder; the same command again resumes it")
     p.add_argument("--executor", choices=tuple(EXECUTORS), help="default: ray where it is installed, else local")
     p.add_argument("--sampler", metavar="S", help="cost (default), tpe, nsga2, random or stratified")
@@ -167,30 +192,28 @@ def _profile(args: argparse.Namespace) -> None:
 
 
 def _search(args: argparse.Namespace) -> None:
-    from .run import search
+    from .run import plan, search
 
-    run = search(
-        args.space,
-        data=args.data,
-        budgets=args.budget,
-        trials=args.trials,
-        epochs=args.epochs,
-        out=args.out,
-        executor=args.executor,
-        sampler=args.sampler,
-        rungs=args.rungs,
-        concurrent=args.concurrent,
-        gpus_per_trial=args.gpus_per_trial,
-        recipe=args.recipe,
-        seed=args.seed,
-        keep=args.keep,
-        address=args.address,
-        storage=args.storage,
-        progress=True,
-        retry_failed=args.retry_failed,
-        wait=args.wait,
-    )
-    _json(run.to_dict()) if args.json else print(run)
+    options = {
+        "trials": args.trials,
+        "epochs": args.epochs,
+        "out": args.out,
+        "executor": args.executor,
+        "sampler": args.sampler,
+        "rungs": args.rungs,
+        "concurrent": args.concurrent,
+        "gpus_per_trial": args.gpus_per_trial,
+        "recipe": args.recipe,
+        "seed": args.seed,
+        "keep": args.keep,
+        "address": args.address,
+        "storage": args.storage,
+    }
+    if args.dry_run:
+        planned = plan(args.space, args.data, args.budget, **options)
+        return _json(planned.to_dict()) if args.json else print(planned)
+    run = search(args.space, args.data, args.budget, **options, retry_failed=args.retry_failed, wait=args.wait)
+    return _json(run.to_dict()) if args.json else print(run)
 
 
 def _record(args: argparse.Namespace) -> None:
@@ -253,7 +276,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     args = _parser().parse_args(argv)
     try:
-        args.run(args)
+        with terminable():
+            args.run(args)
     except UserError as error:
         print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)
         return 2
@@ -269,9 +293,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    except KeyboardInterrupt:
-        print(f"mgic-nas {args.command}: interrupted; the same command goes on from here.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        ended = error if isinstance(error, Interrupted) else Interrupted()
+        print(f"mgic-nas {args.command}: {ended}.", file=sys.stderr)
+        return ended.code
     except BrokenPipeError:  # `mgic-nas models | head`
         sys.stderr.close()
         return 1

@@ -1,4 +1,4 @@
-"""The exceptions that a user can act on: a wrong input, and a machine that lacks something."""
+"""The exceptions that a user can act on: a wrong input, a machine that lacks something, an interruption."""
 
 import difflib
 from collections.abc import Iterable
@@ -22,6 +22,17 @@ class MachineFault(RuntimeError):
         super().__init__(message)
         self.code = code
         self.passing = passing
+
+
+class Interrupted(KeyboardInterrupt):
+    """A search was ended from outside (Ctrl-C, SIGTERM); everything done so far is recorded.
+
+    The command line prints the message, one line, and exits with ``code``: 128 and the signal's number.
+    """
+
+    def __init__(self, message: str = "interrupted; the same command goes on from here", code: int = 130) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:

@@ -1,34 +1,42 @@
-"""Progress of a search on stderr: a bar on a terminal, else one line for each trial."""
+"""Progress of a search on stderr: one line for each finished trial, and on a terminal a bar below them."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from . import report
 from ._text import mega, rough_duration, size_text
 from .engine import events
-from .engine.events import Counts, Event
+from .engine.events import Counts, Event, Observer
 
 if TYPE_CHECKING:
     from .tasks import Metric
 
 
+REFRESH_SECONDS = 300.0  # between two reports of a search under way
+REFRESH_REST = 20.0  # times as long as building one took, at least, until the next
+
+
 class Progress:
     """An observer of the Controller.
 
-    On a terminal there is one bar, and lines above it only for what went wrong. Elsewhere each finished trial is a
-    line. Both show the best so far within each budget, failures, and an estimate of the time left, extrapolated from
-    the epochs trained since this driver began.
+    Each finished trial is a line; on a terminal there is one bar below the lines, from the first training on. Both
+    show the best so far within each budget, failures, and an estimate of the time left, extrapolated from the epochs
+    trained since this driver began.
 
     Args:
         epochs: of each trial.
         input_size: (C, H, W), without which MACs mean nothing.
         metric: what the accuracies are; without it they are only percent.
         stream: where to write.
-        bar: a bar instead of lines; None: where ``stream`` is a terminal and tqdm is installed.
+        bar: with a bar; None: where ``stream`` is a terminal and tqdm is installed.
     """
 
     def __init__(
@@ -47,8 +55,8 @@ class Progress:
         self._under_way: dict[int, int] = {}  # trial number -> epochs done
         self._epochs_done = 0  # by this driver
         self._began: float | None = None
-        wanted = _has_width(self._stream) if bar is None else bar
-        self._bar: Any = _make_bar(self._stream) if wanted else None
+        self._wants_bar = _has_width(self._stream) if bar is None else bar
+        self._bar: Any = None
 
     def __call__(self, event: Event) -> None:
         """Counts an event and shows it."""
@@ -57,15 +65,17 @@ class Progress:
         if event.kind == events.OPENED and counts.started:
             paused = f", {counts.paused} paused" if counts.paused else ""
             self._say(f"going on: {counts.over} of {counts.trials} trials are done{paused}")
-        elif event.kind == events.FINISHED and self._bar is None:
+        elif event.kind == events.FINISHED:
             self._say(self._finished(event))
         elif event.kind in (events.FAILED, events.RETRIED):
             again = ", trying again" if event.kind == events.RETRIED else ""
             self._say(f"trial {event.number} failed{again}: {event.text}")
-        elif event.kind == events.STOPPED and self._bar is None:
+        elif event.kind == events.STOPPED:
             self._say(f"{_of(counts)} trial {event.number} stopped early")
         elif event.kind == events.EXHAUSTED and counts.started:  # with none started the search raises an error itself
             self._say(f"{event.text}: the search ends after {counts.started} of {counts.trials} trials")
+        if self._wants_bar and event.kind == events.HANDED_OUT and self._bar is None:
+            self._bar = _make_bar(self._stream)
         if self._bar is not None and event.kind != events.REJECTED:
             self._draw(counts)
 
@@ -129,6 +139,46 @@ class Progress:
         parts = [f"{counts.over}/{counts.trials} trials", self._best(counts.best), failed, self._left(counts)]
         bar.set_description_str("; ".join(part for part in parts if part), refresh=False)
         bar.refresh()
+
+
+class Refreshed:
+    """An observer that keeps a run's report and csv files up to date while it is searched.
+
+    Args:
+        folder: of the run.
+        show: another observer, called first with every event.
+        every: seconds between two reports; more where building one takes long.
+    """
+
+    def __init__(self, folder: Path, show: Observer | None = None, every: float = REFRESH_SECONDS) -> None:
+        self._folder = folder
+        self._show = show
+        self._every = every
+        self._next = time.monotonic() + every
+
+    def __call__(self, event: Event) -> None:
+        """Passes an event on, and builds the report where its time has come."""
+        try:
+            if self._show is not None:
+                self._show(event)
+        except Exception as error:  # a closed pipe, say
+            self._show = None
+            warnings.warn(f"the display of the search failed and is not called any more: {error!r}", stacklevel=2)
+        begin = time.monotonic()
+        if event.kind in (events.FINISHED, events.PAUSED, events.STOPPED, events.FAILED) and begin >= self._next:
+            with contextlib.suppress(Exception):  # the one at the end says what is wrong
+                report.build(self._folder)
+            end = time.monotonic()
+            self._next = end + max(self._every, REFRESH_REST * (end - begin))
+
+
+def say(line: str) -> None:
+    """A line on stderr, above a bar where there is one."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if tqdm is not None:
+        tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr, flush=True)
 
 
 def _of(counts: Counts) -> str:

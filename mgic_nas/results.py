@@ -16,7 +16,7 @@ from .engine.storage.trial import COMPLETE, Trial
 from .errors import UserError
 from .networks import load_weights
 from .space import SearchSpace, parse_budget
-from .tasks import metric_of
+from .tasks import cautions, metric_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +107,14 @@ class Run:
             return f"the fastest takes {least * 1e3:.4g} ms." if least < math.inf else "none was measured in this run."
         unit = "MACs" if kind == "macs" else kind
         return f"the smallest has {least:,} {unit} at {size_text(self.config.input_size)}."
+
+    def warnings(self) -> list[str]:
+        """One line for everything that limits the worth of the result: a winner that may be chance, too few images."""
+        metric = metric_of(self.config.data["spec"])
+        scores = {label: w.trial.val_acc for label, w in self.winners().items() if w is not None}
+        return cautions.of_winners(metric, self.config.data, self.config.num_classes, scores) + cautions.of_data(
+            metric, self.config.data
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Its state and its winners: plain data for JSON."""

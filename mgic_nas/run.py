@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import re
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from . import engine, report, train
-from .engine.executors.packing import packing
-from .engine.executors.registry import check_address, choose, executor
-from .engine.executors.slots import parse_gpus_per_trial
+from . import engine, report
+from ._signals import terminable
+from .engine.executors.registry import executor
 from .engine.faults import EVERYWHERE, of_driver
 from .engine.proposals.candidate import SearchProblem
-from .engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS
-from .engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
-from .engine.storage.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
+from .engine.storage.config import RunConfig
 from .engine.storage.latencies import place_of
-from .errors import MachineFault, UserError
-from .progress import Progress
+from .engine.storage.trial import FINISHED
+from .errors import Interrupted, MachineFault
+from .planning import Plan, make_plan
+from .preparation import Given, Prepared, prepare, setup_of
+from .progress import Progress, Refreshed, say
 from .results import Run, Winner
-from .space import SearchSpace, parse_budgets
-from .space.survey import refuse_impossible
-from .tasks import load_data, metric_of, resolve_spec
+from .tasks import metric_of
+from .train.loop import cached_data
 
 if TYPE_CHECKING:
+    from .space import SearchSpace
     from .train import Recipe
 
 WAIT_SECONDS = 60.0  # between two tries of a search that waits
@@ -41,8 +38,8 @@ def search(
     space: SearchSpace | str | Path,
     data: str,
     budgets: Iterable[str | float] | str | float,
-    trials: int,
-    epochs: int = 3,
+    trials: int | None = None,
+    epochs: int | None = None,
     out: str | Path | None = None,
     executor: str | None = None,
     sampler: str | None = None,
@@ -69,8 +66,8 @@ def search(
         budgets: ``5e6`` or ``"5M"`` (MACs), ``"params=1M"``, ``"activations=2M"``, ``"latency=5ms"``. The largest of
             each kind is the hard limit of everything that is trained; smaller ones have their own winner. A latency is
             measured here, before anything is trained: one image at a time, on one CPU thread or on the GPU.
-        trials: how many architectures are trained in all.
-        epochs: of training each.
+        trials: how many architectures are trained in all; by default 16, or all that fit where there are fewer.
+        epochs: of training each; by default as many as give 240 updates of the weights, 3 at least.
         out: the run's folder; by default ``runs/<space>-<data>``.
         executor: ``"ray"`` or ``"local"``; by default ray where it is installed.
         sampler: ``"cost"`` (models the accuracy, knows the costs), ``"tpe"``, ``"nsga2"``, ``"random"`` or
@@ -96,66 +93,46 @@ def search(
         RuntimeError: every training failed.
         KeyboardInterrupt: everything done so far is recorded, and the same call resumes it.
     """
-    # Cheap checks first: a typing error should not wait for torch, which the facades import when they are asked.
-    at_least_one("trials", trials)
-    at_least_one("epochs", epochs)
-    if concurrent is not None:
-        at_least_one("concurrent", concurrent)
-    SAMPLERS.check(sampler or DEFAULT_SAMPLER)
-    SCHEDULERS.check(rungs or DEFAULT_SCHEDULER)
-    share = parse_gpus_per_trial(gpus_per_trial)
-    if address is not None and executor == "local":
-        raise UserError("an address is of a Ray cluster: use it with --executor ray.")
-    name = choose("ray" if address is not None and executor is None else executor, _say)
-    if address is not None:
-        check_address(address)
-    limits = parse_budgets([budgets] if isinstance(budgets, str | int | float) else budgets)
-    if not limits:
-        raise UserError("name at least one budget, such as --budget 5M (MACs) or --budget params=1M.")
-
-    space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
-    info = load_data(data).info
-    for note in info.notes:  # what was left out, converted or found twice must not pass in silence
-        _say(f"{info.name}: {note}")
-    folder = Path(out) if out is not None else Path("runs") / _slug(f"{Path(space.source).stem}-{info.name}")
-    old = find_run(folder)
-    # What was not named is what the run was made with, also where a later version has other defaults.
-    if recipe is None:
-        recipe = old.recipe if old is not None else "quick"
-    if sampler is None:
-        sampler = old.sampler if old is not None else DEFAULT_SAMPLER
-    if rungs is None:
-        rungs = old.rungs if old is not None else DEFAULT_SCHEDULER
-    config = RunConfig(
-        name=folder.absolute().name,
-        space=space.to_dict(),
-        space_source=_source(space),
-        data={"spec": resolve_spec(data), **dataclasses.asdict(info)},
-        budgets=[b.label for b in limits],
-        trials=trials,
-        epochs=epochs,
-        recipe=train.get_recipe(recipe).to_dict(),
-        sampler=sampler,
-        rungs=rungs,
-        seed=seed,
-        keep=keep,
-        executor=name,
-        concurrent=concurrent,
-        gpus_per_trial=share,
-        address=address,
-        storage=None if storage is None else str(Path(storage).absolute()),
-        versions=versions(),
-        created=now(),
+    given = Given(
+        space,
+        data,
+        budgets,
+        trials,
+        epochs,
+        out,
+        executor,
+        sampler,
+        rungs,
+        concurrent,
+        gpus_per_trial,
+        seed,
+        keep,
+        address,
+        storage,
+        recipe,
     )
+    with terminable():
+        prepared = prepare(given)
+        try:
+            return _search(prepared, progress, retry_failed, wait)
+        except KeyboardInterrupt as error:
+            raise _interrupted(prepared.folder, error) from None
+
+
+def plan(
+    space: SearchSpace | str | Path, data: str, budgets: Iterable[str | float] | str | float, **options: Any
+) -> Plan:
+    """What :func:`search` with the same arguments is about to do, and what that will take. Writes nothing on disk."""
+    folder, config, problem, old = prepare(Given(space, data, budgets, **options))
+    left = config.trials
     if old is not None:
-        config = continued(old, config, folder)
-        if warning := version_warning(old):
-            _say(f"{folder}: {warning}")
-    else:
-        config.refuse_occupied_storage()
-    problem = SearchProblem(space, info.input_size, info.num_classes, limits, epochs)
-    if old is None or old.budgets != config.budgets:
-        refuse_impossible(space, info.input_size, info.num_classes, limits)
+        left -= sum(trial.state in FINISHED for trial in engine.read_record(folder).entries)
+    with _in_memory():
+        return make_plan(folder, config, problem, setup_of(config, folder), max(0, left), say, keep=False)
+
+
+def _search(prepared: Prepared, progress: bool, retry_failed: bool, wait: bool) -> Run:
+    folder, config, problem, _ = prepared
     said = ""
     while True:
         try:
@@ -163,17 +140,27 @@ def search(
                 _execute(folder, config, problem, progress, retry_failed)
                 run = load_run(folder)
                 run.refuse_nothing_trained()
-                report.build(folder, echo=_say)
+                report.build(folder, echo=say)
             break
         except MachineFault as fault:
             if not (wait and fault.passing):
                 raise
             if said != (said := str(fault)):
-                _say(f"{fault}; waiting: tried again every {WAIT_SECONDS:.0f} s")
+                say(f"{fault}; waiting: tried again every {WAIT_SECONDS:.0f} s")
             retry_failed = False  # it is done
             time.sleep(WAIT_SECONDS)
     run.refuse_no_result()
+    for line in run.warnings():
+        say(f"{folder}: warning: {line}")
     return run
+
+
+def _interrupted(folder: Path, error: KeyboardInterrupt) -> Interrupted:
+    """The interruption, with where the report is, which is brought up to date first."""
+    ended = error if isinstance(error, Interrupted) else Interrupted()
+    with contextlib.suppress(Exception):  # nothing to report yet, or the disk is full
+        return Interrupted(f"{ended}; the report so far is {report.build(folder)}", ended.code)
+    return ended
 
 
 def load_run(folder: str | Path) -> Run:
@@ -198,23 +185,23 @@ def _execute(folder: Path, config: RunConfig, problem: SearchProblem, show: bool
     """The search itself; whatever ends it, the run is closed well."""
     execute = executor(config.executor)
     if "latency" in problem.limits:
-        _say(f"latency: {place_of(config)}; each candidate once, before it is trained")
+        say(f"latency: {place_of(config)}; each candidate once, before it is trained")
     metric = metric_of(config.data["spec"])
     watching = Progress(config.epochs, config.input_size, metric=metric) if show else None
-    with engine.Controller(folder, config, watching, problem=problem, retry_failed=retry_failed) as controller:
+    observer = Refreshed(folder, watching)
+    with engine.Controller(folder, config, observer, problem=problem, retry_failed=retry_failed) as controller:
         for note in controller.notes:
-            _say(f"{folder}: {note}")
-        setup = train.Setup(
-            model=config.model,
-            data=config.data["spec"],
-            epochs=config.epochs,
-            recipe=train.get_recipe(config.recipe),
-            folder=str(controller.trials_folder),
-            fingerprint=config.data["fingerprint"],
-        )
+            say(f"{folder}: {note}")
+        setup = setup_of(config, folder)
         where = {"address": config.address} if config.executor == "ray" else {}
+        concurrent = config.concurrent
+        if controller.wanted and (show or concurrent is None):
+            with _in_memory():
+                planned = make_plan(folder, config, problem, setup, controller.wanted, say)
+            concurrent = planned.packing.concurrent if planned.packing else concurrent
+            if show:
+                say(str(planned))
         try:
-            concurrent = packing(folder, config, problem, setup, controller.wanted, _say) or config.concurrent
             execute(controller, setup, concurrent, config.gpus_per_trial, **where)
         finally:
             if watching is not None:
@@ -224,15 +211,10 @@ def _execute(folder: Path, config: RunConfig, problem: SearchProblem, show: bool
             raise MachineFault(f"{folder}: {fault.plain}; {GOES_ON}", code, passing=fault.where != EVERYWHERE)
 
 
-def _source(space: SearchSpace) -> str:
-    """Where a space can be read again: its file or shipped name; empty for one made in Python."""
-    source = space.source
-    return source if source.endswith("(shipped)") or Path(source).is_file() else ""
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text.replace(" (shipped)", "")).strip("-") or "run"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+@contextlib.contextmanager
+def _in_memory() -> Iterator[None]:
+    """Afterwards the data is no longer in this process's memory: only workers train on it."""
+    try:
+        yield
+    finally:
+        cached_data.cache_clear()

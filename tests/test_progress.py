@@ -1,13 +1,14 @@
 """What a person sees while a search runs."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mgic_nas.engine import events
 from mgic_nas.engine.events import Counts, Event
-from mgic_nas.progress import Progress
+from mgic_nas.progress import Progress, Refreshed
 from mgic_nas.tasks import Metric
 from mgic_nas.tasks.metrics import EXPLAINED, MIOU, TOP1
 
@@ -82,7 +83,35 @@ def test_a_bar_on_a_terminal() -> None:
     assert "1 failed" in text
     assert "left" in text
     assert "trial 1 failed: ValueError: no such layer\n" in text
-    assert "trial 0:" not in text  # the bar says it
+    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
+    assert any(line.startswith("[ 1/12] trial 0: 71.23 % with 1.28M MACs") for line in lines)  # with nothing before it
+
+
+def test_no_bar_before_the_first_training() -> None:
+    """What is said while the search is prepared would be glued to it."""
+    pytest.importorskip("tqdm")
+    stream = io.StringIO()
+    Progress(3, (1, 14, 14), stream, bar=True)(Event(events.OPENED, counts()))
+    assert stream.getvalue() == ""
+
+
+def test_report_is_brought_up_to_date_while_the_search_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nobody reads the progress any more, as after a lost connection."""
+    built: list[Path] = []
+    monkeypatch.setattr("mgic_nas.report.build", built.append)
+
+    def closed(event: Event) -> None:
+        raise BrokenPipeError
+
+    refreshed = Refreshed(tmp_path, closed, every=0.0)
+    with pytest.warns(UserWarning, match="display of the search failed"):
+        refreshed(Event(events.OPENED, counts()))
+    assert not built
+    refreshed(Event(events.FINISHED, counts(complete=1), 0, 1))
+    assert built == [tmp_path]
+    later = Refreshed(tmp_path, every=3600.0)
+    later(Event(events.FINISHED, counts(complete=1), 0, 1))
+    assert len(built) == 1
 
 
 def test_resumed_run_says_where_it_stands() -> None:

@@ -213,8 +213,11 @@ def test_search_of_which_every_trial_fails_is_no_success(tmp_path: Path, monkeyp
 
 
 @pytest.mark.timeout(300)
-def test_interrupted_command_exits_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    """Ctrl-C in the terminal: no traceback, everything done is recorded, nothing is left running."""
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_command_says_so_and_the_same_command_goes_on(
+    tmp_path: Path, ending: signal.Signals, code: int
+) -> None:
+    """Ctrl-C, or a cluster's SIGTERM: no traceback, what is done is recorded and reported, nothing is left running."""
     out = tmp_path / "demo"
     command = [sys.executable, "-m", "mgic_nas.cli", "search", "quickstart", "--data", "fashion?train=80&val=60"]
     command += ["--budget", "1M", "--trials", "3", "--epochs", "2", "--out", str(out), "--executor", "local"]
@@ -227,10 +230,12 @@ def test_interrupted_command_exits_130_and_the_same_command_goes_on(tmp_path: Pa
     )  # fmt: skip
     assert process.stderr is not None
     assert any("[1/3] trial " in line for line in process.stderr), "the command ended before its first trial"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in stderr
+    assert f"the same command goes on from here; the report so far is {out / 'report.html'}." in stderr
+    assert (out / "report.html").is_file()
     assert stdout == ""
     states = [row["state"] for row in csv.DictReader((out / "trials.csv").read_text().splitlines())]
     assert "complete" in states

@@ -14,8 +14,9 @@ import torch
 
 from .._files import write_csv
 from .._machine import cpu_model
+from .._signals import terminable
 from .._text import plural
-from ..errors import UserError
+from ..errors import Interrupted, UserError
 
 #: The columns that :meth:`Table.append` fills in by itself.
 MACHINE = ("device", "cpu", "cores", "torch", "date")
@@ -114,13 +115,15 @@ def say(text: str) -> None:
 
 
 def command(name: str, work: Callable[[], None]) -> int:
-    """Runs an experiment's command and returns its exit code: 0, 2 for wrong input, 130 interrupted."""
+    """Runs an experiment's command and returns its exit code: 0, 2 for wrong input, 130 or 143 interrupted."""
     try:
-        work()
+        with terminable():
+            work()
     except UserError as error:
         say(f"{name}: error: {error}")
         return 2
-    except KeyboardInterrupt:
-        say(f"{name}: interrupted; the same command goes on from here.")
-        return 130
+    except KeyboardInterrupt as error:
+        ended = error if isinstance(error, Interrupted) else Interrupted()
+        say(f"{name}: {ended}.")
+        return ended.code
     return 0

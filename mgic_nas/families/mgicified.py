@@ -84,7 +84,13 @@ _MGIC_DEFAULTS = {"s_g": 64, "s_c": 64, "min_levels": 0, "min_groups": 1}
 def _blueprint(base: str) -> Blueprint:
     if not isinstance(base, str) or not is_model(base):
         raise UserError(f"Unknown model {base!r}.{did_you_mean(str(base), list_models())}")
-    return Blueprint(timm.create_model(base, device=torch.device("meta")))
+    return Blueprint(_without_storage(base))
+
+
+def _without_storage(base: str, **arguments: Any) -> nn.Module:
+    """A timm network on the meta device. Some (EfficientNets) draw random numbers even so, which must not be missed."""
+    with torch.random.fork_rng(devices=[]):
+        return timm.create_model(base, device=torch.device("meta"), **arguments)
 
 
 @lru_cache(maxsize=1 << 16, typed=True)
@@ -96,6 +102,6 @@ def _levels(base: str, *choices: Any) -> tuple[Any, ...]:
 def _takes(base: str, arguments: tuple[tuple[str, Any], ...]) -> None:
     """UserError where a timm model refuses its own arguments."""
     try:
-        timm.create_model(base, device=torch.device("meta"), **dict(arguments))
+        _without_storage(base, **dict(arguments))
     except (TypeError, ValueError, AssertionError) as error:
         raise UserError(f"{base} cannot be built with {dict(arguments)}: {error}") from error

@@ -7,7 +7,7 @@ Comput. 45 (2023). Nothing there is computed, and nothing that is computed is ty
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class Table:
 
 def _line(cells: Sequence[Any]) -> Line:
     *texts, last = cells
-    return Line(*texts, config=last) if isinstance(last, dict) else Line(*cells)
+    return replace(Line(*texts), config=last) if isinstance(last, dict) else Line(*cells)
 
 
 def _table(number: str, typed: Mapping[str, Any]) -> Table:

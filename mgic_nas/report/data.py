@@ -16,6 +16,7 @@ from ..engine.storage.record import Record
 from ..engine.storage.trial import COMPLETE, FINISHED, PAUSED, RUNNING, Trial
 from ..engine.storage.winner import winner
 from ..space.budget import Budget
+from ..tasks import cautions
 from ..tasks.metrics import Metric
 from ..tasks.registry import metric_of
 from .command import command, shown_data
@@ -222,8 +223,15 @@ class Summary:
 
     @property
     def guessing(self) -> float:
-        """The accuracy of guessing, in percent; see :meth:`Metric.floor`."""
-        return self.metric.floor(self.config.num_classes)
+        """What is reached at most without looking at an input, in percent."""
+        return cautions.chance(self.metric, self.config.data, self.config.num_classes)
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """One line for everything that limits the worth of the result."""
+        scores = {w.budget.label: w.trial.val_acc for w in self.winners if w.trial is not None}
+        about = self.metric, self.config.data
+        return cautions.of_winners(*about, self.config.num_classes, scores) + cautions.of_data(*about)
 
     @cached_property
     def hypervolume_history(self) -> tuple[tuple[int, float], ...]:

@@ -26,6 +26,7 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
         f"**{_escape(story.headline(summary))}**",
         _escape(story.searched(summary)),
         f"{_escape(story.status(summary))} Trials: {story.outcome(summary)}.",
+        *(f"> **Warning:** {_escape(warning)}." for warning in summary.warnings),
         f"![{story.score(summary)} against MACs: the networks, the Pareto front and the budgets](front.png)",
     ]
     if summary.budgets:

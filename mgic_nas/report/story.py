@@ -9,6 +9,7 @@ from .. import _text as words
 from .._text import THIN
 from ..engine.storage.trial import Trial
 from ..space.budget import Budget
+from ..tasks import cautions
 from .command import space_name
 from .data import Summary, Winner
 
@@ -70,8 +71,8 @@ def _nothing_yet(summary: Summary) -> str:
 
 def _guesses(summary: Summary) -> bool:
     """Whether even the best network may owe its accuracy to luck: then no comparison means anything."""
-    best = summary.best.val_acc if summary.best else None
-    return best is not None and best < summary.guessing + 2 * (summary.error(summary.guessing) or 0)
+    config, best = summary.config, summary.best
+    return best is not None and cautions.is_chance(summary.metric, config.data, config.num_classes, best.val_acc)
 
 
 def _budget_sentence(summary: Summary, met: Sequence[Winner]) -> str:

@@ -15,8 +15,9 @@ from .conditions import Values
 from .feasible import Counts, FeasibleSet, descend, overshoot
 from .search_space import SearchSpace
 from .survey_result import Example, Fit, Spread, Survey
-from .thresholds import SURVEY_DRAWS, SURVEY_SAMPLES
+from .thresholds import OVERVIEW_SAMPLES, SURVEY_DRAWS, SURVEY_SAMPLES
 
+USUAL_SIDES = (192, 160, 128, 96, 64, 48, 32, 24, 16)  # of input images, in pixels
 _STARTS = 3  # of the descents
 
 
@@ -47,16 +48,36 @@ def survey(
     return look.survey(parse_budgets(budgets))
 
 
-def refuse_impossible(
-    space: SearchSpace, input_size: Sequence[int], num_classes: int, budgets: tuple[Budget, ...]
-) -> None:
-    """UserError, naming the nearest network, where some budget cannot be met or no network for it is found."""
+def overview(space: SearchSpace, input_size: Sequence[int], num_classes: int, budgets: tuple[Budget, ...]) -> Survey:
+    """A survey that takes no more than a second or two: of random settings where enumerating would take longer."""
+    feasible = FeasibleSet(space, input_size, num_classes)
+    small = feasible.small
+    look = _Exact(space, feasible) if small else _Sampled(space, feasible, OVERVIEW_SAMPLES, random.Random(0))
+    return look.survey(budgets)
+
+
+def impossible(space: SearchSpace, input_size: Sequence[int], num_classes: int, budgets: tuple[Budget, ...]) -> str:
+    """One line that names the nearest network, where some budget cannot be met or no network for it is found."""
     feasible = FeasibleSet(space, input_size, num_classes)
     # A survey of a million settings takes most of a minute; that something fits usually shows at once.
     if not feasible.small and feasible.surely_meets(budgets):
-        return
-    for problem in survey(space, input_size, num_classes, budgets).problems:
-        raise UserError(problem)
+        return ""
+    return next(iter(survey(space, input_size, num_classes, budgets).problems), "")
+
+
+def largest_side(
+    space: SearchSpace, input_size: Sequence[int], num_classes: int, budgets: tuple[Budget, ...]
+) -> int | None:
+    """The largest usual side of a square image, below the present one, at which every budget can be met."""
+    channels, *sides = input_size
+    for side in (s for s in USUAL_SIDES if s < max(sides)):
+        try:
+            found = overview(space, (channels, side, side), num_classes, budgets)
+        except UserError:  # too small for the model
+            return None
+        if not found.problems:
+            return side
+    return None
 
 
 class _Looker:

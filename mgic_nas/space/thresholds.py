@@ -18,3 +18,4 @@ EXTREME_TRIES = 20  # ... each after at most so many settings
 BUDGET_DRAWS = 1_000  # to show that budgets can be met, before a space above EAGER_SIZE is surveyed
 SURVEY_SAMPLES = 20_000  # of a space above EXACT_SIZE, of which statistics are estimated ...
 SURVEY_DRAWS = 500_000  # ... out of at most so many that need not meet ``where``
+OVERVIEW_SAMPLES = 1_000  # of a space above EAGER_SIZE, for the header of a search

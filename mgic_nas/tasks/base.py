@@ -28,8 +28,9 @@ class DataInfo:
     the files move. ``sizes`` counts images by "train", "val" and "test" (0 where there is no test split).
 
     What was seen while reading, for a person, and no part of the fingerprint: ``notes`` (one line each: what was left
-    out, converted or found twice), ``smallest_class`` (name and number of training images) and ``left_out`` (broken
-    images that ``?bad=skip`` goes on without).
+    out, converted or found twice), ``smallest_class`` (name and number of training images), ``left_out`` (broken
+    images that ``?bad=skip`` goes on without), ``sized`` (why the input size is what it is) and ``blind`` (percent of
+    the validation images in their most frequent class: what is right without looking at an image).
     """
 
     name: str
@@ -45,6 +46,8 @@ class DataInfo:
     notes: tuple[str, ...] = field(default=(), compare=False)
     smallest_class: tuple[str, int] | None = field(default=None, compare=False)
     left_out: int = field(default=0, compare=False)
+    sized: str = field(default="", compare=False)
+    blind: float | None = field(default=None, compare=False)
 
     @property
     def in_chans(self) -> int:

@@ -90,4 +90,6 @@ def errors() -> None:
     except mgic_nas.UserError as error:
         assert_type(error, UserError)
     assert_type(mgic_nas.UserError("one line"), UserError)
+    assert_type(mgic_nas.MachineFault("one line").passing, bool)
+    assert_type(mgic_nas.Interrupted().code, int)
     mgic_nas.serach  # type: ignore[attr-defined]  # noqa: B018  (a name that does not exist is an error)

@@ -30,6 +30,7 @@ PACKING_JSON = "packing.json"
 FEWEST_TRIALS = 8  # for fewer a probe does not pay
 SECONDS = 1.5  # of training in each measurement
 PATIENCE = 60.0  # seconds that a probe may take in all; on a machine so busy it would measure others
+SHORTEST = 12.0  # seconds that a probe needs, most of them to start its processes
 MARGIN = 0.15  # of the memory is left free: networks differ, and evaluation takes some too
 GOOD_ENOUGH = 0.95  # of the best throughput: fewer trials at a time let a sampler learn more from each
 ROOM = 3_072  # MiB that a copy does not take before it trains
@@ -81,6 +82,11 @@ class Packing:
     host_mb: float = 0.0
     gpu_mb: float = 0.0
 
+    @property
+    def rate(self) -> float:
+        """Images a second of all copies together on the first GPU, or on the cores, as chosen; 0 where unknown."""
+        return max((rate for copies, rate in self.images_per_second.items() if copies <= self.concurrent), default=0.0)
+
 
 Measure = Callable[[int, int], list[Reading]]
 
@@ -124,12 +130,22 @@ def _on_gpu(reading: Reading, copies: int) -> float:
     return max(reading.gpu_mb, reading.gpu_used_mb / copies)
 
 
-def packing(folder: Path, config: RunConfig, problem: SearchProblem, setup: Setup, trials: int, say: Say) -> int | None:
-    """How many trials at a time, where the user left it open: cached with the run, else measured now.
+def packing(
+    folder: Path,
+    config: RunConfig,
+    problem: SearchProblem,
+    setup: Setup,
+    trials: int,
+    say: Say,
+    patience: float | None = None,
+    keep: bool = True,
+) -> Packing | None:
+    """How many trials at a time, where the user left it open: kept with the run, else measured now.
 
     None where nothing is to be chosen: the user named a number, the trials run on a cluster, there are few of them
     (``trials`` is how many are left), this machine has one core and no GPU, no network fits the budgets, or the
-    measurement takes longer than :data:`PATIENCE`.
+    measurement takes longer than ``patience`` seconds (by default, and at most, :data:`PATIENCE`); where that is less
+    than :data:`SHORTEST` it is not begun. ``keep``: write the result into the run's folder.
     """
     if config.concurrent is not None or config.gpus_per_trial != "auto" or config.address is not None:
         return None
@@ -142,20 +158,26 @@ def packing(folder: Path, config: RunConfig, problem: SearchProblem, setup: Setu
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         kept = read_json(folder / PACKING_JSON)
         if kept and {name: kept[name] for name in key} == key:
-            return int(kept["concurrent"])
+            rates = {int(copies): rate for copies, rate in kept["images_per_second"].items()}
+            return Packing(int(kept["concurrent"]), rates, kept["host_mb"], kept["gpu_mb"])
+    patience = min(PATIENCE, PATIENCE if patience is None else patience)
+    if patience < SHORTEST:
+        return None
     begin = time.monotonic()
     largest = problem.feasible.costliest()
     if largest is None:
         return None
     found = None
-    with _Copies(setup, problem.space.config(largest.setting), machine) as copies, contextlib.suppress(TimeoutError):
+    config_of_largest = problem.space.config(largest.setting)
+    with _Copies(setup, config_of_largest, machine, patience) as copies, contextlib.suppress(TimeoutError):
         found = choose(machine, copies.measure)
     if found is None:
         return None
-    with contextlib.suppress(OSError):  # it only spares the next driver the probe
-        write_json(folder / PACKING_JSON, {**key, **asdict(found)})
+    if keep:
+        with contextlib.suppress(OSError):  # it only spares the next driver the probe
+            write_json(folder / PACKING_JSON, {**key, **asdict(found)})
     say(f"{_told(found, machine)} (probed for {time.monotonic() - begin:.0f} s; --concurrent N chooses otherwise)")
-    return found.concurrent
+    return found
 
 
 def _told(found: Packing, machine: Machine) -> str:
@@ -177,13 +199,13 @@ def this_machine() -> Machine:
 class _Copies:
     """Worker processes that train the same network side by side, on the first GPU or on the cores."""
 
-    def __init__(self, setup: Setup, config: Mapping[str, Any], machine: Machine) -> None:
+    def __init__(self, setup: Setup, config: Mapping[str, Any], machine: Machine, patience: float) -> None:
         self._introduction = (replace(setup, device="auto" if machine.gpus else "cpu"), "mgic_nas.train.probe:probe")
         self._config = dict(config)
         self._machine = machine
         self._workers: list[Worker] = []
         self._warm = 0  # of them have trained already
-        self._until = time.monotonic() + PATIENCE
+        self._until = time.monotonic() + patience
 
     def __enter__(self) -> _Copies:
         return self
@@ -195,7 +217,7 @@ class _Copies:
             worker.bury()
 
     def measure(self, copies: int, threads: int) -> list[Reading]:
-        """A reading of each of so many copies. RuntimeError where one dies or fails, TimeoutError after PATIENCE."""
+        """A reading of each of so many copies. RuntimeError where one dies or fails; TimeoutError."""
         started, free = len(self._workers), self._machine.host_mb
         most = max(self._machine.choices)
         # All at once where they surely fit: their imports then take no longer than one's.

@@ -326,11 +326,23 @@ def _short_folder() -> Iterator[str | None]:
 
 def _init(**arguments: Any) -> None:
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **arguments)
+        with _own_sigterm():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **arguments)
     except (ConnectionError, ValueError, RuntimeError) as error:
         if arguments["address"] == "local":
             raise
         raise UserError(f"no Ray cluster at {arguments['address']!r}: {' '.join(str(error).split())[:300]}") from None
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Ray's handler of SIGTERM would end the process at once; the search has one that ends it well."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError, TypeError):  # only the main thread has any
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _nodes() -> list[tuple[int, int]]:

@@ -6,13 +6,10 @@ It is the only truth about a run. Everything that must survive is in it before a
 from __future__ import annotations
 
 import contextlib
-import signal
 import sqlite3
-import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,6 +18,7 @@ import sqlalchemy
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import TrialState
 
+from ..._signals import uninterrupted
 from ...errors import UserError
 from .trial import COMPLETE, FAILED, JOB, RESULT, STOPPED, Trial
 
@@ -220,24 +218,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         optuna.logging.set_verbosity(verbosity)
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Delays Ctrl-C to the end of the block, where the handler that was there before gets it.
-
-    KeyboardInterrupt inside a query leaves an open cursor, which SQLAlchemy reports with a traceback, and inside a
-    commit it leaves open whether that happened. Outside the main thread there is nothing to delay.
-    """
-    previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(previous):
-        yield
-        return
-    caught: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: caught.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-        if caught:
-            previous(*caught[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -51,11 +51,12 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Shape:
-    """What every image becomes and how it is held. ``strict``: each must have this size already."""
+    """What every image becomes and how it is held. ``strict``: each must have this size already; ``why``: in words."""
 
     input_size: tuple[int, int, int]
     in_memory: bool
     strict: bool
+    why: str
 
 
 class _Coloured(Exception):
@@ -74,6 +75,7 @@ def find_shape(spec: Spec, source: Source, parts: list[Chosen]) -> Shape:
     strict = False
     if "size" in spec.options:
         height, width = spec.options["size"]
+        why = f"as ?size={spec.texts['size']} says"
     else:
         small = np.median([max(size) for (size, _), _ in headers]) <= SMALL_SIDE
         differing = next(((size, place) for (size, _), place in headers if size != first), None)
@@ -81,9 +83,12 @@ def find_shape(spec: Spec, source: Source, parts: list[Chosen]) -> Shape:
             raise _sizes_differ(first, first_place, *differing)
         strict = small
         width, height = first if small else (LARGE_INPUT, LARGE_INPUT)
+        why = (
+            "the images' own" if small else f"as for ImageNet, since they are larger than {SMALL_SIDE}; or ?size=PIXELS"
+        )
     count = sum(len(chosen) for chosen in parts)
     in_memory = max(height, width) <= SMALL_SIDE and count * channels * height * width <= SMALL_BYTES
-    return Shape((channels, height, width), in_memory, strict)
+    return Shape((channels, height, width), in_memory, strict, why)
 
 
 def _sizes_differ(size: tuple[int, int], place: str, other: tuple[int, int], other_place: str) -> UserError:
@@ -116,7 +121,7 @@ class Builder:
             except _Coloured:
                 self._traits.clear()
                 _, height, width = self.shape.input_size
-                self.shape = Shape((3, height, width), True, self.shape.strict)
+                self.shape = replace(self.shape, input_size=(3, height, width), in_memory=True)
                 pixels = {role: self._read(chosen) for role, chosen in self._parts.items()}
             self.mean, self.std = statistics(pixels["train"])
             self._seen = tuple(self._traits)

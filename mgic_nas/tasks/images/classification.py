@@ -106,6 +106,7 @@ def load(spec: str, *, seed: int = 0) -> Data:
         )
     counts = np.bincount(train_part.labels[train_rows], minlength=classes)
     smallest = int(counts.argmin())
+    val_counts = np.bincount(built.val.labels, minlength=classes)
     info = DataInfo(
         name=source.name,
         num_classes=classes,
@@ -120,6 +121,8 @@ def load(spec: str, *, seed: int = 0) -> Data:
         notes=(*notes, *built.notes(_test_files(source))),
         smallest_class=(source.classes[smallest], int(counts[smallest])),
         left_out=left_out,
+        sized=built.shape.why,
+        blind=round(100 * int(val_counts.max()) / len(val_rows), 2),
     )
     return Data(
         spec=str(parsed),

@@ -147,9 +147,25 @@ def test_what_the_user_said_is_not_probed(given: Any, changes: dict[str, Any], m
     assert packing(**given | {"config": config, "trials": trials, "say": print}) is None
 
 
+def test_probe_that_would_take_too_much_of_the_search_is_left_out(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "choose", lambda *_: pytest.fail("probed"))
+    monkeypatch.setattr(probe, "this_machine", lambda: Machine("processor", 2, host_mb=64_000))
+    assert packing(**given, say=print, patience=probe.SHORTEST - 1) is None
+
+
+def test_probe_of_a_dry_run_writes_nothing(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "this_machine", lambda: Machine("processor", 2, host_mb=64_000))
+    monkeypatch.setattr(probe, "choose", lambda machine, measure: Packing(2, {1: 10.0, 2: 15.0}))
+    found = packing(**given, say=print, keep=False)
+    assert found is not None
+    assert found.rate == 15.0
+    assert not list(given["folder"].iterdir())
+
+
 def test_probe_of_a_machine_that_is_too_busy_gives_up(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It must cost seconds, whatever else runs; the search then starts as it would without a probe."""
     monkeypatch.setattr(probe, "PATIENCE", 0.0)
+    monkeypatch.setattr(probe, "SHORTEST", 0.0)
     monkeypatch.setattr(probe, "this_machine", lambda: Machine("processor", 2, host_mb=64_000))
     assert packing(**given, say=lambda line: pytest.fail(line)) is None
     assert not list(given["folder"].iterdir())
@@ -163,11 +179,13 @@ def test_probe_trains_for_a_moment_says_so_and_is_remembered(given: Any, monkeyp
     monkeypatch.setattr(probe, "this_machine", lambda: Machine("processor", 2, host_mb=64_000))
     lines: list[str] = []
     found = packing(**given, say=lines.append)
-    assert found in (1, 2)
+    assert found is not None
+    assert found.concurrent in (1, 2)
+    assert found.rate > 0
     assert len(lines) == 1
     assert "2 cores" in lines[0]
     kept = json.loads((given["folder"] / probe.PACKING_JSON).read_text())
-    assert kept["concurrent"] == found
+    assert kept["concurrent"] == found.concurrent
     assert set(kept["images_per_second"]) == {"1", "2"}
     assert kept["host_mb"] > 100
     assert [p.name for p in given["folder"].iterdir()] == [probe.PACKING_JSON]
@@ -176,4 +194,4 @@ def test_probe_trains_for_a_moment_says_so_and_is_remembered(given: Any, monkeyp
     # On another machine the old answer means nothing.
     monkeypatch.setattr(probe, "this_machine", lambda: Machine("processor", 4, host_mb=64_000))
     monkeypatch.setattr(probe, "choose", lambda machine, measure: Packing(4))
-    assert packing(**given, say=lines.append) == 4
+    assert packing(**given, say=lines.append) == Packing(4)

@@ -70,6 +70,8 @@ def test_a_reader_sees_every_commit_and_a_renamed_folder_keeps_its_study(tmp_pat
 
 def test_an_interrupt_waits_for_the_end_of_a_transaction() -> None:
     """Raised inside a query, Ctrl-C would end a search with SQLAlchemy's traceback, and perhaps with half a commit."""
+    # Not as a shell's background job, whose Ctrl-C is ignored.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGINT)
     done = []
 
@@ -78,7 +80,10 @@ def test_an_interrupt_waits_for_the_end_of_a_transaction() -> None:
             signal.raise_signal(signal.SIGINT)
             done.append(1)
 
-    with pytest.raises(KeyboardInterrupt):
-        transaction()
-    assert done == [1]
-    assert signal.getsignal(signal.SIGINT) is before
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            transaction()
+        assert done == [1]
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        signal.signal(signal.SIGINT, inherited)

@@ -1,0 +1,257 @@
+"""What a search is about to do, before its first training: five lines on data, input, space, trainings and cost."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ._text import amount, rough_duration, size_text
+from .engine.executors.packing import Packing, packing
+from .engine.executors.slots import plan as plan_slots
+from .engine.executors.slots import this_machine, visible_gpus
+from .engine.proposals.candidate import SearchProblem
+from .engine.storage.config import RunConfig
+from .errors import UserError
+from .space.feasible import Candidate, FeasibleSet
+from .space.search_space import SearchSpace
+from .space.survey import impossible, largest_side, overview
+from .space.survey_result import Fit, Survey
+from .tasks import metric_of, resolve_spec
+from .tasks.base import DataInfo
+from .train.job import Setup
+from .train.recipes import Recipe, get_recipe
+from .train.timing import image_seconds
+
+DEFAULT_TRIALS = 16
+FEWEST_EPOCHS = 3
+STEPS = 240  # updates that a training has at least, where the epochs are left open
+PROBE_SHARE = 0.05  # of the time that a search takes: a probe that takes more is left out
+FORWARD_SHARE = 1 / 3  # of a training step's time that validating an image takes
+DRAWN = (
+    60  # random networks of a space that is not enumerated, among which the cheapest, middle and costliest are found
+)
+
+Say = Callable[[str], None]
+
+
+def default_trials(problem: SearchProblem) -> int:
+    """16, or all networks that fit where there are fewer; of a space that is not enumerated 16."""
+    with contextlib.suppress(UserError):
+        if problem.feasible.small:
+            return max(1, min(DEFAULT_TRIALS, len(problem.feasible.candidates)))
+    return DEFAULT_TRIALS
+
+
+def default_epochs(images: int, recipe: Recipe) -> int:
+    """As many epochs as give :data:`STEPS` updates, so that few images are not seen too rarely to learn from."""
+    return max(FEWEST_EPOCHS, math.ceil(STEPS / _steps(images, recipe)))
+
+
+def _steps(images: int, recipe: Recipe) -> int:
+    """Updates of an epoch; see :meth:`mgic_nas.tasks.base.Split.steps`."""
+    return max(1, images // recipe.batch_size)
+
+
+def refuse_impossible(problem: SearchProblem, space: SearchSpace, info: DataInfo, data: str) -> None:
+    """UserError where some budget cannot be met, naming the nearest network and the input size at which it could."""
+    given = space, problem.input_size, problem.num_classes, problem.budgets
+    if found := impossible(*given):
+        side = _resizable(data) and largest_side(*given)
+        raise UserError(
+            f"{found}; with images of {side} pixels or fewer it can be met: --data '{_resized(data, side)}'"
+            if side
+            else found
+        )
+
+
+def _resizable(data: str) -> bool:
+    """Whether the data take an input size."""
+    with contextlib.suppress(UserError):
+        return bool(resolve_spec(_resized(data, 32)))
+    return False
+
+
+def _resized(data: str, side: int) -> str:
+    source, _, query = data.partition("?")
+    kept = [item for item in query.split("&") if item and not item.startswith("size=")]
+    return f"{source}?{'&'.join([*kept, f'size={side}'])}"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of a whole training: of the cheapest, the middle and the costliest network, alone on its threads."""
+
+    low: float
+    middle: float
+    high: float
+
+    def scaled(self, factor: float) -> Estimate:
+        return Estimate(self.low * factor, self.middle * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is left of a search.
+
+    Attributes:
+        trials: trainings that are left.
+        concurrent: how many at a time.
+        packing: what a probe chose; None without one.
+        estimate: None where nothing could be measured before the first training.
+        lines: for a person.
+    """
+
+    trials: int
+    concurrent: int
+    packing: Packing | None
+    estimate: Estimate | None
+    lines: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float | None:
+        """Of everything that is left, about."""
+        return None if self.estimate is None else math.ceil(self.trials / self.concurrent) * self.estimate.middle
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; times in seconds."""
+        return {
+            "trials_left": self.trials,
+            "concurrent": self.concurrent,
+            "seconds": self.seconds,
+            "seconds_a_training": self.estimate and asdict(self.estimate),
+            "lines": [line.strip() for line in self.lines],
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def make_plan(
+    folder: Path, config: RunConfig, problem: SearchProblem, setup: Setup, left: int, say: Say, keep: bool = True
+) -> Plan:
+    """What ``left`` trainings will be like.
+
+    On a CPU the cheapest, the middle and the costliest network are trained on one batch each. Where that says that a
+    probe of how many train best at a time takes less than :data:`PROBE_SHARE` of the search, it is made and corrects
+    the estimate. On GPUs there is only the probe, in processes of its own: here no CUDA context is made.
+
+    Args:
+        folder: of the run; with ``keep`` a probe's result is written there.
+        config: of the run.
+        problem: what is searched.
+        setup: of its trainings.
+        left: trainings that are still to be made.
+        say: called with the line of a probe.
+        keep: write; else nothing is written.
+    """
+    on_cpu = not visible_gpus() or config.gpus_per_trial == 0
+    slots = plan_slots(config.concurrent, config.gpus_per_trial, this_machine())
+    images = {name: int(config.data["sizes"][name]) for name in ("train", "val")}
+    passes = config.epochs * (images["train"] + FORWARD_SHARE * images["val"])
+    estimate = _measure(problem, setup, slots.threads, passes) if on_cpu and config.address is None else None
+    patience = None if estimate is None else PROBE_SHARE * estimate.middle * left / slots.concurrent
+    found = packing(folder, config, problem, setup, left, say, patience, keep)
+    concurrent = found.concurrent if found else slots.concurrent
+    if found and (rate := found.rate):
+        costliest = passes * concurrent / max(1, len(visible_gpus())) / rate  # the rate is one GPU's
+        estimate = estimate.scaled(costliest / estimate.high) if estimate else Estimate(costliest, costliest, costliest)
+    lines = (
+        f"  data      {_data(config)}",
+        f"  input     {_input(config)}",
+        f"  space     {_space(problem, config)}",
+        f"  training  {_training(config, left, images['train'], concurrent)}",
+        f"  cost      {_cost(estimate, left, concurrent, config, probed=bool(found and found.rate))}",
+    )
+    return Plan(left, concurrent, found, estimate, lines)
+
+
+def _measure(problem: SearchProblem, setup: Setup, threads: int, passes: float) -> Estimate | None:
+    """None where one of the networks cannot be trained: its trial will say why."""
+    seconds: dict[str, float] = {}
+    try:
+        for candidate in (chosen := list(_three(problem.feasible))):
+            if candidate.arch_id not in seconds:
+                config = problem.space.config(candidate.setting)
+                seconds[candidate.arch_id] = passes * image_seconds(setup, config, threads)
+        low, middle, high = sorted(seconds[candidate.arch_id] for candidate in chosen)
+    except Exception:
+        return None
+    return Estimate(low, middle, high)
+
+
+def _three(feasible: FeasibleSet) -> Iterator[Candidate]:
+    """The networks with the fewest, the median and the most MACs; of a space that is not enumerated, of random ones."""
+    if feasible.small:
+        candidates = feasible.candidates
+        order = candidates.macs.argsort(kind="stable")
+        yield from (candidates[int(order[at])] for at in (0, len(order) // 2, -1))
+    else:
+        rng = random.Random(0)
+        drawn = sorted(filter(None, (feasible.draw(rng) for _ in range(DRAWN))), key=lambda c: c.cost.macs)
+        yield from (drawn[at] for at in (0, len(drawn) // 2, -1))
+
+
+def _data(config: RunConfig) -> str:
+    data, metric = config.data, metric_of(config.data["spec"])
+    sizes = data["sizes"]
+    parts = [f"{sizes['train']:,} {metric.items} to train on, {sizes['val']:,} to validate"]
+    parts.append(f"{sizes['test']:,} to test, never read" if sizes.get("test") else "no test split")
+    text = f"{data['name']}: {', '.join(parts)}"
+    if metric.of_classes:
+        text += f"; {config.num_classes:,} classes"
+    if data.get("smallest_class"):
+        name, count = data["smallest_class"]
+        text += f", the smallest {name!r} with {count:,}"
+    return text + (f"; {data['left_out']:,} broken ones left out" if data.get("left_out") else "; nothing left out")
+
+
+def _input(config: RunConfig) -> str:
+    why = config.data.get("sized")
+    return size_text(config.input_size) + (f" ({why})" if why else "")
+
+
+def _space(problem: SearchProblem, config: RunConfig) -> str:
+    assert isinstance(problem.space, SearchSpace)
+    found = overview(problem.space, problem.input_size, problem.num_classes, problem.budgets)
+    size = f"{found.distinct:,} distinct networks" if found.exact else f"{found.settings:,} settings"
+    fits = [f"{fit.label} {_fits(found, fit)}" for fit in found.budgets]
+    return f"{found.space}: {config.model}, {size}; within {', '.join(fits)}"
+
+
+def _fits(found: Survey, fit: Fit) -> str:
+    if fit.verdict == "measured":
+        return "measured in the search"
+    if fit.fits is not None:
+        return f"{fit.fits:,}"
+    return f"about {amount(fit.share * found.allowed, 2)}" if fit.share else "few"
+
+
+def _training(config: RunConfig, left: int, images: int, concurrent: int) -> str:
+    recipe = get_recipe(config.recipe)
+    steps = config.epochs * _steps(images, recipe)
+    stopping = "" if config.rungs == "none" else f", early stopping {config.rungs}"
+    begun = "" if left >= config.trials else f" ({left:,} left)"
+    batch = min(recipe.batch_size, images)
+    return (
+        f"{config.trials:,} trials{begun} of {config.epochs:,} epochs, {steps:,} steps of {batch} "
+        f"(--trials and --epochs choose others); recipe {recipe.name}, sampler {config.sampler}{stopping}, "
+        f"{concurrent} at a time"
+    )
+
+
+def _cost(estimate: Estimate | None, left: int, concurrent: int, config: RunConfig, probed: bool) -> str:
+    if estimate is None:
+        return "said after the first training"
+    rounds = math.ceil(left / concurrent)
+    low, middle, high = (rough_duration(rounds * s) for s in (estimate.low, estimate.middle, estimate.high))
+    at_most = "at most " if config.rungs != "none" else "about "
+    measured = "the probe" if probed else "one batch of three networks"
+    return (
+        f"{at_most}{middle} of training in all ({low} if every network were the cheapest, {high} if the costliest), by "
+        f"{measured}; corrected after the first training"
+    )

@@ -1,0 +1,157 @@
+"""The arguments of a search, checked and resolved: nothing is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import train
+from .engine.executors.registry import check_address, choose
+from .engine.executors.slots import parse_gpus_per_trial
+from .engine.proposals.candidate import SearchProblem
+from .engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS
+from .engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
+from .engine.storage.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
+from .errors import UserError
+from .planning import DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
+from .progress import say
+from .space import SearchSpace, parse_budgets
+from .tasks import cautions, metric_of, resolve_spec
+from .train.job import Setup
+from .train.loop import cached_data
+
+if TYPE_CHECKING:
+    from .train import Recipe
+
+DEFAULT_RECIPE = "quick"
+
+
+@dataclass(frozen=True)
+class Given:
+    """The arguments of :func:`search` that say what is searched."""
+
+    space: SearchSpace | str | Path
+    data: str
+    budgets: Iterable[str | float] | str | float
+    trials: int | None = None
+    epochs: int | None = None
+    out: str | Path | None = None
+    executor: str | None = None
+    sampler: str | None = None
+    rungs: str | None = None
+    concurrent: int | None = None
+    gpus_per_trial: str | float = "auto"
+    seed: int = 0
+    keep: str = "front"
+    address: str | None = None
+    storage: str | Path | None = None
+    recipe: str | Mapping[str, object] | Recipe | None = None
+
+
+class Prepared(NamedTuple):
+    """A search that can begin, or go on with the run ``old``."""
+
+    folder: Path
+    config: RunConfig
+    problem: SearchProblem
+    old: RunConfig | None
+
+
+def prepare(given: Given) -> Prepared:
+    """Checks everything, and writes nothing.
+
+    Raises:
+        UserError: wrong input.
+    """
+    # Cheap checks first: a typing error should not wait for the data.
+    for what in ("trials", "epochs", "concurrent"):
+        if (number := getattr(given, what)) is not None:
+            at_least_one(what, number)
+    SAMPLERS.check(given.sampler or DEFAULT_SAMPLER)
+    SCHEDULERS.check(given.rungs or DEFAULT_SCHEDULER)
+    share = parse_gpus_per_trial(given.gpus_per_trial)
+    address = given.address
+    if address is not None and given.executor == "local":
+        raise UserError("an address is of a Ray cluster: use it with --executor ray.")
+    name = choose("ray" if address is not None and given.executor is None else given.executor, say)
+    if address is not None:
+        check_address(address)
+    budgets = given.budgets
+    limits = parse_budgets([budgets] if isinstance(budgets, str | int | float) else budgets)
+    if not limits:
+        raise UserError("name at least one budget, such as --budget 5M (MACs) or --budget params=1M.")
+
+    space = given.space if isinstance(given.space, SearchSpace) else SearchSpace.from_yaml(given.space)
+    spec = resolve_spec(given.data)
+    info = cached_data(spec).info
+    about = {"spec": spec, **dataclasses.asdict(info)}
+    for note in (*info.notes, *(f"warning: {line}" for line in cautions.of_data(metric_of(spec), about))):
+        say(f"{info.name}: {note}")  # what was left out, converted or found twice must not pass in silence
+    folder = Path(given.out or Path("runs") / _slug(f"{Path(space.source).stem}-{info.name}"))
+    old = find_run(folder)
+    recipe = train.get_recipe(_first(given.recipe, old and old.recipe, DEFAULT_RECIPE))
+    epochs = _first(given.epochs, old and old.epochs, default_epochs(info.sizes["train"], recipe))
+    problem = SearchProblem(space, info.input_size, info.num_classes, limits, epochs)
+    config = RunConfig(
+        name=folder.absolute().name,
+        space=space.to_dict(),
+        space_source=_source(space),
+        data=about,
+        budgets=[b.label for b in limits],
+        trials=_first(given.trials, old and old.trials, DEFAULT_TRIALS),
+        epochs=epochs,
+        recipe=recipe.to_dict(),
+        # What was not named is what the run was made with, also where a later version has other defaults.
+        sampler=_first(given.sampler, old and old.sampler, DEFAULT_SAMPLER),
+        rungs=_first(given.rungs, old and old.rungs, DEFAULT_SCHEDULER),
+        seed=given.seed,
+        keep=given.keep,
+        executor=name,
+        concurrent=given.concurrent,
+        gpus_per_trial=share,
+        address=address,
+        storage=None if given.storage is None else str(Path(given.storage).absolute()),
+        versions=versions(),
+        created=now(),
+    )
+    if old is not None:
+        config = continued(old, config, folder)
+        if warning := version_warning(old):
+            say(f"{folder}: {warning}")
+    else:
+        config.refuse_occupied_storage()
+    if old is None or old.budgets != config.budgets:
+        refuse_impossible(problem, space, info, given.data)
+    if old is None and given.trials is None:
+        config = dataclasses.replace(config, trials=default_trials(problem))
+    return Prepared(folder, config, problem, old)
+
+
+def _first(*values: Any) -> Any:
+    """The first that is not None."""
+    return next(value for value in values if value is not None)
+
+
+def setup_of(config: RunConfig, folder: Path) -> Setup:
+    return Setup(
+        model=config.model,
+        data=config.data["spec"],
+        epochs=config.epochs,
+        recipe=train.get_recipe(config.recipe),
+        folder=str(config.trials_folder(folder)),
+        fingerprint=config.data["fingerprint"],
+    )
+
+
+def _source(space: SearchSpace) -> str:
+    """Where a space can be read again: its file or shipped name; empty for one made in Python."""
+    source = space.source
+    return source if source.endswith("(shipped)") or Path(source).is_file() else ""
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text.replace(" (shipped)", "")).strip("-") or "run"
