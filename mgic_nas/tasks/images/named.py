@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from huggingface_hub.constants import ENDPOINT
 from PIL import Image
 from timm.data import create_dataset
 from torchvision.datasets import ImageFolder
@@ -16,6 +19,7 @@ from ...errors import UserError
 from ..layout import role_of, torchvision_root
 from ..spec import COMMON, Spec
 from ..split import VALIDATION
+from .hub import offline, reachable
 from .parts import DecodedPart, Part, class_names
 
 #: torchvision sets that have a training and a test split, and no other.
@@ -144,18 +148,30 @@ class NamedSource:
             options |= {"input_key": self._spec.get("image"), "target_key": self._spec.get("label")}
             options |= {"input_img_mode": None if self._kind == "hfds" else _mode(self._spec)}
         try:
-            return self._checked(role, create_dataset(self._spec.source, **options))
+            with offline() if self._unreachable else nullcontext():
+                return self._checked(role, create_dataset(self._spec.source, **options))
         except UserError:
             raise
         except (ImportError, NameError, TypeError) as error:  # timm without the package behind the prefix
             raise UserError(f"{self.name} cannot be opened: {_line(error)}; {_needs(self._kind)}") from None
         except Exception as error:  # whatever the library behind the prefix raises
+            if self._unreachable and isinstance(error, ConnectionError):
+                raise UserError(
+                    f"{self.name} is not in the cache, and {ENDPOINT} cannot be reached: check the network, or load it "
+                    "once where there is one"
+                ) from None
             absent = isinstance(error, (ValueError, RuntimeError, LookupError, FileNotFoundError, AssertionError))
             if absent and role != "train" and f"{role}_split" not in self._spec.options:
                 return self._absent(role)
             raise UserError(
                 f"{self.name} has no readable split {split!r}: {_line(error)}; {_needs(self._kind)}"
             ) from None
+
+    @cached_property
+    def _unreachable(self) -> bool:
+        """Whether the data set is on a hub that does not answer."""
+        on_hub = self._kind in ("hfds", "hfids") and not Path(self._spec.source.partition("/")[2]).is_dir()
+        return on_hub and not reachable()
 
     def _refuse_wrong_splits(self, plain: bool) -> None:
         if plain:  # timm takes every name but train for the test part

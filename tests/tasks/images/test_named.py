@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes.tasks import encoded, picture, refused, write_folder, write_parquet
+from huggingface_hub import constants
 from torchvision.datasets import cifar
 
 from mgic_nas.tasks import load_data
-from mgic_nas.tasks.images import named
+from mgic_nas.tasks.images import hub, named
 
 
 def cifar10_folder(root: Path, count: int = 40) -> np.ndarray:
@@ -153,6 +154,27 @@ def test_hugging_face_data_sets_are_read_by_name(tmp_path: Path) -> None:
     assert data.test is not None
     assert np.array_equal(np.asarray(data.test.as_dataset()[2][0]), np.asarray(picture(2, 2)))
     assert "'dev'" in refused(load_data, f"hfds/{tmp_path}/pets?val_split=dev&root={tmp_path}/cache")
+
+
+@pytest.mark.parametrize("kind", ["hfds", "hfids"])
+def test_a_hub_that_does_not_answer_is_one_line_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    """The hub's libraries alone would try again for up to minutes."""
+    pytest.importorskip("datasets")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens
+    message = refused(load_data, f"{kind}/nobody/nothing?root={tmp_path}")
+    assert "cannot be reached: check the network" in message
+    assert "Retrying" not in caplog.text
+    assert not constants.is_offline_mode()
+
+
+def test_a_hub_that_does_not_answer_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert not hub.reachable()
+    with hub.offline():
+        assert constants.is_offline_mode()
+    assert not constants.is_offline_mode()
 
 
 def write_webdataset(root: Path, mode: str, broken: int | None = None) -> None:
