@@ -25,7 +25,8 @@ class Mask:
     """The numbers of a mask.
 
     Attributes:
-        values: int64 (H, W), as the file has them: 0 and 1 where it has one bit, 0xRRGGBB where ``coloured`` was asked.
+        values: whole numbers (H, W), as the file has them: 0 and 1 where it has one bit, 0xRRGGBB where colours are
+            meant.
         one_bit: whether the file has one bit a pixel.
         palette: value -> 0xRRGGBB of a palette image's values that occur, else None.
         traits: what a user should know.
@@ -67,7 +68,8 @@ def read_mask(path: Path, coloured: bool = False) -> Mask:
     if image.mode not in ("1", "L", "I", *DEEP):
         reason = "fractions" if image.mode == "F" else f"colours ({image.mode})"
         raise _wrong(where, f"{reason}, not one number a pixel", "write class numbers")
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
+    values = values.astype(np.uint8) if image.mode == "1" else values
     _refuse_measurements(values, where)
     return Mask(values, one_bit=image.mode == "1", traits=tuple(found))
 
@@ -120,12 +122,12 @@ def _one_of_three(pixels: np.ndarray, where: str) -> np.ndarray:
         some = ",".join(map(hexadecimal, colours[:6])) + (",..." if len(colours) > 6 else "")
         reason = f"colours ({len(colours):,}: {some}), not one number a pixel"
         raise _wrong(where, reason, "write class numbers, or name the classes' colours in order by ?colours=" + some)
-    return pixels[..., 0].astype(np.int64)
+    return pixels[..., 0]
 
 
 def _of_palette(image: Image.Image, where: str, found: list[str]) -> Mask:
     """The numbers in the palette; of GIF, whose writers renumber colours, their grey."""
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     colours = np.zeros((256, 3), dtype=np.int64)
     table = np.array(image.getpalette("RGB") or [], dtype=np.int64).reshape(-1, 3)
     colours[: len(table)] = table

@@ -18,7 +18,7 @@ Options, written ``?option=value&option=value``:
 - ``size``: HEIGHTxWIDTH of every image (64 for shapes); images of other sizes are resized, their masks by nearest
 - ``crop``: HEIGHTxWIDTH of the part of an image that is trained on
 - ``classes``: how many; else the lines of classes.txt, else as many as there are values, if these count from 0
-- ``values``: the masks' numbers of the classes, in order, where they do not count from 0: 0,255
+- ``values``: the masks' numbers of the classes, in order, where they do not count from 0: 0,255 or 1-150
 - ``colours``: the colours of the classes, in order, where masks are coloured: 000000,ff0000
 - ``ignore``: the masks' value for pixels of no class
 - ``exif``: apply or ignore says whether masks belong to images as EXIF turns them, where their size does not tell it
@@ -296,19 +296,29 @@ def _fingerprint(facts: tuple[Any, ...], *parts: tuple[MaskSplit, tuple[Items, n
     return digest.hexdigest()[:16]
 
 
-def _numbers(highest: int, base: int) -> Callable[[str], tuple[int, ...]]:
-    """The parser of two or more different whole numbers, separated by commas."""
-
-    def parse(text: str) -> tuple[int, ...]:
-        parts = [part.strip().removeprefix("#") for part in text.split(",")]
-        if not all(re.fullmatch(r"[0-9]+" if base == 10 else r"[0-9a-fA-F]{6}", part) for part in parts):
+def _numbers(text: str) -> tuple[int, ...]:
+    """``0,3-5`` as 0, 3, 4, 5; ValueError where it is not that, for two or more different numbers."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part.strip(), re.ASCII)
+        if match is None:
             raise ValueError
-        numbers = tuple(int(part, base) for part in parts)
-        if len(set(numbers)) != len(numbers) or not 2 <= len(numbers) <= IGNORE or max(numbers) > highest:
-            raise ValueError
-        return numbers
+        numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return _distinct(numbers, MAX_VALUE)
 
-    return parse
+
+def _colours(text: str) -> tuple[int, ...]:
+    """``000000,ff0000`` as 0xRRGGBB."""
+    parts = [part.strip().removeprefix("#") for part in text.split(",")]
+    if not all(re.fullmatch(r"[0-9a-fA-F]{6}", part) for part in parts):
+        raise ValueError
+    return _distinct([int(part, 16) for part in parts], 2**24 - 1)
+
+
+def _distinct(numbers: list[int], highest: int) -> tuple[int, ...]:
+    if len(set(numbers)) != len(numbers) or not 2 <= len(numbers) <= IGNORE or max(numbers) > highest:
+        raise ValueError
+    return tuple(numbers)
 
 
 _OPTIONS: dict[str, Option] = {
@@ -317,8 +327,8 @@ _OPTIONS: dict[str, Option] = {
     "crop": SIZE,
     "classes": (whole(2, IGNORE), f"a number of classes from 2 to {IGNORE}"),
     "ignore": (whole(0, MAX_VALUE), f"a whole number from 0 to {MAX_VALUE}"),
-    "values": (_numbers(MAX_VALUE, 10), "two or more different numbers such as 0,255"),
-    "colours": (_numbers(2**24 - 1, 16), "two or more different colours such as 000000,ff0000"),
+    "values": (_numbers, "two or more different numbers such as 0,255 or 1-150"),
+    "colours": (_colours, "two or more different colours such as 000000,ff0000"),
     "exif": (one_of("apply", "ignore"), "apply or ignore"),
     "bad": BAD,
 }

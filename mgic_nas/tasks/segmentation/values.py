@@ -43,22 +43,35 @@ class Values:
         Raises:
             UserError: a number that is neither.
         """
-        numbers = mask.values * self._scale(mask.one_bit)
-        labels = np.full(numbers.shape, IGNORE, dtype=np.uint8)
-        known = numbers == self.ignore if self.ignore is not None else np.zeros(numbers.shape, dtype=bool)
-        for label, number in enumerate(self.lookup):
-            here = numbers == number
-            labels[here] = label
-            known |= here
+        scale = self._scale(mask.one_bit)
+        numbers = mask.values if scale == 1 else mask.values.astype(np.int64) * scale
+        if self.coloured:
+            order = np.argsort(self.lookup)
+            place = np.searchsorted(self.lookup, numbers, sorter=order).clip(max=len(order) - 1)
+            labels = order[place].astype(np.uint8)
+            known = np.array(self.lookup)[labels] == numbers
+        else:
+            table, is_known = self._tables()
+            index = numbers.clip(max=len(table) - 1) if numbers.dtype.itemsize > 2 else numbers
+            labels, known = table[index], is_known[index]
         if not known.all():
             raise UserError(f"{path} has the value {self.text(int(numbers[~known][0]))}: {self.said()}")
         return labels
+
+    def _tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """Number of a mask of up to 16 bits, or of all above them, -> class; and whether it is a class or none."""
+        table, known = np.full(2**16 + 1, IGNORE, dtype=np.uint8), np.zeros(2**16 + 1, dtype=bool)
+        table[list(self.lookup)] = range(len(self.lookup))
+        known[list(self.lookup)] = True
+        if self.ignore is not None:
+            table[self.ignore], known[self.ignore] = IGNORE, True
+        return table, known
 
     def by_class(self, seen: Seen) -> np.ndarray:
         """int64 (classes,): the pixels of each class in a mask that was read."""
         assert seen.counts is not None
         scale = self._scale(seen.one_bit)
-        scaled = {number * scale: pixels for number, pixels in seen.counts.items()}
+        scaled = {number * scale: pixels for number, pixels in seen.counts.items() if number * scale != self.ignore}
         return np.array([scaled.get(number, 0) for number in self.lookup], dtype=np.int64)
 
     def wrong(self, seen: Seen) -> list[int]:
@@ -152,12 +165,23 @@ def _guessed_count(spec: Spec, found: set[int]) -> int:
             "many by ?classes=NUMBER"
         )
     if found != set(range(len(found))):
-        some = ",".join(map(str, sorted(found)))
+        some = _ranges(found)
         raise UserError(
             f"{where} hold the values {some}, which do not count from 0: name those of the classes in their order by "
             f"?values={some}, or say how many classes there are by ?classes=NUMBER"
         )
     return len(found)
+
+
+def _ranges(numbers: set[int]) -> str:
+    """``0,3-7,255``, as ``?values=`` is written."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in runs)
 
 
 def _refuse_ambiguous(masks: Masks) -> None:
@@ -228,7 +252,9 @@ def check_classes(
             remedy = "say ?seed=1 for another cut, or add images of it" if is_cut else "add images of it to train"
         else:
             also = f" ({values.ignore} is no class)" if values.ignore is not None else ""
-            remedy = "add images of it, or leave it out of the classes"
+            there = {values.lookup[label] for label in range(len(classes)) if label not in absent}
+            remedy = f"add images of it, or name the numbers of the classes by ?values={_ranges(there)}"
+            remedy = "add images of it" if values.coloured else remedy
         raise UserError(f"{what} {some} has no pixel in the training masks{also}: {remedy}")
     unseen = [classes[label] for label in np.flatnonzero(validated == 0)]
     notes = []
