@@ -35,6 +35,18 @@ def non_dominated(acc: ArrayLike, costs: ArrayLike) -> Mask:
     return mask
 
 
+def ranks(acc: ArrayLike, cost: ArrayLike) -> NDArray[np.int_]:
+    """How many fronts lie before each point's (n,): 0 for those that nothing dominates. Computed by moocore.
+
+    Args:
+        acc, cost: (n,), without NaN.
+    """
+    accs, costs = np.asarray(acc, dtype=float), np.asarray(cost, dtype=float)
+    if not len(accs):
+        return np.zeros(0, dtype=int)
+    return np.asarray(moocore.pareto_rank(np.column_stack((-accs, costs))), dtype=int)
+
+
 def best_within(acc: ArrayLike, costs: ArrayLike, limits: ArrayLike) -> int | None:
     """The winner rule: the index of the most accurate point within all limits; None where there is none.
 

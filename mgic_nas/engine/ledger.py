@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ..space import Budget
     from .storage.latencies import Latencies
 
-CSV_EVERY = 5.0  # seconds between two trials.csv
+CSV_EVERY = 5.0  # seconds between two trials.csv, at least
+CSV_SHARE = 0.05  # of the time, at most: the longer the table, the less often it is written
 
 
 class Ledger:
@@ -62,7 +63,7 @@ class Ledger:
         self._rejected: Counter[str] = Counter()
         self._uniform = 0
         self._best: dict[str, float | None] = {budget.label: None for budget in budgets}
-        self._csv_written = -math.inf
+        self._csv_due = -math.inf
 
     def add(self, trial: Trial) -> Trial:
         """An architecture whose training was started, now or by an earlier driver."""
@@ -133,11 +134,13 @@ class Ledger:
         )
 
     def write_csv(self) -> None:
-        """Writes trials.csv, at most every :data:`CSV_EVERY` seconds."""
-        if self._folder is not None and time.monotonic() - self._csv_written >= CSV_EVERY:
+        """Writes trials.csv, at most every :data:`CSV_EVERY` seconds and in :data:`CSV_SHARE` of the time."""
+        began = time.monotonic()
+        if self._folder is not None and began >= self._csv_due:
             with contextlib.suppress(OSError):  # it follows from the study, and is tried again; the end's must succeed
                 write_trials_csv(self._folder, self.trials.values(), timed=self._latencies is not None)
-            self._csv_written = time.monotonic()
+            ended = time.monotonic()
+            self._csv_due = ended + max(CSV_EVERY, (ended - began) / CSV_SHARE)
 
     def notify(
         self,

@@ -123,7 +123,8 @@ class CandidatePool:
 
     def untried(self, tried: Set[str]) -> NDArray[np.int_]:
         """Positions of the architectures held that are not in ``tried``; a part of a large space is renewed first."""
-        tried = tried | self._problem.too_slow
+        if too_slow := self._problem.too_slow:
+            tried = tried | too_slow
         if not self.whole:
             self._top_up(REFRESHED, tried)
             self._extend()

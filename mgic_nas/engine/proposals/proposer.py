@@ -87,7 +87,8 @@ class Proposer:
     @property
     def _out(self) -> Set[str]:
         """The arch_ids that must not be drawn: tried, or measured and too slow."""
-        return self._tried | self._problem.too_slow
+        too_slow = self._problem.too_slow
+        return self._tried | too_slow if too_slow else self._tried
 
     def _draw(self) -> LazyCandidate | None:
         rng = random.Random(f"{self._seed}/{len(self._tried)}")

@@ -32,6 +32,25 @@ class PoolSampler(BaseSampler):
         self._pool = pool
         self._random = RandomSampler(seed=seed)
         self._rng = random.Random(seed)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Whatever is known of a study."""
+        self._looked = 0  # trials of the study that were looked at
+        self._unfinished: list[int] = []  # of them, when they were
+
+    def _changed(self, study: Study) -> list[FrozenTrial]:
+        """The trials that are new since the last call, or were not finished then, by number.
+
+        A long search costs no more for a proposal than a short one.
+        """
+        trials = study.get_trials(deepcopy=False)  # a trial's number is its position
+        if len(trials) < self._looked:  # another study
+            self._forget()
+        numbers = [*self._unfinished, *range(self._looked, len(trials))]
+        self._looked = len(trials)
+        self._unfinished = [number for number in numbers if not trials[number].state.is_finished()]
+        return [trials[number] for number in numbers]
 
     @abstractmethod
     def propose(self, study: Study, pool: CandidatePool) -> Setting:

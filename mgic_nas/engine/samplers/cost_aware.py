@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 from ..storage.study import REJECTED
 from ..storage.trial import JOB, RESULT
 from ..surrogate.expected_gain import Objective, Observation, Refitter
+from ..surrogate.selection import informative
 from .base import PoolSampler
 
 if TYPE_CHECKING:
@@ -38,11 +39,10 @@ MAX_CANDIDATES = 2_048  # that a proposal is chosen from
 
 @dataclass
 class _Known:
-    """A trial of the study; ``open`` while its state or curve may still change."""
+    """A trial of the study."""
 
     arch_id: str
     observation: Observation
-    open: bool = True
 
 
 class CostAwareSampler(PoolSampler):
@@ -69,22 +69,26 @@ class CostAwareSampler(PoolSampler):
         self._budgets = tuple(budgets)
         self._epochs = epochs
         self._startup = startup
-        self._known: dict[int, _Known] = {}  # by trial number
         self._fit = Refitter()
 
+    def _forget(self) -> None:
+        super()._forget()
+        self._known: dict[int, _Known] = {}  # by trial number
+        self._tried: set[str] = set()  # their arch_ids
+
     def propose(self, study: Study, pool: CandidatePool) -> Setting:
-        trials = self._read(study, pool)
-        positions = pool.untried({t.arch_id for t in trials})
+        known = self._read(study, pool)
+        positions = pool.untried(self._tried)
         if not len(positions):
             return {}
-        if len(trials) < self._startup:
-            return pool.settings[self._stratum(pool, positions, len(trials))]
-        observations = [t.observation for t in trials]
+        if len(known) < self._startup:
+            return pool.settings[self._stratum(pool, positions, len(known))]
+        observations = informative([k.observation for k in known])
         if not any(o.curve or o.acc is not None for o in observations):
             return pool.settings[int(self._rng.choice(list(positions)))]
         if len(positions) > MAX_CANDIDATES:
             positions = np.array(sorted(self._rng.sample(list(positions), MAX_CANDIDATES)))
-        gain = self._fit(observations, Objective.over(pool.macs, self._epochs, self._budgets))
+        gain = self._fit(observations, Objective.over(pool.macs, self._epochs, self._budgets), of=len(known))
         gains = gain.of_candidates(pool.costs[positions], pool.features[positions])
         return pool.settings[int(positions[int(np.argmax(gains))])]
 
@@ -96,31 +100,30 @@ class CostAwareSampler(PoolSampler):
         return int(self._rng.choice(list(near[: max(1, len(near) // (2 * self._startup))])))
 
     def _read(self, study: Study, pool: CandidatePool) -> list[_Known]:
-        """Every trial with the pool's parameters that was not rejected."""
+        """Every trial with the pool's parameters that was not rejected, by number."""
         sign = 1.0 if study.directions[0] == StudyDirection.MAXIMIZE else -1.0
-        found = []
-        for trial in study.get_trials(deepcopy=False):
-            known = self._known.get(trial.number) or self._add(trial, pool)
-            if known is None:
-                continue
-            if known.open:
-                known.open = not trial.state.is_finished()
-                job, result = trial.user_attrs.get(JOB) or {}, trial.user_attrs.get(RESULT) or {}
-                seen = known.observation
-                seen.curve = tuple(result.get("curve") or job.get("curve") or ())
-                # A stopped or failed one adds nothing to a front; a paused one may.
-                seen.waiting = bool(job.get("paused")) or not known.open
-                if trial.state == TrialState.COMPLETE and trial.values and math.isfinite(trial.values[0]):
-                    seen.acc, seen.waiting = sign * trial.values[0], False
-            found.append(known)
-        return found
+        for trial in self._changed(study):
+            if known := self._known.get(trial.number) or self._add(trial, pool):
+                _observe(trial, known.observation, sign)
+        return [self._known[number] for number in sorted(self._known)]
 
     def _add(self, trial: FrozenTrial, pool: CandidatePool) -> _Known | None:
         if REJECTED in trial.user_attrs or trial.distributions != pool.distributions:
             return None
         setting = pool.setting(trial.params)
         self._known[trial.number] = known = _Known(pool.arch_id(setting), Observation(*pool.describe(setting)))
+        self._tried.add(known.arch_id)
         return known
+
+
+def _observe(trial: FrozenTrial, seen: Observation, sign: float) -> None:
+    """Puts a trial's curve and state into its observation. ``sign``: -1 where the objective is minimised."""
+    job, result = trial.user_attrs.get(JOB) or {}, trial.user_attrs.get(RESULT) or {}
+    seen.curve = tuple(result.get("curve") or job.get("curve") or ())
+    # A stopped or failed one adds nothing to a front; a paused one may.
+    seen.waiting = bool(job.get("paused")) or trial.state.is_finished()
+    if trial.state == TrialState.COMPLETE and trial.values and math.isfinite(trial.values[0]):
+        seen.acc, seen.waiting = sign * trial.values[0], False
 
 
 def make(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> CostAwareSampler:

@@ -31,15 +31,18 @@ class StratifiedSampler(PoolSampler):
         super().__init__(pool, seed)
         self._turns: list[int] = []
 
+    def _forget(self) -> None:
+        super()._forget()
+        self._tried: set[str] = set()  # arch_ids
+
     def propose(self, study: Study, pool: CandidatePool) -> Setting:
-        tried = set()
-        for trial in study.get_trials(deepcopy=False):
+        for trial in self._changed(study):
             job, mine = trial.user_attrs.get(JOB), trial.distributions == pool.distributions
             if job is not None:
-                tried.add(job["arch_id"])
+                self._tried.add(job["arch_id"])
             elif trial.state.is_finished() and mine and REJECTED not in trial.user_attrs:
-                tried.add(pool.arch_id(pool.setting(trial.params)))
-        positions = pool.untried(tried)
+                self._tried.add(pool.arch_id(pool.setting(trial.params)))
+        positions = pool.untried(self._tried)
         if not len(positions):
             return {}
         logs = np.log(pool.macs)

@@ -144,9 +144,13 @@ class Refitter:
         self._fitted_until = 0  # observations
         self._hyperparameters: Hyperparameters | None = None
 
-    def __call__(self, observations: Sequence[Observation], objective: Objective) -> ExpectedGain:
-        if len(observations) > self._fitted_until:
-            self._fitted_until, self._hyperparameters = int(REFIT_GROWTH * len(observations)), None
+    def __call__(
+        self, observations: Sequence[Observation], objective: Objective, of: int | None = None
+    ) -> ExpectedGain:
+        """The expected gain given some observations. ``of``: how many there are, where these are a part of them."""
+        known = len(observations) if of is None else of
+        if known > self._fitted_until:
+            self._fitted_until, self._hyperparameters = int(REFIT_GROWTH * known), None
         gain = ExpectedGain(observations, objective, self._hyperparameters)
         self._hyperparameters = gain.hyperparameters
         return gain
