@@ -22,10 +22,11 @@ def axis_title(summary: Summary, kind: str) -> str:
 def accuracy_range(summary: Summary, highest: Iterable[float] = ()) -> tuple[float, float]:
     """The part of the accuracy scale to show at first: the front with room below it, not a failed network's 10 %."""
     top = max([t.val_acc or 0 for t in summary.complete] + list(highest), default=100.0)
-    low = min([max(t.val_acc or 0, lowest_shown(summary)) for t in summary.complete], default=0.0)
+    lowest = lowest_shown(summary)
+    low = min([max(t.val_acc or 0, lowest) for t in summary.complete], default=0.0)
     pad = max(0.08 * (top - low), 1.0, *(summary.error(t.val_acc) or 0 for t in summary.front))
-    lowest = 0.0 if summary.metric.of_classes else -math.inf  # a constant explains more than a bad network
-    return max(low - pad, lowest), min(top + 1.5 * pad, 102.0)
+    floor = 0.0 if summary.metric.of_classes else -math.inf  # a constant explains more than a bad network
+    return max(low - pad, floor), min(top + 1.5 * pad, 102.0)
 
 
 def lowest_shown(summary: Summary) -> float:

@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import _text as words
 from .. import pareto
 from ..engine.storage.config import RunConfig
@@ -202,16 +204,18 @@ class Summary:
         networks happen to cost nearly the same.
         """
         steps: list[Step] = []
-        front = list(self.front)
-        while len(front) > 1:
-            start = front[0]
-            at = max(range(1, len(front)), key=lambda i: (_rate(start, front[i]), i))
+        front = self.front
+        accs = np.array([t.val_acc or 0.0 for t in front])
+        macs = np.array([t.macs or 0.0 for t in front])
+        at = 0
+        while at < len(front) - 1:
+            rates = (accs[at + 1 :] - accs[at]) / (macs[at + 1 :] - macs[at])
+            start, at = front[at], len(front) - 1 - int(np.argmax(rates[::-1]))  # of equal rates the longest step
             end = front[at]
             errors = [self.error(t.val_acc) for t in (start, end)]
             error = math.hypot(*(e for e in errors if e is not None)) if None not in errors else None
             gain = (end.val_acc or 0) - (start.val_acc or 0)
             steps.append(Step(start, end, (end.macs or 0) - (start.macs or 0), gain, error))
-            front = front[at:]
         return tuple(steps)
 
     @cached_property
@@ -253,10 +257,6 @@ class Summary:
             for name in names
         }
         return {name: tuple(sorted(values.values(), key=value_key)) for name, values in tried.items()}
-
-
-def _rate(start: Trial, end: Trial) -> float:
-    return ((end.val_acc or 0) - (start.val_acc or 0)) / ((end.macs or 0) - (start.macs or 0))
 
 
 def value_key(value: Any) -> tuple[str, Any]:

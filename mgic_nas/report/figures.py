@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import html
 import math
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence, Set
+from itertools import pairwise
 from typing import Any
 
 from .. import _text as words
 from ..engine.storage.trial import Trial
 from . import story
-from .axes import NAMED, TITLES, accuracy_range, axis_title, log_ticks, lowest_shown
-from .data import Summary, value_key
+from .axes import NAMED, TITLES, axis_title, lowest_shown
+from .data import Summary
+from .layout import HOVER, Figure, accuracy_axis, frame, log_axis, whole_axis, with_gaps
+from .panels import parameter, varied
+from .thinning import CLOUD, CURVES, STEPS, cloud, evenly
 
-Figure = dict[str, Any]
-_HOVER = {"hovertext": "@trials", "hovertemplate": "%{hovertext}<extra></extra>"}
-_MANY = 12  # more values of a parameter than this are drawn on a number line
 
+def hover_texts(summary: Summary, numbers: Set[int] | None = None) -> dict[int, str]:
+    """Trial number -> what its points say on hover: accuracy, costs and every parameter. Escaped for plotly.
 
-def hover_texts(summary: Summary) -> dict[int, str]:
-    """Trial number -> what its points say on hover: accuracy, costs and every parameter. Escaped for plotly."""
+    ``numbers``: only of these trials.
+    """
     texts = {}
     for t in summary.trials:
+        if numbers is not None and t.number not in numbers:
+            continue
         lines = [f"<b>Trial {t.number}</b>  {summary.acc(t)}"]
         lines.append(f"{words.count(t.macs)} MACs, {words.count(t.activations)} activations {summary.at}")
         lines.append(f"{words.count(t.params)} parameters")
@@ -45,20 +49,16 @@ def figures(summary: Summary) -> dict[str, Figure]:
                 result[f"front-{kind}"] = front(summary, kind)
         result["hypervolume"] = hypervolume(summary)
         for index, name in enumerate(varied(summary)):
-            result[f"parameter-{index}-acc"] = parameter(summary, name, "val_acc")
-            result[f"parameter-{index}-macs"] = parameter(summary, name, "macs")
+            result |= {f"parameter-{index}-{label}": panel for label, panel in parameter(summary, name).items()}
     if any(len(t.points) > 1 for t in summary.trials):
         result["curves"] = curves(summary)
     return result
 
 
-def varied(summary: Summary) -> list[str]:
-    """The parameters of which complete trials have at least two values: only those can be compared."""
-    return [
-        name
-        for name in summary.parameters
-        if len({value_key(t.setting[name]) for t in summary.complete if name in t.setting}) > 1
-    ]
+def hovered(drawn: Mapping[str, Figure]) -> frozenset[int]:
+    """The numbers of the trials whose points ask for a hover text."""
+    traces = [trace for figure in drawn.values() for trace in figure["data"]]
+    return frozenset(n for trace in traces if trace.get("hovertext") == "@trials" for n in trace["customdata"])
 
 
 def front(summary: Summary, kind: str = "macs") -> Figure:
@@ -66,14 +66,15 @@ def front(summary: Summary, kind: str = "macs") -> Figure:
     trials = summary.costed(kind)
     best = [t for t in summary.front_by(kind) if t.cost(kind) > 0]
     numbers = {t.number for t in best}
-    others = [t for t in trials if t.number not in numbers]
+    shown = cloud(summary, CLOUD)
+    others = [t for t in trials if t.number not in numbers and t.number in shown]
     data = [
         {
             **_points(others, kind, "val_acc"),
             "name": "other networks",
             "mode": "markers",
             "marker": {"color": "var(--faint)", **_dots(len(others))},
-            **_HOVER,
+            **HOVER,
         },
         {
             **_points(best, kind, "val_acc"),
@@ -88,7 +89,7 @@ def front(summary: Summary, kind: str = "macs") -> Figure:
                 "thickness": 1.2,
                 "width": 3,
             },
-            **_HOVER,
+            **HOVER,
         },
     ]
     winners = {w.trial.number: w.trial for w in summary.winners if w.trial and w.budget.kind == kind}
@@ -108,18 +109,18 @@ def front(summary: Summary, kind: str = "macs") -> Figure:
                     "size": 16,
                     "line": {"width": 1.6},
                 },
-                **_HOVER,
+                **HOVER,
             }
         )
     if kind == "macs" and summary.reference:
         data.append(_reference(summary))
     budgets = [b for b in summary.budgets if b.kind == kind]
-    layout = _layout(
+    layout = frame(
         xaxis={
-            **_log_axis([x for trace in data for x in trace["x"]] + [b.limit for b in budgets]),
+            **log_axis([*(t.cost(kind) for t in trials), *_xs(data), *(b.limit for b in budgets)]),
             "title": {"text": axis_title(summary, kind), "standoff": 14},
         },
-        yaxis={**_accuracy_axis(summary, data), "title": {"text": f"{story.title(summary)} (%)", "standoff": 10}},
+        yaxis={**accuracy_axis(summary, data), "title": {"text": f"{story.title(summary)} (%)", "standoff": 10}},
         height=470,
         margin={"l": 62, "r": 18, "t": 40, "b": 58},
         showlegend=True,
@@ -160,14 +161,18 @@ def below_view(summary: Summary, kind: str = "macs") -> int:
 
 def hypervolume(summary: Summary) -> Figure:
     """The hypervolume after each complete network, in the order in which they were started."""
-    history = summary.hypervolume_history
+    history = [(place, *point) for place, point in enumerate(summary.hypervolume_history, 1)]
+    total = len(history)
+    if total > STEPS:  # a step that is none is not seen
+        rises = [b for a, b in pairwise(history) if b[2] > a[2]]
+        history = [history[0], *evenly(rises, STEPS), history[-1]]
     data = [
         {
             "type": "scatter",
             "mode": "lines",
-            "x": list(range(1, len(history) + 1)),
-            "y": [value for _, value in history],
-            "customdata": [number for number, _ in history],
+            "x": [place for place, _, _ in history],
+            "y": [value for _, _, value in history],
+            "customdata": [number for _, number, _ in history],
             "line": {"shape": "hv", "color": "var(--accent)", "width": 2},
             "fill": "tozeroy",
             "fillcolor": "var(--wash)",
@@ -176,8 +181,8 @@ def hypervolume(summary: Summary) -> Figure:
     ]
     if len(history) == 1:
         data[0]["mode"] = "markers"
-    layout = _layout(
-        xaxis={"title": {"text": "Networks trained completely", "standoff": 12}, **_whole(1, len(history))},
+    layout = frame(
+        xaxis={"title": {"text": "Networks trained completely", "standoff": 12}, **whole_axis(1, total)},
         yaxis={"title": {"text": "Hypervolume (% × decades)", "standoff": 10}, "rangemode": "tozero"},
         height=300,
         margin={"l": 62, "r": 18, "t": 12, "b": 52},
@@ -185,73 +190,13 @@ def hypervolume(summary: Summary) -> Figure:
     return {"data": data, "layout": layout}
 
 
-def parameter(summary: Summary, name: str, measure: str) -> Figure:
-    """Accuracy (or MACs) of the complete networks by the value of one parameter, with the median of each value."""
-    trials = [t for t in summary.complete if name in t.setting]
-    values = [v for v in summary.parameters[name] if any(value_key(t.setting[name]) == value_key(v) for t in trials)]
-    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    number_line = numeric and len(values) > _MANY
-    columns = {value_key(v): i for i, v in enumerate(values)}
-
-    def place(trial: Trial) -> float:
-        value = trial.setting[name]
-        # Spread by the trial's number with the golden ratio: even, and the same in every build.
-        spread = (trial.number * 0.6180339887 % 1 - 0.5) * 0.5
-        return float(value) if number_line else columns[value_key(value)] + spread
-
-    data = []
-    on_front = summary.front_numbers
-    for wanted, color, opacity in ((False, "var(--faint)", 0.75), (True, "var(--accent)", 1.0)):
-        chosen = [t for t in trials if (t.number in on_front) is wanted]
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [place(t) for t in chosen],
-                "y": [getattr(t, measure) for t in chosen],
-                "customdata": [t.number for t in chosen],
-                "marker": {"color": color, "size": 6.5, "opacity": opacity},
-                **_HOVER,
-            }
-        )
-    xaxis: dict[str, Any] = {"zeroline": False, "fixedrange": True}
-    if not number_line:
-        xs: list[float | None] = []
-        ys: list[float | None] = []
-        ticks = []
-        for i, value in enumerate(values):
-            column = [getattr(t, measure) for t in trials if value_key(t.setting[name]) == value_key(value)]
-            xs += [i - 0.34, i + 0.34, None]
-            ys += [statistics.median(column), statistics.median(column), None]
-            ticks.append(f"{html.escape(words.scalar(value))}<br><sub>n={len(column)}</sub>")
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "x": xs,
-                "y": ys,
-                "line": {"color": "var(--ink)", "width": 2},
-                "hoverinfo": "skip",
-            }
-        )
-        xaxis |= {
-            "tickvals": list(range(len(values))),
-            "ticktext": ticks,
-            "range": [-0.6, len(values) - 0.4],
-            "showgrid": False,
-        }
-    yaxis: dict[str, Any] = {"fixedrange": True, "nticks": 5}
-    if measure == "macs":
-        yaxis |= _log_axis([t.macs or 1 for t in trials])
-    else:
-        yaxis |= {k: v for k, v in _accuracy_axis(summary, data).items() if k == "range"}
-    layout = _layout(xaxis=xaxis, yaxis=yaxis, height=230, margin={"l": 46, "r": 8, "t": 8, "b": 42}, dragmode=False)
-    return {"data": data, "layout": layout}
-
-
 def curves(summary: Summary) -> Figure:
     """Validation accuracy over epochs of every trial that has a curve; the front's drawn strongly."""
     with_curve = [t for t in summary.trials if t.points]
+    last = max(epoch for t in with_curve for epoch, _ in t.points)
+    behind = [t for t in with_curve if t.number not in summary.front_numbers]
+    shown = {t.number for t in evenly(behind, max(CURVES // last, 100))} | summary.front_numbers
+    with_curve = [t for t in with_curve if t.number in shown]
     groups = (
         ("other networks", "var(--faint)", 1.1, "solid", lambda t: t.state not in ("stopped", "failed")),
         ("stopped or failed", "var(--bad)", 1.3, "2px,3px", lambda t: t.state in ("stopped", "failed")),
@@ -273,18 +218,17 @@ def curves(summary: Summary) -> Figure:
                 "type": "scatter",
                 "mode": "lines+markers" if all(len(t.points) < 40 for t in chosen) else "lines",
                 "name": title,
-                "x": _with_gaps([epoch for epoch, _ in t.points] for t in chosen),
-                "y": _with_gaps([acc for _, acc in t.points] for t in chosen),
-                "customdata": _with_gaps([t.number for _ in t.points] for t in chosen),
+                "x": with_gaps([epoch for epoch, _ in t.points] for t in chosen),
+                "y": with_gaps([acc for _, acc in t.points] for t in chosen),
+                "customdata": with_gaps([t.number for _ in t.points] for t in chosen),
                 "connectgaps": False,
                 "line": {"color": color, "width": width, "dash": dash},
                 "marker": {"color": color, "size": 4 if width > 2 else 3},
                 "hovertemplate": "trial %{customdata}, epoch %{x}: %{y:.1f} %<extra></extra>",
             }
         )
-    last = max(epoch for t in with_curve for epoch, _ in t.points)
-    layout = _layout(
-        xaxis={"title": {"text": "Epoch", "standoff": 12}, **_whole(1, last)},
+    layout = frame(
+        xaxis={"title": {"text": "Epoch", "standoff": 12}, **whole_axis(1, last)},
         yaxis={"title": {"text": f"{story.title(summary)} (%)", "standoff": 10}},
         height=360,
         margin={"l": 62, "r": 18, "t": 12, "b": 56},
@@ -307,6 +251,10 @@ def _points(trials: Sequence[Trial], kind: str, measure: str) -> dict[str, Any]:
     }
 
 
+def _xs(data: Sequence[Figure]) -> list[float]:
+    return [x for trace in data for x in trace["x"]]
+
+
 def _reference(summary: Summary) -> dict[str, Any]:
     def text(name: str, acc: float, macs: float, input_size: str) -> str:
         at = f"at {input_size}" if input_size else "(input size not stated)"
@@ -325,71 +273,4 @@ def _reference(summary: Summary) -> dict[str, Any]:
         "marker": {"symbol": "diamond", "color": "var(--reference)", "size": 9},
         "hovertext": [text(p.name, p.acc, p.macs, p.input_size) for p in points],
         "hovertemplate": "%{hovertext}<extra></extra>",
-    }
-
-
-def _accuracy_axis(summary: Summary, data: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    low, high = accuracy_range(summary, [y for trace in data for y in trace["y"] if y is not None])
-    references = [p.acc for p in summary.reference]
-    low = min([low, *(acc - 1 for acc in references)])
-    return {"range": [low, high], "ticksuffix": ""}
-
-
-def _log_axis(values: Iterable[float]) -> dict[str, Any]:
-    positive = [v for v in values if v > 0]
-    low, high = min(positive), max(positive)
-    pad = max(0.06 * math.log10(high / low), 0.04)
-    first, last = math.log10(low) - pad, math.log10(high) + pad
-    ticks, labels = log_ticks(10**first, 10**last)
-    return {"type": "log", "range": [first, last], "tickvals": ticks, "ticktext": labels}
-
-
-def _whole(first: int, last: int) -> dict[str, Any]:
-    """An axis of whole numbers."""
-    step = next(s * 10**p for p in range(9) for s in (1, 2, 5) if (last - first) / (s * 10**p) <= 10)
-    pad = max(0.02 * (last - first), 0.15)
-    ticks = [first, *(n for n in range(step, last + 1, step) if n >= first + step / 2)]
-    return {"range": [first - pad, last + pad], "tickvals": ticks}
-
-
-def _with_gaps(parts: Iterable[Sequence[Any]]) -> list[Any]:
-    joined: list[Any] = []
-    for part in parts:
-        joined += [*part, None]
-    return joined[:-1]
-
-
-def _layout(*, xaxis: dict[str, Any], yaxis: dict[str, Any], **other: Any) -> dict[str, Any]:
-    axis = {
-        "gridcolor": "var(--grid)",
-        "linecolor": "var(--rule)",
-        "zeroline": False,
-        "automargin": True,
-        "tickfont": {"color": "var(--muted)", "size": 12},
-    }
-    return {
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "var(--sans)", "color": "var(--muted)", "size": 13},
-        "hoverlabel": {
-            "bgcolor": "var(--card)",
-            "bordercolor": "var(--rule)",
-            "font": {"family": "var(--sans)", "color": "var(--ink)", "size": 12.5},
-            "align": "left",
-        },
-        "hovermode": "closest",
-        "showlegend": False,
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": -0.2,
-            "yanchor": "top",
-            "font": {"color": "var(--muted)", "size": 12.5},
-            "bgcolor": "rgba(0,0,0,0)",
-        },
-        "shapes": [],
-        "annotations": [],
-        "xaxis": {**axis, "showline": True, **xaxis},
-        "yaxis": {**axis, **yaxis},
-        **other,
     }

@@ -9,6 +9,7 @@ from .. import _text as words
 from ..engine.storage.trial import Trial
 from . import story
 from .data import Summary
+from .thinning import ROWS, evenly
 from .winners import create_model, local_dir
 
 _MANY_FAILURES = 10
@@ -34,6 +35,8 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
         parts += [_escape(story.accuracy_note(summary))] if summary.complete else []
     if summary.front:
         parts += ["## The front", _front(summary)]
+        if len(summary.front) > ROWS:
+            parts.append(f"These are {ROWS:,} of {len(summary.front):,}; front.csv has all.")
     if summary.steps:
         unit = words.unit_name(story.gain_unit(summary))
         parts += [f"## What the next {unit} MACs buys", story.gains_note(summary), _gains(summary)]
@@ -86,7 +89,7 @@ def _lines(summary: Summary, problems: Mapping[str, str]) -> list[str]:
 def _front(summary: Summary) -> str:
     rows = [
         (words.count(t.macs), summary.acc(t), words.count(t.params), f"{t.number}: {_setting(t)}")
-        for t in summary.front
+        for t in evenly(summary.front, ROWS)
     ]
     return _table((f"MACs {summary.at}", story.title(summary), "Parameters", "Trial"), "rrrl", rows)
 
@@ -101,7 +104,7 @@ def _gains(summary: Summary) -> str:
             + ("" if step.error is None else f" ± {step.error:.{summary.decimals}f}"),
             f"{step.gain / step.more * unit:.3g}",
         )
-        for step in summary.steps
+        for step in summary.steps[:ROWS]
     ]
     heading = (f"MACs {summary.at}", story.score(summary), "Points gained", f"Points per {words.unit_name(unit)} MACs")
     return _table(heading, "rrrr", rows)

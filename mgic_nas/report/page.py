@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -19,7 +20,11 @@ from ..engine.storage.trial import Trial
 from . import figures, story
 from .axes import TITLES
 from .data import Summary, Winner
+from .panels import varied
+from .thinning import CELLS, ROWS
 from .winners import create_model, local_dir
+
+PLAIN = 50_000  # characters of the figures' data; a larger page has them and plotly.js compressed
 
 Block = dict[str, Any]
 
@@ -33,6 +38,9 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
         picture: front.png, shown in place of the figures where scripts are switched off.
     """
     drawn = figures.figures(summary)
+    data = _json({"figures": drawn, "hover": figures.hover_texts(summary, figures.hovered(drawn)) if drawn else {}})
+    packed = len(data) > PLAIN
+    failures = [t for t in summary.trials if t.error]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -43,20 +51,22 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
         words=words,
         style=_resource("style.css"),
         script=_resource("script.js"),
-        plotly=_plotly() if drawn else "",
-        data=_json({"figures": drawn, "hover": figures.hover_texts(summary) if drawn else {}}),
+        plotly=_plotly(packed) if drawn else "",
+        packed=packed,
+        data=_packed(data) if packed else data,
         drawn=drawn,
         kpis=_kpis(summary),
         winners=[_winner(summary, w, problems) for w in summary.winners],
-        steps=_steps(summary),
+        steps=_steps(summary)[:ROWS],
         unit=words.unit_name(story.gain_unit(summary)),
         fronts=[kind for kind in TITLES if f"front-{kind}" in drawn],
         titles=TITLES,
         below=figures.below_view(summary),
-        parameters=list(enumerate(figures.varied(summary))) if drawn else [],
-        failures=[{"trial": t, "line": words.one_line(t.error)} for t in summary.trials if t.error],
+        parameters=list(enumerate(varied(summary))) if drawn else [],
+        failures=[{"trial": t, "line": words.one_line(t.error)} for t in failures[:ROWS]],
+        failed=len(failures),
         setting_names=list(summary.parameters),
-        rows=[_row(summary, t) for t in summary.trials],
+        rows=[_row(summary, t) for t in _listed(summary)],
         made=_made(summary),
         space=_space(summary),
         picture=base64.b64encode(picture).decode() if picture else "",
@@ -129,6 +139,15 @@ def _steps(summary: Summary) -> list[Block]:
     ]
 
 
+def _listed(summary: Summary) -> list[Trial]:
+    """The trials of the table, by number: all, or the front and the most accurate of very many."""
+    most = max(ROWS, CELLS // (len(summary.parameters) + 11))
+    best_first = sorted(
+        summary.trials, key=lambda t: (t.number not in summary.front_numbers, -(t.val_acc or 0.0), t.number)
+    )
+    return sorted(best_first[:most], key=lambda t: t.number)
+
+
 def _row(summary: Summary, trial: Trial) -> Block:
     return {"trial": trial, "front": trial.number in summary.front_numbers, "line": words.one_line(trial.error, 90)}
 
@@ -178,11 +197,17 @@ def _json(value: Any) -> Any:
     return markupsafe.Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
+def _packed(text: str) -> Any:
+    """Compressed, as text that may stand inside a script element: gzip in base64."""
+    return markupsafe.Markup(base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode())
+
+
 @cache
 def _resource(name: str) -> Any:
     return markupsafe.Markup(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
-def _plotly() -> Any:
-    """plotly.js, inlined once: 4.8 MB, and the page needs no network."""
-    return markupsafe.Markup(get_plotlyjs())
+@cache
+def _plotly(packed: bool) -> Any:
+    """plotly.js, inlined once: 4.8 MB, packed 1.9 MB, and the page needs no network."""
+    return _packed(get_plotlyjs()) if packed else markupsafe.Markup(get_plotlyjs())

@@ -1,6 +1,7 @@
 "use strict";
 (() => {
-  const { figures, hover } = JSON.parse(document.getElementById("data").textContent);
+  let figures = {};
+  let hover = {};
   const plots = [...document.querySelectorAll(".plot")];
   const config = { displaylogo: false, responsive: true, displayModeBar: false, showTips: false };
 
@@ -35,7 +36,27 @@
   };
   const drawAll = (width) => plots.forEach((plot) => draw(plot, width));
 
-  drawAll();
+  // A large page holds its data and plotly.js compressed: gzip in base64.
+  const unpacked = async (script) => {
+    if (script.type !== "application/gzip") return script.textContent;
+    const bytes = Uint8Array.from(atob(script.textContent), (character) => character.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  };
+  const start = async () => {
+    ({ figures, hover } = JSON.parse(await unpacked(document.getElementById("data"))));
+    const library = document.getElementById("plotly");
+    if (library) {
+      const script = document.createElement("script");
+      script.textContent = await unpacked(library);
+      document.head.append(script);
+    }
+    drawAll();
+  };
+  start().catch((error) => {
+    // A browser from before 2023 cannot decompress: it shows the picture, as without scripts.
+    console.error(error);
+    for (const still of document.querySelectorAll("noscript")) still.outerHTML = still.textContent;
+  });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
   // A4 less its margins, in CSS pixels: the page is laid out for paper only after this event.
   window.addEventListener("beforeprint", () => drawAll(680));

@@ -12,6 +12,7 @@ from ..space.budget import Budget
 from ..tasks import cautions
 from .command import space_name
 from .data import Summary, Winner
+from .thinning import CLOUD, PANEL
 
 
 def headline(summary: Summary) -> str:
@@ -241,6 +242,8 @@ def front_note(summary: Summary, below: int = 0) -> str:
     if summary.budgets:
         parts.append("Dashed lines are the budgets, rings their winners.")
     parts.append("The search looks for the front in MACs; fronts in other costs are what it found on the way.")
+    if drawn := drawn_note(summary, CLOUD):
+        parts.append(drawn)
     if below:
         parts.append(f"{words.plural(below, 'network lies', 'networks lie')} below the view; a double click shows all.")
     if summary.reference:
@@ -276,8 +279,15 @@ def parameters_note(summary: Summary) -> str:
     return (
         f"Each point is one of {words.plural(complete, 'completely trained network')}, bars are medians. The search "
         "prefers some values and combines them unevenly, so a difference between two columns is an observation, "
-        "not the effect of that parameter alone; columns of few networks say little."
-    )
+        f"not the effect of that parameter alone; columns of few networks say little. {drawn_note(summary, PANEL)}"
+    ).rstrip()
+
+
+def drawn_note(summary: Summary, most: int) -> str:
+    """What a figure leaves out of a cloud of very many networks; empty where it draws all."""
+    if len(summary.complete) <= most:
+        return ""
+    return f"Of {len(summary.complete):,} networks about {most:,} are drawn, evenly from all of the search."
 
 
 def gains_note(summary: Summary) -> str:
