@@ -153,6 +153,8 @@ def load(spec: str, *, seed: int = 0) -> Data:
         raise UserError(f"{file.path} has fewer than two training clouds of the class {scarce!r}: it needs two or more")
     test_labels = file.labels("test")
     train, val, _ = cut_parts(parsed, labels, own and val_labels, test_labels.__len__, classes, VALIDATION)
+    if not len(val):
+        raise UserError(f"{file.path} has too few clouds to validate on: add some, or say ?val=1")
     test = choose(test_labels, parsed.get("test"), seed, "test")
 
     def load_test() -> PointSplit:
@@ -182,6 +184,8 @@ def load(spec: str, *, seed: int = 0) -> Data:
         sizes={"train": len(train), "val": len(val), "test": len(test)},
         notes=_notes(file, _Rows(clouds, labels, train), _Rows(val_clouds, val_labels, val, "val" if own else "train")),
         smallest_class=(file.classes[smallest], int(trained[smallest])),
+        sized=f"as ?points={points} says" if "points" in parsed.options else "all points of a cloud",
+        blind=round(100 * int(np.bincount(val_labels[val]).max()) / len(val), 2),
     )
     return Data(
         spec=f"points:{parsed}",

@@ -101,6 +101,13 @@ def test_clouds_in_another_form_are_refused(tmp_path: Path, changes: dict[str, A
     assert said in refused(load, str(write(tmp_path, **changes)))
 
 
+def test_too_few_clouds_to_validate_on(tmp_path: Path) -> None:
+    path = write(tmp_path, train_points=TRAIN[:4], train_labels=np.arange(4) % 2)
+    assert "too few clouds to validate on" in refused(load, str(path))
+    info = load(f"{path}?val=1").info
+    assert (info.sizes["val"], info.blind) == (1, 100)
+
+
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     class Code:
         def __reduce__(self) -> tuple[Any, tuple[Path]]:

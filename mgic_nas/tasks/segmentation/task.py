@@ -166,6 +166,7 @@ def load(spec: str, *, seed: int = 0) -> Data:
         notes=found.notes,
         smallest_class=found.smallest,
         left_out=found.left_out,
+        sized=f"as ?size={parsed.texts['size']} says" if "size" in parsed.texts else "the images' own",
     )
     return Data(
         spec=f"segmentation:{parsed}", info=info, task=Segmentation(), train=train, val=val, load_test=load_test
