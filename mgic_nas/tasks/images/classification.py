@@ -3,7 +3,8 @@
 What a spec may name:
 
 - ``fashion``: comes with the package (14x14 grey, 10 classes: 5,000 to train on, 2,000 to validate, 1,000 to test)
-- a folder with ``train*.parquet`` and ``test*.parquet`` as Hugging Face writes them (CIFAR-10, for one)
+- a folder with parquet files as hubs serve them: ``train.parquet`` or ``train-00000-of-00002.parquet`` (in it or in its
+  ``data/``) or ``train/0000.parquet``, each also below one ``<configuration>/``; validation and test files likewise
 - a folder that holds torchvision's ``cifar-10-batches-py`` or ``cifar-100-python``
 - a folder with MNIST's idx files (``train-images-idx3-ubyte.gz`` and its siblings), as Fashion-MNIST comes
 - a folder of image files, ``train/<class>/``, ``val/<class>/``, ``test/<class>/`` (or names such as ``Training``,
@@ -20,7 +21,8 @@ Options, written ``?option=value&option=value``, are part of the name, so that a
 - ``bad``: skip goes on without images that cannot be read, and counts them; refuse, the default, names them all. With
   skip every image is decoded once in each process (of more than 20,000 only headers and ends are looked at)
 - ``layout``: classes says that the folders in a folder are classes and not splits, whatever they are called
-- ``image``, ``label``: column names; ``root``, ``train_split``, ``val_split``, ``test_split``: for timm's names
+- ``image``, ``label``: columns of parquet files, where they are not called so or several may be meant; of timm's names
+- ``root``, ``train_split``, ``val_split``, ``test_split``: for timm's names
 
 The validation part is the data set's own where it has one, else cut from train: a tenth unless ``val`` says other.
 Images are upright as EXIF says; of several frames the first counts, transparency is dropped, of 16 bits the high ones
@@ -162,7 +164,9 @@ def _usable(spec: Spec, part: Part | None) -> tuple[Part | None, list[str]]:
 
 
 def _test_files(source: Source) -> Part | None:
-    """The test part where it is files, whose bytes may be compared; what is wrong with it is said when it is read."""
+    """The test part where its bytes may be compared. What is wrong with a folder of them is said when it is read."""
+    if getattr(source, "compares_test", False):
+        return _part(source, "test")
     with contextlib.suppress(UserError):
         return _part(source, "test") if isinstance(source, FolderSource) else None
     return None

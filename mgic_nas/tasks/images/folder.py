@@ -73,7 +73,7 @@ class FolderSource:
                 f"{train} has one class only, {self.classes[0]!r}: images go into one folder for each class"
             )
         notes = [f"{role}: {note}" for role in ("train", "val") if (note := self._read(role).note())]
-        self.notes = (*found.notes, *notes, *_twins(self.classes))
+        self.notes = (*found.notes, *notes, *twin_notes(self.classes))
 
     def part(self, role: str) -> Part | None:
         folder = self._folders[role]
@@ -101,7 +101,7 @@ class FolderSource:
         return self._found[role]
 
 
-def _twins(classes: tuple[str, ...]) -> list[str]:
+def twin_notes(classes: tuple[str, ...]) -> list[str]:
     """A note for classes that differ in case or spaces alone."""
     first: dict[str, str] = {}
     for name in classes:

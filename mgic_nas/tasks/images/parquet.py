@@ -1,157 +1,185 @@
-"""Parquet files as Hugging Face lays them out: ``train*.parquet``, ``test*.parquet``, images in a struct column."""
+"""Folders of parquet files, as Hugging Face's hub serves them: one row an image, its label in a column beside it."""
 
 from __future__ import annotations
 
-import json
+import os
+from bisect import bisect_right
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ...errors import UserError, did_you_mean
-from ..layout import parquet_files
+from ...errors import UserError
 from ..spec import Spec
 from ..split import VALIDATION
+from .check import HASHED_BYTES
+from .decode import Unreadable, read_file
+from .folder import twin_notes
+from .parquet_classes import Classes, check_labels
+from .parquet_files import parquet_files
+from .parquet_table import FileImages, FileLabels, Footer, check_columns, choose_columns, footers, images_of, labels_of
 from .parts import Part, class_names
 
-try:  # pyarrow belongs to the extra "search"
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-except ImportError:
-    raise UserError("reading parquet needs pyarrow: pip install 'mgic_nas[search]'") from None
-
-IMAGE_COLUMNS = ("image", "img")
-LABEL_COLUMNS = ("label", "labels")
 #: Files are held in memory as they are; a larger set needs random access on disk, which Hugging Face's `datasets` has.
 MAX_BYTES = 8 * 2**30
 
 
 class ParquetPart(Part):
-    """The rows of one role's shards."""
+    """The rows of one role's files.
 
-    def __init__(self, table: Any, image: str, labels: np.ndarray, starts: list[tuple[int, Path]]) -> None:
+    Args:
+        root: the data set's folder: files that rows name lie in it.
+        files: the images.
+        labels: int64 (N,) over all files.
+    """
+
+    def __init__(self, root: Path, files: Sequence[FileImages], labels: np.ndarray) -> None:
         self.labels = labels
-        self._bytes = pc.struct_field(table.column(image), "bytes")
-        self._starts = starts
+        self._root = root
+        self._files = files
+        self._starts = np.cumsum([0, *map(len, files)]).tolist()
+
+    def _row(self, index: int) -> tuple[FileImages, int]:
+        number = bisect_right(self._starts, index) - 1
+        return self._files[number], index - self._starts[number]
 
     def where(self, index: int) -> str:
-        start, path = next((start, path) for start, path in reversed(self._starts) if start <= index)
-        return f"row {index - start} of {path}"
+        file, row = self._row(index)
+        return f"row {row} of {file.path}"
+
+    def length(self, index: int) -> int:
+        file, row = self._row(index)
+        place = None if file.lengths[row] else self._place(file, row)
+        try:
+            return int(file.lengths[row]) if place is None else os.stat(place).st_size
+        except OSError:  # it is named when it is read
+            return 0
 
     def content(self, index: int) -> bytes:
-        content = self._bytes[index].as_py()
-        if not content:
-            raise UserError(f"{self.where(index)} has no image bytes: replace or remove it")
-        return bytes(content)
+        file, row = self._row(index)
+        content = file.content[row].as_py()
+        if content:
+            return bytes(content)
+        where = self.where(index)
+        if content is not None or file.places is None or not file.places[row].as_py():
+            raise Unreadable(f"{where} has no image bytes: replace or remove it", where, "no image bytes")
+        place = self._place(file, row)
+        if place is None:
+            reason = f"the file {file.places[row].as_py()} is not in {self._root}"
+            raise Unreadable(f"{where} has no image bytes, and {reason}: put it there", where, reason)
+        try:
+            return read_file(place)
+        except Unreadable as error:
+            raise Unreadable(f"{where}: {error}", where, error.reason) from None
+
+    def _place(self, file: FileImages, row: int) -> str | None:
+        """The file that a row without bytes names, beside the parquet file or in the data set's folder, or None."""
+        name = None if file.places is None else file.places[row].as_py()
+        if not name or "\0" in name:
+            return None
+        root = os.path.abspath(self._root)
+        for folder in (os.path.abspath(file.path.parent), root):
+            place = os.path.normpath(os.path.join(folder, name))
+            if place.startswith(os.path.join(root, "")) and os.path.isfile(place):  # nothing outside is read
+                return place
+        return None
 
 
 class ParquetSource:
     """A folder of parquet files."""
 
     default_val: int | float = VALIDATION
-    mixed_sizes = False
+    mixed_sizes = True
 
     def __init__(self, spec: Spec) -> None:
-        files = parquet_files(Path(spec.source))
         spec.only_images("image", "label")
-        size = sum(path.stat().st_size for path in files["train"] + files["val"])
-        if size > MAX_BYTES:
+        self._root = Path(spec.source)
+        self.name = self._root.name
+        found = parquet_files(self._root)
+        self.notes = list(found.notes)
+        sizes = {role: sum(map(_size, paths)) for role, paths in found.files.items()}
+        if sizes["train"] + sizes["val"] > MAX_BYTES:
+            size = (sizes["train"] + sizes["val"]) / 2**30
             raise UserError(
-                f"{spec.source} holds {size / 2**30:.0f} GiB, too much for memory: pip install datasets, and name it "
+                f"{spec.source} holds {size:.0f} GiB, too much for memory: pip install datasets, and name it "
                 f"hfds/{spec.source}"
             )
-        self.name = Path(spec.source).name
-        self._files = files
-        self._spec = spec
-        self._image = self._label = ""
-        self._names: tuple[str, ...] | None = None
-        self._texts: dict[str, int] | None = None  # label text -> class, where labels are texts
-        train = self._read("train")
-        self.classes = class_names(train.labels, self._names, str(files["train"][0]))
-        self._train = train
+        #: Whether the test part is small enough to be compared with the others before a search.
+        self.compares_test = sum(sizes.values()) <= HASHED_BYTES
+        self._read_footers(spec, found.files)
+        self._read_labels()
+        images = images_of([*self._files["train"], *self._files["val"]], self._image)
+        count = len(self._files["train"])
+        self._train = ParquetPart(self._root, images[:count], self._labels["train"])
+        self._val = ParquetPart(self._root, images[count:], self._labels["val"]) if self._files["val"] else None
 
     def part(self, role: str) -> Part | None:
         if role == "train":
             return self._train
-        return self._read(role) if self._files[role] else None
+        if role == "val":
+            return self._val
+        if not self.test_count():
+            return None
+        return ParquetPart(self._root, images_of(self._files["test"], self._image), self._labels["test"])
 
     def test_count(self) -> int:
-        return sum(_open(path).metadata.num_rows for path in self._files["test"])
+        return len(self._labels["test"])
 
-    def _read(self, role: str) -> ParquetPart:
-        tables, starts, rows = [], [], 0
-        for path in self._files[role]:
-            file = _open(path)
-            self._columns(path, file.schema_arrow)
-            try:
-                table = file.read(columns=[self._image, self._label])
-            except (pa.ArrowException, OSError) as error:
-                raise _corrupt(path, error) from None
-            tables.append(table)
-            starts.append((rows, path))
-            rows += table.num_rows
-        try:
-            # Shards differ in metadata at most; a differing column type is the only thing that stops this.
-            table = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
-        except pa.ArrowException:
-            raise UserError(f"the {role} files of {self._spec.source} differ in their columns' types") from None
-        return ParquetPart(table, self._image, self._labels(table, role), starts)
+    def _read_footers(self, spec: Spec, paths: dict[str, list[Path]]) -> None:
+        """Finds the files with rows and the two columns in them."""
+        every = footers(path for role in paths for path in paths[role])
+        by_path = {footer.path: footer for footer in every}
+        self._files: dict[str, list[Footer]] = {}
+        for role in paths:
+            # A file without rows often has no types either.
+            self._files[role] = [by_path[path] for path in paths[role] if by_path[path].rows]
+            if not paths[role] or self._files[role]:
+                continue
+            if role != "test":
+                raise UserError(f"{paths[role][0]} has no images: add some or remove the {role} files")
+            self.notes.append("the test files have no rows and are left out")
+        first = self._files["train"][0]
+        self._image, self._label = choose_columns(first, spec.get("image"), spec.get("label"))
+        check_columns(
+            (file for files in self._files.values() for file in files), (self._image, self._label), first.path
+        )
 
-    def _columns(self, path: Path, schema: Any) -> None:
-        """Finds the two columns and the class names in the schema of a file."""
-        self._image = _pick(path, schema, self._spec.get("image"), IMAGE_COLUMNS, "image")
-        self._label = _pick(path, schema, self._spec.get("label"), LABEL_COLUMNS, "label")
-        kind = schema.field(self._image).type
-        if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
-            raise UserError(f"{path}: the column {self._image!r} is {kind}, not images (a struct with a field 'bytes')")
-        kind = schema.field(self._label).type
-        if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            raise UserError(f"{path}: the column {self._label!r} is {kind}, not class numbers or names")
-        try:
-            described = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][self._label]
-            self._names = tuple(map(str, described["names"])) if described.get("_type") == "ClassLabel" else None
-        except (KeyError, TypeError, ValueError):
-            self._names = None  # written by another tool: the classes are then called by their numbers
+    def _read_labels(self) -> None:
+        """Reads the labels of all parts and gives each the number of its class."""
+        order = [(role, footer) for role, files in self._files.items() for footer in files]
+        read = labels_of([footer for _, footer in order], self._label)
+        found: dict[str, list[FileLabels]] = {role: [] for role in self._files}
+        for (role, _), labels in zip(order, read):
+            found[role].append(labels)
+        for role, files in found.items():
+            if check_labels(role, files):
+                continue
+            if role != "test":
+                raise UserError(
+                    f"no row of the {role} files, such as {files[0].path}, has a label: label them, or move the files "
+                    "away"
+                )
+            self.notes.append(
+                f"the test part is left out: none of its {sum(len(f.codes) for f in files):,} rows has a label"
+            )
+            found[role] = []
+        classes = Classes(found["train"], [*found["val"], *found["test"]])
+        self._labels = {
+            role: np.concatenate([np.zeros(0, np.int64), *(classes.numbers(file, role) for file in files)])
+            for role, files in found.items()
+        }
+        self.classes = class_names(self._labels["train"], classes.names, str(found["train"][0].path))
+        for file in (*found["val"], *found["test"]):
+            if classes.names is None and file.codes.max() >= len(self.classes):
+                row = int(np.argmax(file.codes >= len(self.classes)))
+                raise UserError(
+                    f"row {row} of {file.path} has the label {file.codes[row]}, of which train has no images"
+                )
+        self.notes += [*classes.notes, *twin_notes(self.classes)]
 
-    def _labels(self, table: Any, role: str) -> np.ndarray:
-        column = table.column(self._label)
-        if column.null_count:
-            row = column.is_null().to_pylist().index(True)
-            raise UserError(f"row {row} of the {role} part of {self._spec.source} has no label")
-        values = column.to_numpy()
-        if values.dtype.kind not in "iu":
-            if self._texts is None:
-                self._names = tuple(sorted(set(values.tolist())))
-                self._texts = {text: index for index, text in enumerate(self._names)}
-            unknown = set(values.tolist()) - set(self._texts)
-            if unknown:
-                raise UserError(f"the {role} part of {self._spec.source} has a class {min(unknown)!r} that train lacks")
-            values = np.array([self._texts[value] for value in values.tolist()])
-        return values.astype(np.int64)
 
-
-def _open(path: Path) -> Any:
+def _size(path: Path) -> int:
     try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise _corrupt(path, error) from None
-
-
-def _corrupt(path: Path, error: Exception) -> UserError:
-    reason = str(error).splitlines()[0].rstrip(".")[:120] if str(error) else type(error).__name__
-    return UserError(f"{path} is not a readable parquet file ({reason}): copy it again")
-
-
-def _pick(path: Path, schema: Any, wanted: str | None, usual: tuple[str, ...], option: str) -> str:
-    names = [str(name) for name in schema.names]
-    if wanted is not None:
-        if wanted not in names:
-            raise UserError(f"{path} has no column {wanted!r}.{did_you_mean(wanted, names)}")
-        return wanted
-    for name in usual:
-        if name in names:
-            return name
-    raise UserError(
-        f"{path} has no column {' or '.join(map(repr, usual))}; its columns are {', '.join(names)}: add ?{option}=NAME"
-    )
+        return path.stat().st_size
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, cast
 
 from ..._registry import Registry
 from ...errors import UserError, did_you_mean
-from ..layout import idx_file, parquet_folders, torchvision_root
+from ..layout import idx_file, torchvision_root
 from ..spec import NAMED, Spec, parse_spec
+from .parquet_files import parquet_folders
 
 if TYPE_CHECKING:
     from .parts import Source

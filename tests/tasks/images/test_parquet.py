@@ -1,5 +1,6 @@
 """Parquet folders: CIFAR-10 and anything else that comes from Hugging Face."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from mgic_nas.tasks import load_data
 from mgic_nas.tasks.images.tensors import TensorSplit
 
 LABELS = [0, 1, 2] * 20
+SHARED = Path(os.environ.get("MGIC_NAS_DATA", Path(__file__).parents[4] / "shared" / "data"))
+CIFAR = SHARED / "cifar10"
 
 
 def test_a_hub_layout_is_read_with_its_class_names(tmp_path: Path) -> None:
@@ -167,3 +170,13 @@ def test_a_column_that_holds_no_images_is_refused(tmp_path: Path) -> None:
     assert "not images" in refused(load_data, str(tmp_path))
     pq.write_table(pa.table({"image": [{"bytes": b""}], "label": [0.5]}), tmp_path / "train.parquet")
     assert "not class numbers" in refused(load_data, str(tmp_path))
+
+
+@pytest.mark.skipif(not CIFAR.exists(), reason=f"no {CIFAR}; MGIC_NAS_DATA names its folder")
+def test_cifar10_is_read_as_it_was_by_earlier_versions() -> None:
+    """Else their runs could not be resumed, nor compared with those of today."""
+    data = load_data(f"{CIFAR}?train=1000&val=500")
+    assert data.info.fingerprint == "0669a2bdf32494aa"
+    assert data.info.classes[:3] == ("airplane", "automobile", "bird")
+    assert data.info.sizes == {"train": 1000, "val": 500, "test": 10_000}
+    assert data.info.notes == ()
