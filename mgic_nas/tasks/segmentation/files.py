@@ -18,6 +18,9 @@ MASK_FOLDERS = (
     *("masks", "mask", "labels", "label", "annotations", "segmentation", "segmentationclass", "gtfine", "groundtruth"),
     *("ground_truth", "gt"),
 )
+#: Where lists of the images of a split lie, beside the data set's own folder, and how their names end.
+LIST_FOLDERS = ("imagesets", "splits", "split", "lists")
+LIST_ENDINGS = (".txt", ".csv", ".lst", ".json")
 #: What may follow the common part of the two names.
 IMAGE_TAILS = ("_leftImg8bit", "_image", "_img", "_rgb", "_sat")
 MASK_TAILS = (
@@ -109,13 +112,7 @@ def _split_below(images: Path, masks: Path, found: Found) -> None:
     """``images/train`` and ``masks/train``, and so on; or no splits at all."""
     roles = _by_role(images)
     if not roles:
-        root = images.parent
-        lists = sorted(path.name for path in root.glob("*.txt") if visible(path) and role_of(path.stem))
-        if lists:
-            raise UserError(
-                f"{root} has {', '.join(lists)}, which may list the images of splits and is not read: put the splits "
-                "into folders train/, val/, test/, or move it away"
-            )
+        _refuse_lists(images.parent)
         _match("train", images, masks, found)
         return
     masks_of = _by_role(masks)
@@ -128,6 +125,22 @@ def _split_below(images: Path, masks: Path, found: Found) -> None:
             found.notes.append(f"{images.name}/{folder.name}/ has no masks and is not used")
         else:
             raise UserError(f"{folder} has no masks: there is no {folder.name}/ in {masks}")
+
+
+def _refuse_lists(root: Path) -> None:
+    """Refuses files that seem to say which images are not for training."""
+    places = [root, *(child for child in _folders(root) if child.name.casefold() in LIST_FOLDERS)]
+    files = [path for place in places for path in (place.iterdir() if place == root else map(Path, walk(place)))]
+    lists = sorted(
+        path.relative_to(root).as_posix()
+        for path in files
+        if visible(path) and path.suffix.lower() in LIST_ENDINGS and role_of(path.stem) in ("val", "test")
+    )
+    if lists:
+        raise UserError(
+            f"{root} has {', '.join(lists[:_NAMED])}, which may list images that are not for training and is not read: "
+            "put the splits into folders train/, val/, test/, or move it away"
+        )
 
 
 def _by_role(folder: Path) -> dict[str, Path]:
@@ -156,12 +169,14 @@ def _match(role: str, images: Path, masks: Path, found: Found) -> None:
     """Pairs the images of one split with its masks."""
     of_image, of_mask = _by_name(images, found), _by_name(masks, found)
     if not of_image:
-        raise UserError(f"{images} has no images")
+        raise UserError(f"{images} has no images{_others(images)}")
+    if not of_mask:
+        raise UserError(f"{masks} has no masks{_others(masks)}: write them as PNG")
     for name in of_image:
         split = next((part for part in Path(name).parts[:-1] if role_of(part)), None)
         if split:
             raise UserError(f"{images} has a folder {split}/ deeper inside: name the folder above it as the data set")
-    claims = {name: _candidates(name, of_mask) for name in of_image}
+    claims = {name: _candidates(name, path, of_mask) for name, path in of_image.items()}
     several = [name for name, those in claims.items() if len(those) > 1]
     if several:
         first = ", ".join(str(of_mask[name]) for name in claims[several[0]])
@@ -183,10 +198,16 @@ def _match(role: str, images: Path, masks: Path, found: Found) -> None:
         found.notes.append(f"{role}: {len(spare):,} {what} left out, such as {spare[0]}")
 
 
-def _candidates(image: str, masks: dict[str, Path]) -> list[str]:
-    """The names of the masks that an image of this name may have."""
+def _others(folder: Path) -> str:
+    """`` (only files with the endings .npy)`` of a folder without images."""
+    endings = sorted({Path(path).suffix.lower() or "no ending" for path in walk(folder)})
+    return f" (only files with the endings {', '.join(endings[:_NAMED])})" if endings else ""
+
+
+def _candidates(image: str, path: Path, masks: dict[str, Path]) -> list[str]:
+    """The names of the masks that an image of this name may have; ``cat.jpg.png`` is one of ``cat.jpg``."""
     folder, _, name = image.rpartition("/")
-    stems = {name} | {name.removesuffix(tail) for tail in IMAGE_TAILS}
+    stems = {name, path.name} | {name.removesuffix(tail) for tail in IMAGE_TAILS}
     names = [stem + tail for stem in sorted(stems) for tail in ("", *MASK_TAILS)]
     return [key for key in dict.fromkeys(f"{folder}/{mask}" if folder else mask for mask in names) if key in masks]
 

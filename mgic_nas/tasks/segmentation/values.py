@@ -167,8 +167,8 @@ def _guessed_count(spec: Spec, found: set[int]) -> int:
     if found != set(range(len(found))):
         some = _ranges(found)
         raise UserError(
-            f"{where} hold the values {some}, which do not count from 0: name those of the classes in their order by "
-            f"?values={some}, or say how many classes there are by ?classes=NUMBER"
+            f"{where} hold the values {some}, which do not count from 0 (scaled or once lossy masks have values "
+            f"between): name those of the classes in their order by ?values={some}, or say how many by ?classes=NUMBER"
         )
     return len(found)
 

@@ -63,7 +63,7 @@ def test_folders_have_usual_names_in_any_case(tmp_path: Path, names: dict[str, s
     assert sum(info(move(tmp_path, **names)).sizes.values()) == 10
 
 
-@pytest.mark.parametrize("tail", ["_mask", "_gtFine_labelIds", "_L", "-mask", "_seg"])
+@pytest.mark.parametrize("tail", ["_mask", "_gtFine_labelIds", "_L", "-mask", "_seg", ".png"])
 def test_masks_may_be_named_after_their_images(tmp_path: Path, tail: str) -> None:
     write_masks(tmp_path, square(0, 1), tail=tail)
     data = load_data(f"segmentation:{tmp_path}?val=2")
@@ -148,6 +148,18 @@ def lists(root: Path) -> None:
     (root / "test.txt").write_text("3\n4\n")
 
 
+def nested_lists(root: Path) -> None:
+    plain(root)
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    (root / "ImageSets" / "Segmentation" / "val.txt").write_text("3\n4\n")
+
+
+def arrays(root: Path) -> None:
+    plain(root)
+    for path in (root / "masks").iterdir():
+        path.rename(path.with_suffix(".npy"))
+
+
 def flat_splits(root: Path) -> None:
     plain(root)
     move(root, images="train", masks="train_masks")
@@ -165,7 +177,9 @@ def flat_splits(root: Path) -> None:
         (two_mask_folders, "labels/ and masks/, which could both hold the masks"),
         (both_layouts, "images/ and test/ side by side"),
         (deep_splits, "has a folder test/ deeper inside"),
-        (lists, "test.txt, which may list the images of splits"),
+        (nested_lists, "ImageSets/Segmentation/val.txt, which may list images that are not for training"),
+        (arrays, "has no masks (only files with the endings .npy): write them as PNG"),
+        (lists, "test.txt, which may list images that are not for training"),
         (flat_splits, "has no images/ and masks/"),
         (lambda root: write_splits(root, "test", "val"), "no train/ beside it"),
         (lambda root: write_splits(root, "test", "val", below=True), "no train/ beside it"),

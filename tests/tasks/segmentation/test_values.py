@@ -71,7 +71,7 @@ def test_numbers_are_classes_as_their_author_meant(
             "&ignore=0&classes=4",
             "has no pixel in the training masks (0 is no class): add images of it, or",
         ),
-        ((0, 4, 5, 9), "", "?values=0,4,5,9, or say"),
+        ((0, 4, 5, 9), "", "?values=0,4,5,9, or"),
         ((0, 1), "&values=1-0", "two or more different numbers"),
         ((0, 1), "&values=0-999", "two or more different numbers"),
         ((255,), "", "no class at all"),
