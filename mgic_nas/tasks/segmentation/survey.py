@@ -78,7 +78,7 @@ class Survey:
         return [(mask, seen) for (_, mask), seen in zip(self.files, self.seen) if seen.counts is not None]
 
 
-def look(pairs: Sequence[Pair], unmasked: Sequence[Path], *, coloured: bool, every: bool, whole: bool) -> Survey:
+def look(pairs: Sequence[Pair], unmasked: Sequence[Path], *, coloured: bool, every: bool, skipping: bool) -> Survey:
     """Looks at the files of one split.
 
     Args:
@@ -86,13 +86,14 @@ def look(pairs: Sequence[Pair], unmasked: Sequence[Path], *, coloured: bool, eve
         unmasked: images without a mask, which are broken.
         coloured: masks hold colours, not numbers.
         every: reads the values of every mask, also of more than :data:`CHECKED_FILES`.
-        whole: decodes images whatever their size, as long as they are no more than that.
+        skipping: what is broken is left out, so that it must be found now: decodes every image, or, where they are
+            more than that, looks at headers and ends and reads every mask.
     """
     survey = Survey(broken=[_unmasked(path) for path in unmasked])
     few = len(pairs) <= CHECKED_FILES
     images = FilesPart(Path("/"), [str(image) for image, _ in pairs], np.zeros(len(pairs), dtype=np.int64))
-    broken, survey.traits = check(images, range(len(pairs)), whole) if few else ({}, [])
-    step = 1 if every or few else -(-len(pairs) // CHECKED_FILES)
+    broken, survey.traits = check(images, range(len(pairs)), skipping and few) if few or skipping else ({}, [])
+    step = 1 if every or few or skipping else -(-len(pairs) // CHECKED_FILES)
     sound = [row for row in range(len(pairs)) if row not in broken]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         found = dict(zip(sound, pool.map(lambda row: _look_at(pairs[row], coloured, row % step == 0), sound)))

@@ -245,7 +245,7 @@ def _look(spec: Spec, found: Found, role: str, every: bool) -> Survey:
         found.unmasked[role],
         coloured="colours" in spec.options,
         every=every,
-        whole=spec.get("bad") == "skip",
+        skipping=spec.get("bad") == "skip",
     )
 
 

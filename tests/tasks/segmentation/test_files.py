@@ -360,3 +360,4 @@ def test_many_masks_are_read_in_part_and_this_is_said(tmp_path: Path, monkeypatc
     assert info(tmp_path).num_classes == 2  # without classes=, all of them are read
     (tmp_path / "masks" / "3.png").write_bytes(b"x")
     assert "3.png is not a readable image" in refused(info, tmp_path, "&classes=2")
+    assert info(tmp_path, "&classes=2&bad=skip").left_out == 1
