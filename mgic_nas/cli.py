@@ -16,7 +16,7 @@ from ._signals import terminable
 from ._text import size_text
 from ._version import __version__
 from .engine.executors.registry import EXECUTORS
-from .errors import Interrupted, MachineFault, UserError
+from .errors import INSTALL, Interrupted, MachineFault, UserError
 
 LATER = {
     "retrain": "the winner on the full recipe, scored once on the test split",
@@ -289,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if package not in EXTRA:
             raise
         print(
-            f"mgic-nas {args.command}: error: {package} is not installed: pip install 'mgic_nas[search]'.",
+            f"mgic-nas {args.command}: error: {package} is not installed: {INSTALL}.",
             file=sys.stderr,
         )
         return 2

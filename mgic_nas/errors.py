@@ -1,14 +1,26 @@
 """The exceptions that a user can act on: a wrong input, a machine that lacks something, an interruption."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+INSTALL = "pip install '.[search]' in a clone, or pip install 'mgic_nas[search]'"  # what searches need beside the rest
+# Of the terminal, of lines, and those that turn the direction of what follows: names of files may hold any.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+
+
+def _line(message: object) -> str:
+    return _CONTROL.sub(" ", str(message)).strip()
 
 
 class UserError(ValueError):
     """Wrong input. The message is one line that says what is wrong and how to mend it.
 
-    The command line prints it without a traceback and exits with 2.
+    The command line prints it without a traceback and exits with 2. Control characters in it become spaces.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_line(message))
 
 
 class MachineFault(RuntimeError):
@@ -19,7 +31,7 @@ class MachineFault(RuntimeError):
     """
 
     def __init__(self, message: str, code: int = 1, passing: bool = True) -> None:
-        super().__init__(message)
+        super().__init__(_line(message))
         self.code = code
         self.passing = passing
 

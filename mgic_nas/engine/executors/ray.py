@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import UserError
+from ...errors import INSTALL, UserError
 from ...train.job import Job, Setup
 from ..faults import Fault, describe
 from ..jobs import JobSource
@@ -38,9 +38,7 @@ try:
     from ray.tune.schedulers import FIFOScheduler, TrialScheduler
     from ray.tune.search import Searcher
 except ImportError as error:
-    raise UserError(
-        f"Ray Tune cannot be used ({error}): pip install 'mgic_nas[search]', or use --executor local."
-    ) from None
+    raise UserError(f"Ray Tune cannot be used ({error}): {INSTALL}; or use --executor local.") from None
 
 LONGEST_TMPDIR = 36  # characters: the sockets' names in there have some 70, and Linux allows 107 in all
 

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 
 from ..._registry import Registry
-from ...errors import UserError
+from ...errors import INSTALL, UserError
 
 EXECUTORS: Registry[Callable[..., None]] = Registry(
     "executor",
@@ -38,7 +38,7 @@ def choose(name: str | None, say: Callable[[str], None]) -> str:
         say(WITHOUT_RAY)
         return "local"
     if EXECUTORS.check(name) == "ray" and not has_ray():
-        raise UserError("ray is not installed: pip install 'mgic_nas[search]', or use --executor local.")
+        raise UserError(f"ray is not installed: {INSTALL}; or use --executor local.")
     return name
 
 

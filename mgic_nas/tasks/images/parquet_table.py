@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ...errors import UserError, did_you_mean
+from ...errors import INSTALL, UserError, did_you_mean
 
 try:  # pyarrow belongs to the extra "search"
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 except ImportError:
-    raise UserError("reading parquet needs pyarrow: pip install 'mgic_nas[search]'") from None
+    raise UserError(f"reading parquet needs pyarrow: {INSTALL}.") from None
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels")
@@ -28,6 +28,7 @@ _LIKE_LABELS = re.compile(r"(.*_)?labels?", re.IGNORECASE)
 #: The code of a row whose label is missing.
 NO_LABEL = int(np.iinfo(np.int64).min)
 _NAMED = 5
+_COLUMNS = 20
 R = TypeVar("R")
 
 
@@ -143,7 +144,7 @@ def check_columns(files: Iterable[Footer], columns: Iterable[str], as_in: Path) 
                 raise UserError(f"{footer.path} has {names.count(column)} columns called {column!r}: rename one")
             if column not in names:
                 raise UserError(
-                    f"{footer.path} has no column {column!r}, as {as_in.name} has; its columns are {', '.join(names)}: "
+                    f"{footer.path} has no column {column!r}, as {as_in.name} has; its columns are {_listed(names)}: "
                     "give the files the same columns"
                 )
 
@@ -157,12 +158,12 @@ def _chosen(
         return wanted
     if len(found) > 1:
         raise UserError(
-            f"{footer.path} has several columns that may hold the {option}, {', '.join(found)}: say which, for example "
+            f"{footer.path} has several columns that may hold the {option}, {_listed(found)}: say which, for example "
             f"?{option}={found[0]}"
         )
     if not found:
         raise UserError(
-            f"{footer.path} has no column {' or '.join(map(repr, usual))}; its columns are {', '.join(names)}: add "
+            f"{footer.path} has no column {' or '.join(map(repr, usual))}; its columns are {_listed(names)}: add "
             f"?{option}=NAME"
         )
     return found[0]
@@ -174,11 +175,11 @@ def _each(items: Sequence[Any], call: Callable[[Any], R], path_of: Callable[[Any
     for item in items:
         try:
             results.append(call(item))
-        except pa.ArrowMemoryError:
+        except (UserError, MemoryError):
             raise
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError, LookupError) as error:  # a broken name is a UnicodeDecodeError
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            broken.append((path_of(item), (reason.splitlines() or [type(error).__name__])[0].rstrip(".")[:120]))
+            broken.append((path_of(item), _line((reason.splitlines() or [type(error).__name__])[0].rstrip("."))))
     if len(broken) == 1:
         [(path, reason)] = broken
         raise UserError(f"{path} is not a readable parquet file ({reason}): copy it again")
@@ -250,7 +251,7 @@ def _images(footer: Footer, column: str) -> FileImages:
     kind = footer.schema.field(column).type
     if not _holds_images(kind):
         raise UserError(
-            f"{footer.path}: the column {column!r} is {_short(kind)}, not images (encoded files as bytes, or a struct "
+            f"{footer.path}: the column {column!r} is {_kind(kind)}, not images (encoded files as bytes, or a struct "
             "with a field 'bytes'): name another by ?image=NAME"
         )
     values = _read(footer, column)
@@ -278,7 +279,7 @@ def _labels(footer: Footer, column: str) -> FileLabels:
     if not _holds_classes(kind):
         several = pa.types.is_nested(kind)
         what = "several labels a row, not class numbers or names" if several else "not class numbers or names"
-        raise UserError(f"{footer.path}: the column {column!r} is {_short(kind)}, {what}: name another by ?label=NAME")
+        raise UserError(f"{footer.path}: the column {column!r} is {_kind(kind)}, {what}: name another by ?label=NAME")
     values = _read(footer, column)
     kind = values.type
     if pa.types.is_null(kind):
@@ -306,9 +307,9 @@ def _whole_numbers(footer: Footer, column: str, values: Any) -> np.ndarray:
     try:
         return np.asarray(values.cast(pa.int64()).fill_null(NO_LABEL).to_numpy())
     except pa.ArrowInvalid as error:
-        reason = str(error).splitlines()[0].rstrip(".")[:120]
+        reason = _line(str(error).splitlines()[0].rstrip("."))
         raise UserError(
-            f"{footer.path}: the column {column!r} is {_short(values.type)}, not class numbers or names ({reason}): "
+            f"{footer.path}: the column {column!r} is {_kind(values.type)}, not class numbers or names ({reason}): "
             "name another by ?label=NAME"
         ) from None
 
@@ -342,6 +343,16 @@ def _declared(footer: Footer, column: str) -> tuple[str, ...] | None:
     return found
 
 
-def _short(kind: Any) -> str:
-    text = str(kind)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _line(text: str, most: int = 120) -> str:
+    """A text that a stranger wrote, cut and without what a terminal would obey."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return shown if len(shown) <= most else f"{shown[: most - 3]}..."
+
+
+def _kind(kind: Any) -> str:
+    return _line(str(kind), 80)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [_line(name, 40) for name in names[:_COLUMNS]]
+    return ", ".join(shown) + (f" and {len(names) - _COLUMNS} more" if len(names) > _COLUMNS else "")
