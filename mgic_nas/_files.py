@@ -7,10 +7,15 @@ import csv
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+# A spreadsheet computes a cell that begins so (OWASP, "CSV injection"; the last four are its full-width forms).
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -41,13 +46,51 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, heading: bool = True) -> str:
-    """Rows as csv. A cell that a row lacks is empty, what is in no column is left out."""
+    """Rows as csv. A cell that a row lacks is empty, what is in no column is left out.
+
+    A text that a spreadsheet would take for a formula gets a ``'`` in front, which :func:`csv_rows` takes away again.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
+    writer = csv.writer(text, lineterminator="\n")
     if heading:
-        writer.writeheader()
-    writer.writerows(rows)
+        writer.writerow([_guarded(column) for column in columns])
+    writer.writerows([_guarded(row.get(column, "")) for column in columns] for row in rows)
     return text.getvalue()
+
+
+def csv_rows(lines: Iterable[str]) -> list[dict[str, str]]:
+    """The rows of a csv with a heading, as :func:`csv_text` was given them.
+
+    A cell that a row lacks is absent from its dict, and so is what stands beyond the last column.
+
+    Raises:
+        ValueError: it is no csv.
+    """
+    reader = csv.reader(lines)
+    try:
+        columns = [_unguarded(cell) for cell in next(reader, [])]
+        return [dict(zip(columns, map(_unguarded, row))) for row in reader if row]
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num} is no csv: {error}") from None
+
+
+def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """:func:`csv_rows` of a file (UTF-8).
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    with open(path, newline="", encoding="utf-8-sig") as stream:
+        return csv_rows(stream)
+
+
+def _guarded(value: Any) -> Any:
+    formula = isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value)
+    return f"'{value}" if formula else value
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
 
 
 def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -61,8 +104,14 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any | None:
-    """The value in a JSON file, or None where there is no file."""
+    """The value in a JSON file, or None where there is no file.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

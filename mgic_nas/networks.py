@@ -28,6 +28,10 @@ from .models.convert.mgicified import name_as_mgicified
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _LIBRARY = "mgic_nas"
+#: What timm, torch and safetensors make of files that are not what they say.
+_FOREIGN = (
+    *(OSError, SafetensorError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
+)
 
 
 def create_model(name: str, *, num_classes: int | None = None, in_chans: int | None = None, **kwargs: Any) -> nn.Module:
@@ -43,9 +47,30 @@ def create_model(name: str, *, num_classes: int | None = None, in_chans: int | N
     Raises:
         UserError: an unknown name or argument, or an impossible value.
     """
+    if not isinstance(name, str):
+        raise UserError(f"{name!r} is no model's name: give one such as 'mgic_resnet20'.")
+    for what, value in (("num_classes", num_classes), ("in_chans", in_chans)):
+        least = 0 if what == "num_classes" else 1  # as timm has it: without a classifier
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise UserError(f"{what} must be a whole number from {least} up, not {value!r}.")
     known = family(name)
     outputs = known.num_classes if num_classes is None else num_classes
     return known.build(kwargs, outputs, known.input_size[0] if in_chans is None else in_chans)
+
+
+def build_recorded(name: str, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
+    """A network from what a file says, which may be somebody else's: with arguments of the network alone.
+
+    timm's ``create_model`` takes more, such as a ``checkpoint_path``.
+
+    Raises:
+        UserError: an unknown name or argument, or an impossible value.
+    """
+    known = family(name)
+    for key in config:
+        if key not in known.arguments:
+            raise UserError(f"{name} takes no argument {key!r}.{did_you_mean(str(key), known.arguments)}")
+    return known.build(config, num_classes, in_chans, **kwargs)
 
 
 def load_winner(folder: str | Path) -> nn.Module:
@@ -57,7 +82,10 @@ def load_winner(folder: str | Path) -> nn.Module:
     Raises:
         UserError: no winner in the folder, or one that cannot be read.
     """
-    folder = Path(folder)
+    try:
+        folder = Path(folder)
+    except TypeError:
+        raise UserError(f"{folder!r} is no folder: give the path of a winners/<budget> folder.") from None
     try:
         config = read_json(folder / CONFIG)
     except (OSError, ValueError) as error:
@@ -66,12 +94,16 @@ def load_winner(folder: str | Path) -> nn.Module:
         raise UserError(f"{folder} is no winner: it has no {CONFIG} of a network.")
     if config.get("library") != _LIBRARY:
         return _load_from_timm(folder)
-    net = family(config["architecture"]).build(
-        config.get("model_args") or {},
-        config["num_classes"],
-        config["in_chans"],
-        pretrained_cfg_overlay=_tuples(config.get("pretrained_cfg") or {}),
-    )
+    try:
+        net = build_recorded(
+            config["architecture"],
+            config.get("model_args") or {},
+            config["num_classes"],
+            config["in_chans"],
+            pretrained_cfg_overlay=_tuples(config.get("pretrained_cfg") or {}),
+        )
+    except _FOREIGN as error:
+        raise UserError(f"{folder / CONFIG} describes no network: {_reason(error)}.") from None
     load_weights(net, folder / WEIGHTS)
     return net.eval()
 
@@ -79,9 +111,14 @@ def load_winner(folder: str | Path) -> nn.Module:
 def _load_from_timm(folder: Path) -> nn.Module:
     try:
         net: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{folder} cannot be loaded: {' '.join(str(error).split())[:300]}.") from None
+    except _FOREIGN as error:
+        raise UserError(f"{folder} cannot be loaded: {_reason(error)}.") from None
     return net.eval()
+
+
+def _reason(error: Exception) -> str:
+    text = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
+    return text[:300].removesuffix(".") or type(error).__name__
 
 
 def save_network(
@@ -123,8 +160,8 @@ def load_weights(net: nn.Module, path: Path) -> None:
     """Loads trained weights into the network that they are of. UserError where they do not fit or cannot be read."""
     try:
         net.load_state_dict(safetensors.torch.load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path} cannot be loaded: {' '.join(str(error).split())[:300]}.") from None
+    except _FOREIGN as error:
+        raise UserError(f"{path} cannot be loaded: {_reason(error)}.") from None
 
 
 def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,10 +205,13 @@ def mgicify(
     check_choices(s_g, s_c, min_levels, min_groups)
     if isinstance(model, nn.Module):
         if kwargs:
-            raise TypeError(f"A built network takes no {', '.join(kwargs)}: give its timm name, or build it with them.")
+            raise UserError(f"A built network takes no {', '.join(kwargs)}: give its timm name, or build it with them.")
         net: Any = copy.deepcopy(model)
-    elif ":" in model or timm.is_model(model):
-        net = timm.create_model(model, **kwargs)
+    elif isinstance(model, str) and (":" in model or timm.is_model(model)):
+        try:
+            net = timm.create_model(model, **kwargs)
+        except _FOREIGN as error:
+            raise UserError(f"{model} cannot be built: {_reason(error)}.") from error
     else:
         raise UserError(f"Unknown model {model!r}.{did_you_mean(str(model), timm.list_models())}")
     plain = meta_copy(net)

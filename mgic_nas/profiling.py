@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
 from ._text import size_text
 from .cost import Cost
 from .cost import latency as clock
 from .cost.count import count
+from .engine.storage.config import at_least_one
 from .engine.storage.latencies import THREADS, here
 from .errors import UserError, did_you_mean
 from .families import Family, MgicifiedFamily, create_model_line, family, model_names, network_names
 from .models.convert.report import Conversion
 from .models.fusing import fuse
 from .space import Budget, SearchSpace, Survey, parse_budgets, shipped_spaces
+from .space.document import read_yaml
 from .space.survey import survey
 from .tasks import load_data
+
+_LOADING = {"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}  # timm's
+_SIDE = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,8 @@ def profile_target(
     the model's own defaults. ``timed`` measures a network on this machine, and its inference form.
     UserError for anything that is not understood.
     """
+    if num_classes is not None:
+        at_least_one("--num-classes", num_classes)
     if data and (input_size or num_classes is not None):
         raise UserError("Give either --data or --input-size and --num-classes, not both.")
     space = None
@@ -195,6 +202,8 @@ def profile_target(
     if space:
         return survey(space, size, classes, limits)
     config = _config(settings)
+    for key in _LOADING & config.keys():
+        raise UserError(f"--set {key}: nothing is loaded to be counted; leave it out.")
     cost = known.cost(config, size, classes)
     conversion = known.conversion(config, size, classes) if isinstance(known, MgicifiedFamily) else None
     inference = _measure(known, config, size, classes) if timed else None
@@ -206,7 +215,7 @@ def _size(text: str | None) -> tuple[int, int, int] | None:
     if text is None:
         return None
     parts = text.replace("x", ",").split(",")
-    if len(parts) != 3 or not all(p.strip().isdigit() and int(p) > 0 for p in parts):
+    if len(parts) != 3 or not all(_SIDE.fullmatch(p.strip()) for p in parts):
         raise UserError(f"--input-size takes C,H,W, such as 3,32,32, not {text!r}.")
     c, h, w = map(int, parts)
     return c, h, w
@@ -218,10 +227,18 @@ def _config(settings: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise UserError(f"--set takes name=value, such as s_g=8, not {text!r}.")
+        key = key.strip()
+        if key in config:
+            raise UserError(f"--set {key} is given twice: keep one.")
         try:
-            config[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {key}: {value!r} is not a value; lists are written [0.5, 1.0].") from None
+            config[key] = read_yaml(value, "")[0]
+        except UserError as error:
+            reason = str(error).removeprefix(", line 1").removeprefix(":").strip()
+            raise UserError(
+                f"--set {key}: {value!r} is not a value ({reason}); lists are written [0.5, 1.0]."
+            ) from None
+        if config[key] is None and value.strip() not in ("null", "~"):
+            raise UserError(f"--set {key} has no value: write one, or null.")
     return config
 
 
@@ -245,16 +262,29 @@ def profile(
     """
     if isinstance(model, nn.Module):
         if kwargs or num_classes is not None:
-            raise TypeError("A built network takes no arguments; give its name to vary them.")
+            raise UserError("A built network takes no arguments; give its name to vary them.")
         if input_size is None:
             cfg: Any = getattr(model, "pretrained_cfg", None) or {}
             input_size = tuple(cfg["input_size"]) if "input_size" in cfg else None
         if input_size is None:
-            raise TypeError("Say input_size=(C, H, W): this network does not carry one.")
-        return count(model, input_size)
+            raise UserError("Say input_size=(C, H, W): this network does not carry one.")
+        return count(model, _checked(input_size))
+    if not isinstance(model, str):
+        raise UserError(f"{model!r} is neither a model's name nor a network.")
     known = family(model)
     in_chans = kwargs.pop("in_chans", None)
+    for what, value in (("num_classes", num_classes), ("in_chans", in_chans)):
+        if value is not None:
+            at_least_one(what, value)
     if input_size is None:
         _, height, width = known.input_size
         input_size = (in_chans or known.input_size[0], height, width)
-    return known.cost(kwargs, tuple(input_size), known.num_classes if num_classes is None else num_classes)  # type: ignore[arg-type]
+    return known.cost(kwargs, _checked(input_size), known.num_classes if num_classes is None else num_classes)
+
+
+def _checked(input_size: Any) -> tuple[int, int, int]:
+    """``input_size`` as a tuple; UserError where it is not (C, H, W)."""
+    sides = list(input_size) if isinstance(input_size, Sequence) and not isinstance(input_size, str) else []
+    if len(sides) != 3 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in sides):
+        raise UserError(f"input_size must be (C, H, W), three whole numbers such as (3, 32, 32), not {input_size!r}.")
+    return sides[0], sides[1], sides[2]

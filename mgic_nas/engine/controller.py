@@ -37,7 +37,7 @@ from .proposals.proposer import Proposal, Proposer
 from .samplers.registry import make_sampler
 from .schedulers.registry import make_scheduler
 from .storage.config import RunConfig
-from .storage.folder import claim_folder, lock_folder
+from .storage.folder import claim_folder, lock_folder, update_config
 from .storage.latencies import of_run
 from .storage.record import write_trials_csv
 from .storage.study import REJECTED, StudyStore
@@ -113,6 +113,8 @@ class Controller(JobSource):
             self._ledger = Ledger(self.folder, self.config.trials, problem.budgets, observer, latencies)
             self._store = StudyStore(self.folder, self.config.name)
             known = self._load()
+            if self.folder is not None:
+                update_config(self.folder, self.config)
             self._keep_started()
             if retry_failed:
                 known += self._retry_failed()

@@ -11,12 +11,11 @@ branches folded into one) count as that.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .._files import write_csv
+from .._files import read_csv, write_csv
 from ..errors import UserError
 from ._record import command, say
 
@@ -73,10 +72,9 @@ def _point(row: dict[str, str]) -> dict[str, str]:
 def run(data: Path, out: Path) -> None:
     """Writes ``out``/published.csv."""
     try:
-        with open(data, newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except OSError as error:
-        raise UserError(f"cannot read {data}: {error.strerror}") from None
+        rows = read_csv(data)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {data}: {getattr(error, 'strerror', None) or error}") from None
     try:
         points = published(rows)
     except KeyError as error:

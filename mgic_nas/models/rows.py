@@ -216,18 +216,23 @@ def positive_int(name: str, value: Any) -> int:
     return value
 
 
+_MOST = 10_000  # blocks of a stage, or times its width: a list of more is all that a typing error would give
+
+
 def per_stage(name: str, value: Any, stages: int, kind: type = float) -> tuple[Any, ...]:
     """One number for every stage from one number or one per stage."""
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * stages
     if len(values) != stages:
         raise UserError(f"{name} takes one number or {stages}, one per stage, not {len(values)}: {value!r}.")
     for v in values:
-        if v.__class__ is kind and 0 < v < math.inf:  # type: ignore[operator]
+        if v.__class__ is kind and 0 < v <= _MOST:  # type: ignore[operator]
             continue
         if kind is int:
             positive_int(name, v)
         elif isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 < v < math.inf:
             raise UserError(f"{name} must be a positive number, not {v!r}.")
+        if v > _MOST:
+            raise UserError(f"{name} must be at most {_MOST:,}, not {v!r}.")
     return values
 
 

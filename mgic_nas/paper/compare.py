@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from .._files import read_csv
 from ..errors import UserError
 from .tables import TABLES, Line, Recorded, Table
 
@@ -96,13 +97,15 @@ def _compared(table: Table, line: Line, runs: Path) -> Compared:
 def _measured(recorded: Recorded, runs: Path) -> Measured | None:
     path = runs / recorded.file
     try:
-        with open(path, newline="") as stream:
-            rows = list(csv.DictReader(stream))
+        values = [
+            float(row[recorded.column])
+            for row in read_csv(path)
+            if all(row.get(name) == value for name, value in recorded.match.items()) and row.get(recorded.column)
+        ]
+        if not all(map(math.isfinite, values)):
+            raise ValueError(f"a {recorded.column} is not finite")
     except OSError:
         return None
-    values = [
-        float(row[recorded.column])
-        for row in rows
-        if all(row.get(name) == value for name, value in recorded.match.items()) and row.get(recorded.column)
-    ]
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {error}.") from None
     return Measured(fmean(values), len(values), recorded.file) if values else None

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .._files import csv_rows, read_csv
 from ..engine.storage.config import RunConfig
 from ..engine.storage.latencies import read_latencies
 from ..engine.storage.record import TRIALS_CSV, Record, read_record
 from ..engine.storage.study import STUDY_DB
 from ..engine.storage.trial import Trial, curve_points
+from ..errors import UserError
 from .data import Summary
 from .reference import read_reference
 
@@ -44,9 +45,9 @@ def read_curve(attempts: Iterable[Path]) -> tuple[dict[str, Any], ...]:
     """
     curve: dict[int, float] = {}
     for attempt in attempts:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             lines = (attempt / "epochs.csv").read_text(encoding="utf-8", errors="replace").splitlines()
-            curve.update(curve_points(csv.DictReader(lines)))
+            curve.update(curve_points(csv_rows(lines)))
     return tuple({"epoch": epoch, "val_acc": acc} for epoch, acc in sorted(curve.items()))
 
 
@@ -62,9 +63,13 @@ def _with_curves(record: Record) -> Record:
 
 def _record_of_csv(folder: Path, config: RunConfig) -> Record:
     rows = _rows_of_csv(folder / TRIALS_CSV, config.space.get("params") or {})
-    trials = (Trial.from_row(row, config.space.get("kwargs")) for row in rows)
+    try:
+        trials = sorted((Trial.from_row(row, config.space.get("kwargs")) for row in rows), key=lambda t: t.number)
+    except (KeyError, ValueError, OverflowError) as error:
+        reason = f"it has no column {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{folder / TRIALS_CSV} cannot be read: {reason}.") from None
     return Record(
-        entries=tuple(sorted(trials, key=lambda t: t.number)),
+        entries=tuple(trials),
         rejected={},
         uniform=0,
         ended="",
@@ -76,16 +81,17 @@ def _record_of_csv(folder: Path, config: RunConfig) -> Record:
 def _rows_of_csv(path: Path, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of a trials.csv with the parameters' types restored: csv knows only text."""
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
-            rows = [dict(row) for row in csv.DictReader(stream)]
+        rows: list[dict[str, Any]] = [dict(row) for row in read_csv(path)]
     except FileNotFoundError:
         return []
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     for row in rows:
         for column in row:
             if column.startswith("p."):
                 spec = params.get(column[2:], params.get(column[2:].rpartition(".")[0], {}))
-                choices = spec.get("choices", ()) if isinstance(spec, Mapping) else ()
-                row[column] = _value(row[column], choices)
+                choices = spec.get("choices") if isinstance(spec, Mapping) else ()
+                row[column] = _value(row[column], choices if isinstance(choices, list) else ())
     return rows
 
 

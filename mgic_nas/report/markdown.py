@@ -26,7 +26,7 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
         f"# {_escape(summary.name)}",
         f"**{_escape(story.headline(summary))}**",
         _escape(story.searched(summary)),
-        f"{_escape(story.status(summary))} Trials: {story.outcome(summary)}.",
+        f"{_escape(story.status(summary))} Trials: {_escape(story.outcome(summary))}.",
         *(f"> **Warning:** {_escape(warning)}." for warning in summary.warnings),
         f"![{story.score(summary)} against MACs: the networks, the Pareto front and the budgets](front.png)",
     ]
@@ -43,7 +43,7 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
     failed = [t for t in summary.trials if t.error]
     if failed:
         shown = failed[:_MANY_FAILURES]
-        rows = [(f"{t.number}", t.state, f"`{_code(words.one_line(t.error))}`") for t in shown]
+        rows = [(f"{t.number}", _escape(t.state), f"`{_code(words.one_line(t.error))}`") for t in shown]
         parts += ["## What went wrong", _table(("Trial", "State", "Why"), "rll", rows)]
         if len(failed) > len(shown):
             parts.append(f"and {len(failed) - len(shown):,} more, in trials.csv.")
@@ -83,7 +83,7 @@ def _lines(summary: Summary, problems: Mapping[str, str]) -> list[str]:
         problem = problems.get(winner.budget.label)
         code.append(f"# no weights: {problem}" if problem else f"net = {local_dir(summary, winner)}")
         code += ["# untrained", f"net = {create_model(summary, winner.trial)}"]
-    return ["```python\n" + "\n".join(code) + "\n```"]
+    return [_block("python", "\n".join(code))]
 
 
 def _front(summary: Summary) -> str:
@@ -130,7 +130,7 @@ def _made(summary: Summary) -> list[str]:
     ]
     parts = [_table(("", ""), "ll", [(name, _escape(value)) for name, value in facts_rows])]
     if summary.command:
-        parts.append(f"```sh\n{summary.command}\n```")
+        parts.append(_block("sh", summary.command))
     return parts
 
 
@@ -145,6 +145,12 @@ def _escape(text: str) -> str:
     entities = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
     text = re.sub(r"[&<>]|[\\`*_\[\]#]", lambda m: entities.get(m[0], f"\\{m[0]}"), text)
     return re.sub(r"\s*[\r\n]+\s*", " ", text)
+
+
+def _block(language: str, text: str) -> str:
+    """A block of code, in a fence that is longer than any in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _code(text: str) -> str:

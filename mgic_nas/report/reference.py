@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ _NAME = ("name", "model")
 _MACS = ("macs", "gmacs")
 _ACC = ("top1", "val_acc")
 _SIZE = ("input_size", "img_size")
+_MOST_BYTES = 10_000_000
+_MOST_POINTS = 20_000  # more cannot be seen, and make a page that no browser opens
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,22 @@ def read_reference(path: str | Path) -> tuple[ReferencePoint, ...]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        with open(path, "rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:  # ValueError also for a null byte in the path
+        wrong = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = error.strerror if isinstance(error, OSError) else wrong
         raise UserError(f"Cannot read the reference csv {path}: {reason}.") from None
-    reader = csv.DictReader(text.splitlines())
+    if len(content) > _MOST_BYTES:
+        raise UserError(f"The reference csv {path} has more than {_MOST_BYTES:,} bytes: leave rows out.")
+    try:
+        return _points(path, csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise UserError(f"The reference csv {path} is no csv: {error}.") from None
+
+
+def _points(path: Path, reader: csv.DictReader[str]) -> tuple[ReferencePoint, ...]:
     found = [column.strip() for column in reader.fieldnames or ()]
     reader.fieldnames = found
     columns = {choices: next((c for c in choices if c in found), None) for choices in (_NAME, _MACS, _ACC, _SIZE)}
@@ -48,9 +62,9 @@ def read_reference(path: str | Path) -> tuple[ReferencePoint, ...]:
     if missing:
         raise UserError(
             f"The reference csv {path} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}. "
-            f"It has: {', '.join(found) or 'none'}."
+            f"It has: {', '.join(found)[:200] or 'none'}{_separator(found)}."
         )
-    points = []
+    points: list[ReferencePoint] = []
     for row in reader:
         macs = _number(row, columns[_MACS], path, reader.line_num)
         acc = _number(row, columns[_ACC], path, reader.line_num)
@@ -60,10 +74,20 @@ def read_reference(path: str | Path) -> tuple[ReferencePoint, ...]:
             raise UserError(
                 f"Line {reader.line_num} of the reference csv {path}: MACs must be positive and accuracies percent."
             )
+        if len(points) == _MOST_POINTS:
+            raise UserError(f"The reference csv {path} has more than {_MOST_POINTS:,} points: leave some out.")
         size = row.get(columns[_SIZE] or "") or ""
         scale = 1e9 if columns[_MACS] == "gmacs" else 1.0
         points.append(ReferencePoint((row[columns[_NAME] or ""] or "").strip(), macs * scale, acc, size.strip()))
     return tuple(points)
+
+
+def _separator(found: list[str]) -> str:
+    """A hint where everything is in one column."""
+    for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(found) == 1 and mark in found[0]:
+            return f" (separate columns by commas, not by {name})"
+    return ""
 
 
 def _number(row: dict[str, str], column: str | None, path: Path, line: int) -> float | None:

@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .. import families
 from .._files import read_json, write_json
+from ..engine.storage.folder import refuse_links_in
 from ..engine.storage.trial import Trial
 from ..families import create_model_line, in_timm, literal
 from .command import shown
@@ -34,6 +34,7 @@ def export_winners(summary: Summary) -> dict[str, str]:
         budget label -> why its winner could not be exported, for those that could not.
     """
     base = summary.folder / FOLDER
+    refuse_links_in(base, levels=1)
     problems: dict[str, str] = {}
     for winner in summary.winners:
         if winner.trial is None:
@@ -76,11 +77,11 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
     import torch
     from timm.models import save_for_hf
 
-    from ..networks import load_weights, save_network
+    from ..networks import build_recorded, load_weights, save_network
 
     with torch.random.fork_rng(devices=[]):  # a report leaves the caller's random numbers alone
-        net = families.family(summary.config.model).build(
-            trial.config, summary.config.num_classes, summary.config.input_size[0]
+        net = build_recorded(
+            summary.config.model, trial.config, summary.config.num_classes, summary.config.input_size[0]
         )
     load_weights(net, weights)
     target.parent.mkdir(exist_ok=True)

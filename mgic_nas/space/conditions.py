@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -64,7 +65,9 @@ def compile_condition(text: str, names: Names) -> Condition:
     if len(text) > _MOST_CHARACTERS:
         raise UserError(f"a condition of {len(text):,} characters is too long: split it into several.")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of '\\d' and 1if: what is wrong with them is said below, or nothing is
+            tree = ast.parse(text.strip(), mode="eval")
         run = _Compiler(text, names).truth(tree.body)
     except SyntaxError as error:
         hint = " (== compares)" if re.search(r"(?<![=<>!:])=(?!=)", text) else ""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ..errors import UserError, did_you_mean
 
+_MOST_BYTES = 4_000_000
+
 
 def shipped_spaces() -> dict[str, Traversable]:
     """Name -> file of every shipped space: ``mgic_nas/search_spaces`` in an installation, beside it in a checkout."""
@@ -28,16 +30,25 @@ def read_space(path_or_name: str | os.PathLike[str]) -> tuple[str, str]:
 
     A file that exists goes first; then a shipped name such as ``quickstart`` is looked up.
     """
-    asked = os.fspath(path_or_name)
+    try:
+        asked = os.fsdecode(path_or_name)
+    except TypeError:
+        raise UserError(
+            f"{path_or_name!r} is no search space: give a YAML file or the name of a shipped one."
+        ) from None
     path = Path(asked)
     try:
         if path.is_file():
+            if path.stat().st_size > _MOST_BYTES:
+                raise UserError(f"{asked}: {path.stat().st_size:,} bytes are too large for a search space.")
             return path.read_text(encoding="utf-8"), asked
         spaces = shipped_spaces()
         if asked in spaces:
             return spaces[asked].read_text(encoding="utf-8"), f"{asked} (shipped)"
     except UnicodeDecodeError:
         raise UserError(f"{asked}: not a text file (UTF-8), so not a search space.") from None
+    except UserError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise UserError(f"{asked}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     if path.is_dir():

@@ -44,8 +44,8 @@ class Contestant:
     @classmethod
     def parse(cls, text: str) -> Contestant:
         """UserError for an unknown sampler or unknown rungs."""
-        sampler, _, rungs = text.partition("+")
-        return cls(SAMPLERS.check(sampler), SCHEDULERS.check(rungs or DEFAULT_SCHEDULER))
+        sampler, plus, rungs = text.partition("+")
+        return cls(SAMPLERS.check(sampler), SCHEDULERS.check(rungs if plus else DEFAULT_SCHEDULER))
 
     def __str__(self) -> str:
         return self.sampler if self.rungs == DEFAULT_SCHEDULER else f"{self.sampler}+{self.rungs}"

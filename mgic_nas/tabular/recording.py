@@ -22,10 +22,11 @@ from .._files import csv_text
 from .._machine import cpu_model
 from ..engine.executors.registry import choose
 from ..engine.executors.registry import executor as find_executor
+from ..engine.executors.slots import parse_gpus_per_trial
 from ..engine.faults import Fault
 from ..engine.jobs import JobSource
 from ..engine.storage.config import at_least_one, now, versions
-from ..engine.storage.folder import LOCK, Lock
+from ..engine.storage.folder import LOCK, Lock, refuse_links, refuse_links_in
 from ..engine.storage.trial import COSTS, trial_seed
 from ..errors import UserError
 from ..space.budget import hard_limits, parse_budgets
@@ -185,8 +186,9 @@ def record(
         UserError: wrong input, or another table in ``out``.
         RuntimeError: some trainings failed; the others are in the table.
     """
-    at_least_one("seeds", seeds)
-    at_least_one("epochs", epochs)
+    for name, number in (("seeds", seeds), ("epochs", epochs), ("concurrent", 1 if concurrent is None else concurrent)):
+        at_least_one(name, number)
+    share = parse_gpus_per_trial(gpus_per_trial)
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
     recipe = get_recipe(recipe or "quick")
     info = load_data(data).info
@@ -215,7 +217,7 @@ def record(
             folder=str(recording.trials_folder),
             fingerprint=info.fingerprint,
         )
-        execute(recording, setup, concurrent, gpus_per_trial)
+        execute(recording, setup, concurrent, share)
         if recording.failed:
             (arch_id, seed), error = next(iter(recording.failed.items()))
             count = len(recording.failed)
@@ -224,14 +226,18 @@ def record(
 
 def _claim(folder: Path, config: TableConfig) -> Lock:
     """The folder, made, locked, and with this table's table.yaml in it."""
-    if folder.is_dir() and not (folder / TABLE_YAML).exists():
-        others = [p.name for p in folder.iterdir() if p.name != LOCK]
-        if others:
-            raise UserError(f"{folder} is no table and not empty ({sorted(others)[0]}, ...): name another folder.")
     try:
+        if folder.is_dir() and not (folder / TABLE_YAML).exists():
+            others = [p.name for p in folder.iterdir() if p.name != LOCK]
+            if others:
+                raise UserError(f"{folder} is no table and not empty ({sorted(others)[0]}, ...): name another folder.")
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be made: {error.strerror}.") from None
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} cannot be made: {getattr(error, 'strerror', None) or error}.") from None
+    refuse_links(folder, [LOCK])
+    refuse_links_in(folder / TRIALS, levels=2)
     lock = Lock(folder)
     try:
         if (folder / TABLE_YAML).exists():

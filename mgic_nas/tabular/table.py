@@ -10,8 +10,8 @@ folder::
 
 from __future__ import annotations
 
-import csv
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,9 +22,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from .._files import write_atomic, write_csv
+from .._files import read_csv, write_atomic, write_csv
+from ..engine.storage import recorded
 from ..engine.storage.trial import COSTS
 from ..errors import UserError
+from ..space.budget import parse_budgets
 from ..space.search_space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -78,12 +80,24 @@ class TableConfig:
         """UserError where ``folder`` holds no table."""
         path = Path(folder) / TABLE_YAML
         try:
-            values = yaml.safe_load(path.read_text())
-            return cls(**values)
+            values, place = recorded.read(path)
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{folder} is not a recorded table: it has no {TABLE_YAML}.") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-            raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from None
+        fields = dataclasses.fields(cls)
+        needed = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
+        if not isinstance(values, dict) or (missing := sorted(needed - values.keys())):
+            lacking = f": {', '.join(missing)} missing" if isinstance(values, dict) else ""
+            raise UserError(f"{path} does not describe a table{lacking}.")
+        if values.get("format", FORMAT) != FORMAT:
+            raise UserError(f"{path} is of format {values['format']}; this version of mgic_nas reads {FORMAT}.")
+        if unknown := sorted(values.keys() - {f.name for f in fields}):
+            raise UserError(f"{path} has fields that this version of mgic_nas does not know: {', '.join(unknown)}.")
+        recorded.check(values, _RULES, place)
+        try:
+            parse_budgets(values["budgets"])
+        except UserError as error:
+            raise place.error(("budgets",), f"budgets: {error}") from None
+        return cls(**values)
 
     def refuse_other(self, new: TableConfig, folder: Path) -> None:
         """UserError, naming the field, where ``new`` would put trainings of another kind into this table."""
@@ -94,6 +108,16 @@ class TableConfig:
                     f"{folder} is a table with another {name} ({_short(before)}, not {_short(after)}): name another "
                     "folder. Only seeds and budgets may grow."
                 )
+
+
+_RULES = (
+    *recorded.SPACE_AND_DATA,
+    ("budgets", recorded.TEXTS),
+    ("epochs", recorded.WHOLE),
+    ("recipe", recorded.MAPPING),
+    ("versions", recorded.MAPPING),
+    *((name, recorded.TEXT) for name in ("machine", "created")),
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +147,8 @@ class Table:
         self.config = TableConfig.load(folder)
         self.space = SearchSpace.from_dict(self.config.space, source=str(self.folder / TABLE_YAML))
         self.architectures = _read_architectures(self.folder, self.space)
-        self._rows = read_curves(self.folder, self.config.epochs)
+        curves = read_curves(self.folder, self.config.epochs)
+        self._rows = {key: rows for key, rows in curves.items() if key[0] in self.index}
         self.seeds = 1 + max((seed for _, seed in self._rows), default=-1)
         if not self.seeds:
             raise UserError(f"{folder} holds no training yet: go on with `mgic-nas record`.")
@@ -142,7 +167,7 @@ class Table:
         found = np.full((len(self.architectures), self.seeds, self.config.epochs), np.nan)
         for (arch_id, seed), rows in self._rows.items():
             if arch_id in self.index:
-                found[self.index[arch_id], seed] = [float(row[column] or "nan") for row in rows]
+                found[self.index[arch_id], seed] = [float(row[column] or "nan") for row in rows]  # read_curves knows
         return found
 
     @property
@@ -160,17 +185,26 @@ class Table:
 
 
 def read_curves(folder: Path, epochs: int) -> dict[tuple[str, int], list[dict[str, str]]]:
-    """(arch_id, seed) -> the rows of its epochs; incomplete trainings are left out."""
+    """(arch_id, seed) -> the rows of its epochs; incomplete trainings are left out. UserError where it is no csv."""
+    path = folder / CURVES_CSV
+    found: dict[tuple[str, int], list[dict[str, str]]] = {}
     try:
-        with open(folder / CURVES_CSV, newline="") as stream:
-            rows = list(csv.DictReader(stream))
+        rows = read_csv(path)
+        for row in rows:
+            if row.get("device"):  # the last column: absent from a torn line
+                seed = int(row["seed"])
+                if not 0 <= seed < len(rows):  # they are numbered from 0 on
+                    raise ValueError(f"seed {seed}")
+                for column in (*CURVE, "peak_memory_mb"):
+                    if not math.isfinite(float(row[column] or "0")):
+                        raise ValueError(f"{column} {row[column]}")
+                found.setdefault((row["arch_id"], seed), []).append(row)
+        whole = {key: group for key, group in found.items() if len(group) == epochs}
+        return {key: group for key, group in whole.items() if all(int(r["epoch"]) == e for e, r in enumerate(group, 1))}
     except FileNotFoundError:
         return {}
-    found: dict[tuple[str, int], list[dict[str, str]]] = {}
-    for row in rows:
-        if row["device"]:  # the last column: absent from a torn line
-            found.setdefault((row["arch_id"], int(row["seed"])), []).append(row)
-    return {key: group for key, group in found.items() if [int(r["epoch"]) for r in group] == [*range(1, epochs + 1)]}
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error!r}): is the table whole?") from None
 
 
 def write_curves(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -189,19 +223,24 @@ def _read_architectures(folder: Path, space: SearchSpace) -> list[Architecture]:
     """The values of settings are the space's own, so that they keep their types."""
     path = folder / ARCHITECTURES_CSV
     try:
-        with open(path, newline="") as stream:
-            rows = list(csv.DictReader(stream))
+        rows = read_csv(path)
         values = {name: {str(value): value for value in grid} for name, grid in space.params.items()}
         return [
             Architecture(
                 row["arch_id"],
                 {name: by_text[row[f"p.{name}"]] for name, by_text in values.items()},
-                {kind: int(row[kind]) for kind in COSTS},
+                {kind: _cost(row[kind]) for kind in COSTS},
             )
             for row in rows
         ]
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error!r}): is the table whole?") from None
+
+
+def _cost(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise ValueError(f"a cost of {value}")
+    return value
 
 
 def _at(values: Mapping[str, Any], dotted: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from .._figure import GREY, INK, MUTED, ORANGE, PURPLE, RULE, TEAL, dress, figure, save
 from .._files import write_atomic
 from .._text import aligned, count, size_text
+from ..errors import UserError
 from .compare import BASELINE, OPTUNA, SHARES, Comparison, Standing
 
 COLOURS = {
@@ -71,7 +72,10 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
 def write(comparison: Comparison, folder: str | Path, command: str) -> None:
     """Writes replay.json, replay.png and README.md into a folder that is made where there is none."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--out {folder} cannot be made: {getattr(error, 'strerror', None) or error}.") from None
     write_atomic(folder / "replay.json", json.dumps(to_dict(comparison), indent=1) + "\n")
     _picture(comparison, folder / "replay.png")
     page = f"# Simulated searches\n\nMade by `{command}`.\n\n![hypervolume against epochs](replay.png)\n\n"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from .._registry import Registry
+from ..errors import UserError
 from .base import Data
 from .metrics import CLOUDS, EXPLAINED, MIOU, TOP1, Metric
 
@@ -50,6 +51,8 @@ def metric_of(spec: str) -> Metric:
 
 def _task(spec: str) -> tuple[str, str]:
     """The task's name and the rest of the spec."""
+    if not isinstance(spec, str):
+        raise UserError(f"data must be a text such as 'fashion' or a folder's path, not {spec!r}.")
     name, colon, rest = spec.partition(":")
     return (name, rest) if colon and name in TASKS else (DEFAULT, spec)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Callable, Collection, Mapping
@@ -210,4 +211,11 @@ def parse_spec(
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(Path(path).expanduser())
+    """UserError for what no path can be: a name that is too long, a home of nobody, a null byte."""
+    try:
+        full = os.path.abspath(Path(path).expanduser())
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            os.lstat(full)
+        return full
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"data {path[:60]!r}: {getattr(error, 'strerror', None) or error}.") from None

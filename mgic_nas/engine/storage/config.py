@@ -18,6 +18,7 @@ from ..._files import write_atomic
 from ..._version import __version__
 from ...errors import UserError
 from ...space.budget import Budget, hard_limits, parse_budgets
+from . import recorded
 
 RUN_YAML = "run.yaml"
 KEEP = ("front", "all")
@@ -110,8 +111,11 @@ class RunConfig:
 
     def trials_folder(self, folder: str | Path) -> Path:
         """Where this run's workers write, absolute: in its own folder, or under ``storage``."""
-        base = Path(folder) if self.storage is None else Path(self.storage) / self.name
-        return (base / "trials").absolute()
+        if self.storage is None:
+            return (Path(folder) / "trials").absolute()
+        if self.name in ("", ".", "..") or Path(self.name).name != self.name:
+            raise UserError(f"{self.name!r} is no name for a folder in the storage: name the run's folder (--out).")
+        return (Path(self.storage) / self.name / "trials").absolute()
 
     def refuse_occupied_storage(self) -> None:
         """UserError where ``storage`` holds another run of this name already: call it for a new run only."""
@@ -143,11 +147,9 @@ class RunConfig:
         """What run.yaml in ``folder`` says; UserError where there is none or it cannot be read."""
         path = Path(folder) / RUN_YAML
         try:
-            values = yaml.safe_load(path.read_text())
+            values, place = recorded.read(path)
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{folder} is not a run: it has no {RUN_YAML}.") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from None
         if not isinstance(values, dict):
             raise UserError(f"{path} does not describe a run.")
         if values.get("format", FORMAT) != FORMAT:
@@ -158,7 +160,27 @@ class RunConfig:
             raise UserError(f"{path} does not describe a run: {', '.join(missing)} missing.")
         if unknown := sorted(values.keys() - known):
             raise UserError(f"{path} has fields that this version of mgic_nas does not know: {', '.join(unknown)}.")
-        return cls(**values)
+        recorded.check(values, _RULES, place)
+        try:
+            parse_budgets(values["budgets"])
+        except UserError as error:
+            raise place.error(("budgets",), f"budgets: {error}") from None
+        try:
+            return cls(**values)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+
+
+_RULES = (
+    *((name, recorded.TEXT) for name in ("name", "sampler", "rungs", "keep", "executor", "space_source", "created")),
+    *((name, recorded.TEXT_OR_NONE) for name in ("address", "storage")),
+    ("space", recorded.MAPPING),
+    *recorded.SPACE_AND_DATA,
+    ("budgets", recorded.TEXTS),
+    ("recipe", recorded.MAPPING),
+    ("gpus_per_trial", recorded.TEXT_OR_NUMBER),
+    ("versions", recorded.MAPPING),
+)
 
 
 def at_least_one(name: str, value: Any) -> int:
@@ -191,16 +213,18 @@ def find_run(folder: str | Path) -> RunConfig | None:
     that was killed before it had written run.yaml (a lock, a temporary file) does not count.
     """
     folder = Path(folder)
-    if (folder / RUN_YAML).exists():
-        return RunConfig.load(folder)
     try:
+        if (folder / RUN_YAML).exists():
+            return RunConfig.load(folder)
         others = [p.name for p in folder.iterdir() if p.name != ".lock" and not p.name.startswith(f".{RUN_YAML}.")]
     except FileNotFoundError:
         return None
     except NotADirectoryError:
         raise UserError(f"{folder} is a file; name a folder for the run.") from None
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read: {error.strerror}.") from None
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise UserError(f"{folder} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     if others:
         raise UserError(
             f"{folder} is not a run (it has no {RUN_YAML}) and not empty ({sorted(others)[0]}, ...): "

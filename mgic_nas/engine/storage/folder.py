@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from ...errors import UserError
 from .config import RunConfig, continued, find_run
+from .latencies import LATENCY_CSV
+from .study import STUDY_DB
 
 LOCK = ".lock"
+# Written where they stand; everything else in a run's folder replaces what has its name.
+_IN_PLACE = (LOCK, STUDY_DB, *(f"{STUDY_DB}-{end}" for end in ("wal", "shm", "journal")), LATENCY_CSV)
 
 
 class Lock:
@@ -43,8 +48,11 @@ class Lock:
 
 def lock_folder(folder: Path, config: RunConfig) -> Lock:
     """Makes the folder where there is none, and locks it. UserError where it is no run's, or another driver's."""
-    if find_run(folder) is None:  # before anything is made in a folder that is no run
+    if (old := find_run(folder)) is None:  # before anything is made in a folder that is no run
         config.refuse_occupied_storage()
+    else:
+        refuse_links(folder, _IN_PLACE)
+        refuse_links_in(old.trials_folder(folder), levels=2)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return Lock(folder)
@@ -53,14 +61,51 @@ def lock_folder(folder: Path, config: RunConfig) -> Lock:
 
 
 def claim_folder(folder: Path, config: RunConfig) -> RunConfig:
-    """run.yaml, under the lock: compared and brought up to date, or written for the first time."""
+    """run.yaml, under the lock: compared, or written for the first time; :func:`update_config` brings it up to date."""
     old = find_run(folder)
     if old is not None:
         config = continued(old, config, folder)
-    if config != old:
+    else:
         config.save(folder)
     try:
         config.trials_folder(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{error.filename} cannot be made: {error.strerror}.") from None
     return config
+
+
+def update_config(folder: Path, config: RunConfig) -> None:
+    """run.yaml, under the lock, once it is known that the run can go on."""
+    if config != find_run(folder):
+        config.save(folder)
+
+
+def refuse_links(folder: Path, names: Iterable[str]) -> None:
+    """UserError where one of ``names`` in ``folder`` is a link: what is written there would land somewhere else."""
+    for name in names:
+        if (folder / name).is_symlink():
+            raise _link(folder / name)
+
+
+def refuse_links_in(folder: Path, levels: int) -> None:
+    """UserError where a folder, or something in so many levels of folders in it, is a link.
+
+    A run is often somebody else's: whoever goes on with it or builds its report must not write or delete elsewhere.
+    """
+    if folder.is_symlink():
+        raise _link(folder)
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    raise _link(Path(entry.path))
+                if levels > 1 and entry.is_dir(follow_symlinks=False):
+                    refuse_links_in(Path(entry.path), levels - 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}.") from None
+
+
+def _link(path: Path) -> UserError:
+    return UserError(f"{path} is a link, and nothing is written through links: put the file or folder itself there.")

@@ -6,16 +6,18 @@ everything that can be counted fits, and never twice: ``latency.csv`` says what 
 
 from __future__ import annotations
 
-import csv
 import json
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import cost, families  # their functions load torch when they are called
-from ..._files import csv_text, write_atomic
+from ..._files import csv_text, read_csv, write_atomic
 from ..._text import size_text
+from ...errors import UserError
 from ...families.names import create_model_line
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 LATENCY_CSV = "latency.csv"
 COLUMNS = ("arch_id", "latency_ms", "input_size", "batch", "device", "threads", "config")
 THREADS = 1  # more of them share the cores with trainings, and then no measurement repeats
+
+_SIZE, _DIGITS = re.compile(r"[0-9]{1,9}(x[0-9]{1,9}){2}"), re.compile(r"[0-9]{1,9}")
 
 Measure = Callable[[Mapping[str, Any]], float]
 Row = dict[str, str]
@@ -159,17 +163,21 @@ def read_latencies(folder: str | Path) -> tuple[dict[str, float], Place | None]:
 def _read(path: Path) -> list[Row]:
     """The whole rows; one that a killed driver left half written is none."""
     try:
-        with open(path, newline="") as stream:
-            return [row for row in csv.DictReader(stream) if _whole(row)]
+        return [row for row in read_csv(path) if _whole(row)]
     except FileNotFoundError:
         return []
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {error}.") from None
 
 
 def _whole(row: Mapping[str, Any]) -> bool:
     try:
-        json.loads(row["config"])  # the last column
-        return float(row["latency_ms"]) > 0
-    except (KeyError, TypeError, ValueError):
+        if not isinstance(json.loads(row["config"]), dict):  # the last column
+            return False
+        known = row["arch_id"] and _SIZE.fullmatch(row["input_size"])
+        whole = all(_DIGITS.fullmatch(row[name]) for name in ("batch", "threads"))
+        return bool(known and whole and row["device"]) and 0 < float(row["latency_ms"]) < math.inf
+    except (KeyError, TypeError, ValueError, RecursionError):
         return False
 
 

@@ -36,6 +36,8 @@ ENDED = "ended"  # study attribute: why no further architecture is proposed; emp
 VIOLATION = "violation"  # constraint: by how much a proposal is over a limit, relative to the limit
 METRICS = ("val_acc", "macs")
 TIMEOUT = 60.0  # seconds to wait for another process's transaction
+_FOREIGN = (RuntimeError, ValueError, LookupError, TypeError, AttributeError)  # what Optuna makes of a foreign file
+_TABLES = ("trials", "trial_params", "trial_values", "trial_user_attributes", "trial_system_attributes", "version_info")
 _PASSING = ("is locked", "is full", "I/O error", "readonly")  # what sqlite says of a disk, not of a file
 _FINAL = {COMPLETE: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
@@ -54,7 +56,8 @@ class StudyStore:
 
     def __init__(self, folder: Path | None, name: str) -> None:
         self._storage: BaseStorage
-        try:
+        self._folder = folder
+        with _ours(folder):
             if folder is None:
                 self._storage = InMemoryStorage()
             else:
@@ -70,10 +73,6 @@ class StudyStore:
                 )
                 if not names:
                     self._study.set_metric_names(list(METRICS))
-        except sqlalchemy.exc.DatabaseError as error:
-            if any(text in str(error.orig) for text in _PASSING):
-                raise  # of the machine, which may be mended: not a wrong input
-            raise UserError(f"{folder and folder / STUDY_DB} cannot be opened: {error.orig}.") from None
         self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
         self._ended = str(self._study.user_attrs.get(ENDED, ""))
         self._over = bool(self._study.user_attrs.get(OVER, False))
@@ -83,7 +82,7 @@ class StudyStore:
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial there is. A scan: for opening a run, not for each trial of it."""
-        with _quiet():
+        with _ours(self._folder), _quiet():
             return self._study.get_trials(deepcopy=False)
 
     def ask(self, distributions: Mapping[str, BaseDistribution]) -> optuna.Trial:
@@ -174,6 +173,8 @@ def read_study(folder: Path) -> tuple[list[FrozenTrial], dict[str, Any]]:
     # cannot be written, where again nobody is.
     logged = path.with_name(f"{STUDY_DB}-wal").exists()
     for mode in ("ro", "ro&immutable=1") if logged else ("ro&immutable=1", "ro"):
+        if mode == "ro" and not path.with_name(f"{STUDY_DB}-wal").exists():
+            continue  # sqlite would make a log, and leave it
         storage = None
         try:
             with _quiet():
@@ -182,13 +183,20 @@ def read_study(folder: Path) -> tuple[list[FrozenTrial], dict[str, Any]]:
                     return [], {}
                 study = optuna.load_study(study_name=names[0], storage=storage)
             return study.get_trials(deepcopy=False), dict(study.user_attrs)
-        except (sqlalchemy.exc.DatabaseError, sqlite3.DatabaseError, RuntimeError) as error:
+        except UserError:
+            raise
+        except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, optuna.exceptions.OptunaError, *_FOREIGN) as error:
             problem = error
         finally:
             if storage is not None:
                 storage.remove_session()
                 storage.engine.dispose()
-    raise UserError(f"{path} cannot be read: {' '.join(str(problem).split())[:200]}.")
+    raise _unreadable(folder, problem)
+
+
+def _unreadable(folder: Path | None, error: BaseException | None) -> UserError:
+    path = STUDY_DB if folder is None else folder / STUDY_DB
+    return UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}.")
 
 
 def _engine(path: Path, mode: str) -> dict[str, Any]:
@@ -197,6 +205,11 @@ def _engine(path: Path, mode: str) -> dict[str, Any]:
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(uri, uri=True, timeout=TIMEOUT, check_same_thread=False)
+        try:
+            _refuse_foreign(connection)
+        except UserError:
+            connection.close()
+            raise
         if mode == "rwc":
             # WAL lets others read while the driver writes. NORMAL may lose the last commits at a power cut, never at
             # a kill, and halves the cost of a commit; what a worker finished before the cut is in its result.json.
@@ -205,6 +218,36 @@ def _engine(path: Path, mode: str) -> dict[str, Any]:
         return connection
 
     return {"creator": connect, "poolclass": sqlalchemy.pool.QueuePool}
+
+
+def _refuse_foreign(connection: sqlite3.Connection) -> None:
+    """UserError where a database holds statements of its own, or lost a table: Optuna would make it again, empty."""
+    connection.execute("PRAGMA trusted_schema=OFF")
+    found = {(kind, name) for kind, name in connection.execute("SELECT type, name FROM sqlite_master")}
+    if any(kind in ("trigger", "view") for kind, _ in found):
+        raise UserError("study.db holds triggers or views, which no study has: it is not read.")
+    # Tables are made one by one, the study after all of them.
+    lost = [name for name in _TABLES if ("table", name) not in found]
+    if lost and ("table", "studies") in found and connection.execute("SELECT 1 FROM studies").fetchone():
+        raise UserError(f"study.db has lost the table {lost[0]}: it is not whole.")
+
+
+@contextlib.contextmanager
+def _ours(folder: Path | None) -> Iterator[None]:
+    """Around the opening and reading of a study: what is no study of ours is a UserError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except sqlalchemy.exc.DatabaseError as error:
+        if any(text in str(error.orig) for text in _PASSING):
+            raise  # of the machine, which may be mended: not a wrong input
+        raise _unreadable(folder, error.orig) from None
+    except (*_FOREIGN, optuna.exceptions.OptunaError) as error:
+        cause = error.__cause__
+        if isinstance(cause, sqlalchemy.exc.DatabaseError) and any(text in str(cause.orig) for text in _PASSING):
+            raise
+        raise _unreadable(folder, error) from None
 
 
 @contextlib.contextmanager

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
+
+from ...errors import UserError
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -20,6 +23,7 @@ RESULT = "result"  # user attribute: its result
 _STATES = {"COMPLETE": COMPLETE, "PRUNED": STOPPED, "FAIL": FAILED}  # of Optuna; its RUNNING is running or paused
 
 Row = dict[str, Any]
+_CHECKPOINT = re.compile(r"[0-9]+/attempt-[0-9]+/checkpoint\.pt")
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,24 @@ class Trial:
 
     @classmethod
     def from_frozen(cls, frozen: FrozenTrial) -> Trial | None:
-        """From the study; None for a proposal that was never trained."""
+        """From the study; None for a proposal that was never trained.
+
+        Raises:
+            UserError: what the study says of it is not what this package writes. Numbers and the place of the
+                checkpoint are checked, because files are written, deleted and loaded by them.
+        """
         job = frozen.user_attrs.get(JOB)
         if job is None:
             return None
+        try:
+            return cls._from_job(frozen, job)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise UserError(f"trial {frozen.number} of the study is not as mgic_nas writes it: {reason}.") from None
+
+    @classmethod
+    def _from_job(cls, frozen: FrozenTrial, job: Mapping[str, Any]) -> Trial:
+        _check_job(frozen.number, job)
         trial = cls(
             number=frozen.number,
             arch_id=str(job["arch_id"]),
@@ -131,6 +149,9 @@ class Trial:
         )
         state = _STATES.get(frozen.state.name, PAUSED if job.get("paused") else RUNNING)
         if result := frozen.user_attrs.get(RESULT):
+            _check_curve(result.get("curve"))
+            if result.get("attempt") is not None:
+                _check_whole("attempt", result["attempt"])
             return trial.with_result(result, state)
         return trial.pause() if state == PAUSED else replace(trial, state=state)
 
@@ -220,7 +241,7 @@ class Trial:
         # None may be a value that was chosen; NaN and the empty text are what tables put for "does not apply".
         setting = {k[2:]: plain(v) for k, v in row.items() if k.startswith("p.") and (v is None or not _empty(v))}
         error, latency = row.get("error"), _number(row.get("latency_ms"))
-        costs: dict[str, Any] = {kind: _whole(row.get(kind)) for kind in COSTS}
+        costs: dict[str, Any] = {kind: _positive(_whole(row.get(kind))) for kind in COSTS}
         return cls(
             number=int(number),
             arch_id=str(row.get("arch_id") or ""),
@@ -236,6 +257,36 @@ class Trial:
             peak_memory_mb=_number(row.get("peak_memory_mb")),
             error="" if _empty(error) else str(error),
         )
+
+
+def _check_job(number: Any, job: Mapping[str, Any]) -> None:
+    """ValueError, TypeError or KeyError where a job is not what :meth:`Trial.job` gives."""
+    _check_whole("number", number)
+    for name in ("attempt", "deaths", "first_epoch", "last_epoch"):
+        _check_whole(name, job[name])
+    for name in ("seed", "supersedes"):
+        if job.get(name) is not None:
+            _check_whole(name, job[name])
+    for name in ("setting", "config", "cost"):
+        if not isinstance(job[name], dict):
+            raise TypeError(f"{name} is no mapping")
+    for kind in COSTS:
+        if job["cost"][kind] is not None:
+            _check_whole(kind, job["cost"][kind])
+    checkpoint = _relative(job["checkpoint"])
+    if checkpoint is not None and not _CHECKPOINT.fullmatch(checkpoint):
+        raise ValueError(f"{checkpoint!r} is no checkpoint")
+    _check_curve(job.get("curve"))
+
+
+def _check_whole(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{name} is {str(value)[:40]!r}")
+
+
+def _check_curve(curve: Any) -> None:
+    if curve and not (isinstance(curve, list) and all(isinstance(epoch, dict) for epoch in curve)):
+        raise TypeError("its curve is no list of epochs")
 
 
 def gathered(setting: Mapping[str, Any]) -> dict[str, Any]:
@@ -294,7 +345,11 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except (TypeError, ValueError):
         return None
-    return None if math.isnan(number) else number
+    return number if math.isfinite(number) else None
+
+
+def _positive(value: int | None) -> int | None:
+    return value if value is not None and value > 0 else None
 
 
 def _whole(value: Any) -> int | None:

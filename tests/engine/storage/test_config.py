@@ -116,7 +116,7 @@ def test_folders_that_are_no_run_are_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("trials: [", "cannot be read"),
+        ("trials: [", "line 1: not valid YAML"),
         ("- 1", "does not describe a run"),
         ("trials: 3", "does not describe a run: budgets, data, epochs"),
         ("format: 99", "is of format 99"),

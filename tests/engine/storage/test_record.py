@@ -93,7 +93,7 @@ def test_folder_without_a_run_or_a_study_is_one_clear_line(run: Any, tmp_path: P
     (run.folder / "study.db").write_bytes(b"not a database")
     with pytest.raises(UserError, match=r"study.db cannot be read"):
         read_trials(run.folder)
-    with pytest.raises(UserError, match=r"study.db cannot be opened"):
+    with pytest.raises(UserError, match=r"study.db cannot be read"):
         run.open(trials=2)
     (run.folder / "study.db").unlink()
     with pytest.raises(UserError, match=r"has no study.db"):
