@@ -97,8 +97,11 @@ class PointFile:
             )
         return clouds, labels
 
-    def digests(self, role: str, like: np.ndarray) -> list[bytes] | None:
-        """A hash of each cloud of a role, read as bytes and one by one; None where they cannot be those of ``like``."""
+    def compared(self, role: str, like: np.ndarray) -> tuple[list[bytes], float] | None:
+        """Of clouds of a role, read one by one: a hash of each, and how far they reach from the origin in the median.
+
+        None where they have another form than ``like``, or are very many.
+        """
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(f"{self._name(role, 'points')}.npy") as file:
                 version = np.lib.format.read_magic(file)
@@ -107,7 +110,12 @@ class PointFile:
                 length = like[0].nbytes
                 if by_column or dtype != like.dtype or shape[1:] != like.shape[1:] or shape[0] * length > HASHED_BYTES:
                     return None
-                return [hashlib.sha256(file.read(length)).digest() for _ in range(shape[0])]
+                digests, reach = [], []
+                for _ in range(shape[0]):
+                    content = file.read(length)
+                    digests.append(hashlib.sha256(content).digest())
+                    reach.append(_reach(np.frombuffer(content, dtype).reshape(1, -1, 3))[0])
+                return digests, float(np.median(reach))
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
             return None  # what is wrong is said when the clouds are read
 
@@ -124,7 +132,7 @@ class PointFile:
                 raise self._wrong(f"{found[what][role]} and {name} could both be the {what} of the {role} part")
             else:
                 found[what][role] = name
-        if ignored := [name for name in other if name != "classes"]:
+        if ignored := [name for name in other if name != "classes" and not name.endswith("_names")]:
             self.notes.append(f"arrays that are not read: {', '.join(ignored[:5])}")
         return found
 
@@ -191,8 +199,13 @@ def hashes(clouds: np.ndarray) -> list[bytes]:
     return [hashlib.sha256(np.ascontiguousarray(cloud).tobytes()).digest() for cloud in clouds]
 
 
-def measured(clouds: Mapping[str, np.ndarray]) -> list[str]:
-    """Notes on clouds (clouds, points, 3) by part: padded or flat ones, and a scale that training does not expect."""
+def measured(clouds: Mapping[str, np.ndarray], reaches: Mapping[str, float]) -> list[str]:
+    """Notes on clouds by part: padded or flat ones, and a scale that training does not expect.
+
+    Args:
+        clouds: (clouds, points, 3) of each part; "train" is one.
+        reaches: of other parts, how far their median cloud reaches from the origin.
+    """
     notes, radii = [], {}
     for role, those in clouds.items():
         flat = padded = 0
@@ -203,7 +216,7 @@ def measured(clouds: Mapping[str, np.ndarray]) -> list[str]:
             alone = (piece == piece[:, :1]).all((1, 2)) & (piece.shape[1] > 1)
             flat += int(alone.sum())
             padded += int(((repeated > PADDED) & ~alone).sum())
-            reach.append(np.sqrt((piece**2).sum(2)).max(1))
+            reach.append(_reach(piece))
         radii[role] = float(np.median(np.concatenate(reach)))
         if flat:
             notes.append(f"{flat:,} of the {len(those):,} {role} clouds are a single place")
@@ -215,11 +228,17 @@ def measured(clouds: Mapping[str, np.ndarray]) -> list[str]:
         notes.append(
             f"clouds reach {train:.3g} from the origin, where training's shifts of up to 0.2 are made for 1: scale them"
         )
-    for role, radius in radii.items():
+    for role, radius in {**radii, **reaches}.items():
         ratio = radius / train if train else math.inf
         if not 1 / MAX_RATIO <= ratio <= MAX_RATIO and radius != train:
             notes.append(f"{role} clouds reach {radius:.3g} from the origin, train ones {train:.3g}: scale them alike")
     return notes
+
+
+def _reach(clouds: np.ndarray) -> np.ndarray:
+    """(clouds,): the distance from the origin of each one's farthest point."""
+    farthest: np.ndarray = np.sqrt((clouds.astype(np.float64) ** 2).sum(2)).max(1)
+    return farthest
 
 
 def _line(error: Exception) -> str:

@@ -218,15 +218,17 @@ class _Rows:
 
 
 def _notes(file: PointFile, train: _Rows, val: _Rows) -> tuple[str, ...]:
-    """What a user should know of the clouds. Those of test are only compared, byte for byte."""
+    """What a user should know of the clouds. Those of test are only compared: byte for byte, and in size."""
     parts = {"train": train, "val": val}
     found = [
         (role, f"cloud {row} of {some.part}_points", int(some.labels[row]), digest)
         for role, some in parts.items()
         for row, digest in zip(some.rows.tolist(), hashes(some.clouds[some.rows]))
     ]
-    if (digests := file.digests("test", train.clouds)) is not None:
+    reaches = {}
+    if (test := file.compared("test", train.clouds)) is not None:
+        digests, reaches["test"] = test
         labels = file.labels("test").tolist()
         found += [("test", f"cloud {row} of test_points", *one) for row, one in enumerate(zip(labels, digests))]
-    scales = measured({role: some.clouds[some.rows] for role, some in parts.items()})
+    scales = measured({role: some.clouds[some.rows] for role, some in parts.items()}, reaches)
     return (*file.notes, *scales, *doubled(found))

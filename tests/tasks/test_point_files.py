@@ -148,6 +148,7 @@ def repeated(*rows: int) -> np.ndarray:
         ({"train_points": np.where(np.arange(20)[:, None, None] < 15, 0.5, TRAIN)}, "clouds are a single place"),
         ({"train_points": 1000 * TRAIN, "test_points": 1000 * BASE["test_points"]}, "scale them"),
         ({"val_points": 9 * TRAIN[:4], "val_labels": np.arange(4) % 2}, "val clouds reach"),
+        ({"test_points": 100 * BASE["test_points"]}, "test clouds reach"),
         ({"extra": np.zeros(3)}, "arrays that are not read: extra"),
     ],
 )

@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 from fakes.masks import square, write_masks
 from fakes.tasks import refused
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from mgic_nas.errors import UserError
 from mgic_nas.tasks import load_data
+from mgic_nas.tasks.segmentation.read import Mask
+from mgic_nas.tasks.segmentation.survey import Seen
+from mgic_nas.tasks.segmentation.values import find_values
+from mgic_nas.tasks.spec import Spec
 
 
 def info(root: Path, options: str = "") -> Any:
@@ -94,6 +101,26 @@ def test_numbers_that_no_rule_explains_are_refused(
     assert said in refused(info, tmp_path, options)
 
 
+@given(st.lists(st.frozensets(st.sampled_from([0, 1, 2, 3, 5, 128, 254, 255]), min_size=1), min_size=1, max_size=4))
+def test_no_number_is_lost_or_taken_for_another_without_a_word(masks: list[frozenset[int]]) -> None:
+    """Whatever numbers masks hold: each is a class of its own, or it is 255 and a note says that it is none."""
+    seen = [
+        (Path(f"{number}.png"), Seen((8, 8), (8, 8), counts=dict.fromkeys(sorted(values), 1)))
+        for number, values in enumerate(masks)
+    ]
+    every = sorted(frozenset().union(*masks))
+    try:
+        values, classes, notes = find_values(Spec("masks", {}, {}), (), seen)
+    except UserError:
+        return
+    labels = values.classes(Mask(np.array([every], dtype=np.uint8)), Path("all.png"))[0].tolist()
+    if 255 in labels:
+        assert every[labels.index(255)] == 255
+        assert any("255" in note and "no class" in note for note in notes)
+        labels.remove(255)
+    assert labels == list(range(len(classes)))
+
+
 def test_masks_of_0_and_255_among_masks_of_0_and_1_are_refused(tmp_path: Path) -> None:
     """Read as "no class", half of the foreground would be lost without a word."""
     write_masks(tmp_path, square(0, 255), 5)
@@ -122,7 +149,7 @@ def test_a_class_that_the_cut_leaves_to_validation_is_refused(tmp_path: Path) ->
     for seed in range(20):
         try:
             cuts[seed] = str(load_data(f"segmentation:{tmp_path}?val=2&seed={seed}").info.num_classes)
-        except Exception as error:
+        except UserError as error:
             cuts[seed] = str(error)
     said = {text for text in cuts.values() if text != "3"}
     assert "3" in cuts.values()
