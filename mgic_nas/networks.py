@@ -176,6 +176,8 @@ def mgicify(
     min_levels: int = 0,
     min_groups: int = 1,
     init: str = "random",
+    transfer_init: str = "uniform",
+    zero_init_correction: bool = False,
     input_size: tuple[int, int, int] | None = None,
     **kwargs: Any,
 ) -> nn.Module:
@@ -191,6 +193,7 @@ def mgicify(
         min_levels: at least so many restrictions in every block, even where it is no wider than s_c.
         min_groups: 2 keeps a grouped level from being fully coupled.
         init: "random" draws the converted blocks anew; "weights" derives them from the original's weights.
+        transfer_init, zero_init_correction: how R, P and N start, see :func:`mgic_nas.models.mgic.start`.
         input_size: (C, H, W) of an image; by default the network's own.
         **kwargs: of ``timm.create_model``, with a name only.
 
@@ -215,7 +218,7 @@ def mgicify(
     else:
         raise UserError(f"Unknown model {model!r}.{did_you_mean(str(model), timm.list_models())}")
     plain = meta_copy(net)
-    report = convert(net, s_g, s_c, min_levels, min_groups, init, input_size)
+    report = convert(net, s_g, s_c, min_levels, min_groups, init, input_size, transfer_init, zero_init_correction)
     before, after = (count(n, report.input_size) for n in (plain, meta_copy(net)))
     net.mgic_report = replace(report, before=before, after=after)
     name_as_mgicified(net)

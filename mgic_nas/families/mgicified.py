@@ -14,6 +14,7 @@ from torch import nn
 from ..cost.count import count
 from ..errors import UserError, did_you_mean
 from ..models.convert.blueprint import Blueprint, Conversion
+from ..models.mgic import FIRST_START, changed_start
 from .counted import CountedFamily
 from .names import timm_call
 
@@ -29,7 +30,7 @@ class MgicifiedFamily(CountedFamily):
         super().__init__()
         self.name = name
         self._base = name.partition(":")[2]
-        self.arguments = frozenset({"s_g", "s_c", "min_levels", "min_groups", "drop_rate", "drop_path_rate"})
+        self.arguments = frozenset({*_MGIC_DEFAULTS, *FIRST_START, "drop_rate", "drop_path_rate"})
         self.arguments |= frozenset() if self._base else {"base"}
         blueprint = _blueprint(self._base or "resnet18")
         self.input_size, self.num_classes = blueprint.input_size, blueprint.net.num_classes
@@ -46,7 +47,10 @@ class MgicifiedFamily(CountedFamily):
         base, levels, own = self._read(config)
         if own:
             _takes(base, tuple(own.items()))
-        return base, levels, tuple(sorted(own.items()))
+        return base, levels, tuple(sorted([*own.items(), *changed_start(**self._start(config)).items()]))
+
+    def _start(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: config.get(name, value) for name, value in FIRST_START.items()}
 
     def original(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
         """The network that a config converts, as it was."""
@@ -69,6 +73,7 @@ class MgicifiedFamily(CountedFamily):
             input_size=input_size,
             before=count(plain, input_size),
             after=self.cost(config, input_size, num_classes),
+            **self._start(config),
         )
 
     def build(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:

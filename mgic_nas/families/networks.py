@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 
 from torch import nn
 
+from ..models.mgic import FIRST_START
 from .base import frozen, readable
 from .counted import META, CountedFamily
 from .names import NETWORKS
@@ -62,6 +63,9 @@ class NetworkFamily(CountedFamily):
     def canonical(self, config: Mapping[str, Any]) -> Hashable:
         self.refuse_unknown(config)
         full = {**self._defaults, **config}
+        for name, first in FIRST_START.items():  # a start is told only where it is another
+            if name in full and full[name] == first:
+                del full[name]
         key = tuple((k, frozen(v)) for k, v in sorted(full.items()))
         if key not in self._valid:
             self.build(config, self.num_classes, self.input_size[0], device=META)  # or a UserError

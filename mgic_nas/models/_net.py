@@ -18,7 +18,7 @@ from timm.models._features import feature_take_indices
 from torch import nn
 
 from .blocks import BLOCKS, conv_norm_act
-from .mgic import MGICBlock, row_convs
+from .mgic import FIRST_START, MGICBlock, row_convs
 from .rows import Row, Rows, Stage
 
 
@@ -58,6 +58,7 @@ class RowNet(nn.Module):
         drop_rate: dropout before the classifier.
         drop_path_rate: stochastic depth of the last block, rising from 0 at the first.
         norm_layer: BatchNorm by default.
+        transfer_init, zero_init_correction: how MGIC blocks begin, see :func:`~mgic_nas.models.mgic.start`.
         **overrides: fields of ``cfg`` with other values. TypeError for an unknown one.
     """
 
@@ -66,6 +67,7 @@ class RowNet(nn.Module):
         "drop_rate": 0.0,
         "drop_path_rate": 0.0,
         "norm_layer": nn.BatchNorm2d,
+        **FIRST_START,
     }
 
     def __init__(
@@ -77,11 +79,14 @@ class RowNet(nn.Module):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         norm_layer: Any = nn.BatchNorm2d,
+        transfer_init: str = "uniform",
+        zero_init_correction: bool = False,
         device: Any = None,
         dtype: Any = None,
         **overrides: Any,
     ) -> None:
         super().__init__()
+        self._start = (transfer_init, zero_init_correction)
         dd = {"device": device, "dtype": dtype}
         rows = type(cfg)(**{**cfg._asdict(), **overrides}).rows(in_chans)
         self.num_classes = num_classes

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .mgic import ChannelTransfer
+from .mgic import ChannelTransfer, start
 from .rows import hierarchy, positive_int
 
 __all__ = ["CoarseRepresentation"]
@@ -22,7 +22,8 @@ __all__ = ["CoarseRepresentation"]
 class CoarseRepresentation(nn.Module):
     """Encodes (N, channels, H, W) as (N, s_c or less, H, W), and decodes that.
 
-    R and P start as in the MGIC block: random positive rows that sum to 1.
+    R and P start as in the MGIC block: random positive rows that sum to 1 (``transfer_init``, see
+    :meth:`~mgic_nas.models.mgic.ChannelTransfer.reset_parameters`).
 
     Args:
         channels: of the feature maps.
@@ -30,7 +31,15 @@ class CoarseRepresentation(nn.Module):
         s_c: width of the coarsest level at most.
     """
 
-    def __init__(self, channels: int = 64, s_g: int = 32, s_c: int = 8, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        channels: int = 64,
+        s_g: int = 32,
+        s_c: int = 8,
+        transfer_init: str = "uniform",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         for name, value in (("channels", channels), ("s_g", s_g), ("s_c", s_c)):
             positive_int(name, value)
@@ -41,6 +50,7 @@ class CoarseRepresentation(nn.Module):
         self.prolong = nn.Sequential(
             *(ChannelTransfer(coarse, fine, groups, **dd) for fine, coarse, groups in reversed(pairs))
         )
+        start(self, transfer_init)
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """R_{n-1} .. R_0 x."""

@@ -28,7 +28,7 @@ from torch import nn
 from ..errors import UserError
 from ._net import _strided
 from .blocks import block_class
-from .mgic import MGICBlock
+from .mgic import MGICBlock, start
 from .rows import Row, Rows, Stage, hierarchy, positive_int
 
 __all__ = [
@@ -79,6 +79,7 @@ class ImplicitNetwork(nn.Module):
         s_g: channels a group on all but the coarsest level.
         s_c: width of the coarsest level at most; None for the plain block.
         num_outputs: values of the function.
+        transfer_init, zero_init_correction: how MGIC blocks begin, see :func:`~mgic_nas.models.mgic.start`.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class ImplicitNetwork(nn.Module):
         num_outputs: int = 1,
         in_chans: int = 5,
         norm_layer: Any = nn.BatchNorm2d,
+        transfer_init: str = "uniform",
+        zero_init_correction: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -109,6 +112,7 @@ class ImplicitNetwork(nn.Module):
         self.stages = nn.Sequential(*modules[1:-1])
         self.head = modules[-1]
         self.output = nn.Conv2d(rows.head[-1].c_out, num_outputs, 1, **dd)
+        start(self, transfer_init, zero_init_correction)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.output(self.head(self.stages(self.stem(x))))

@@ -12,6 +12,7 @@ from timm.layers import get_norm_layer
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ..errors import UserError
 from .blocks import block_class
 from .rows import Conv, Level, Row
 
@@ -20,21 +21,42 @@ class ChannelTransfer(nn.Conv2d):
     """R_j or P_j: a grouped 1x1 conv without bias between two levels of the channel hierarchy.
 
     Starts with positive rows that sum to 1 (sec. 3.3), so that constants pass unchanged; random, because equal
-    weights would make all channels of a group equal. Trained freely from there.
+    weights would make all channels of a group equal. Trained freely from there. ``start`` is one of
+    :data:`TRANSFER_INITS`.
     """
+
+    start = "uniform"
 
     def __init__(self, c_in: int, c_out: int, groups: int, device: Any = None, dtype: Any = None) -> None:
         super().__init__(c_in, c_out, 1, groups=groups, bias=False, device=device, dtype=dtype)
 
     def reset_parameters(self) -> None:
-        """Independent uniform weights, each row divided by its sum."""
+        """Positive random weights, each row divided by its sum.
+
+        "uniform": independent, so that the product P R is nearly of rank 1. "aggregation": the coarse channels have
+        the fine ones in equal parts, each its own; R averages them with random weights, P copies the coarse channel
+        back; the other weights of the group are small noise. Then R and P have full rank.
+        """
         with torch.no_grad():
             self.weight.uniform_(1e-3, 1.0)  # not from 0: strictly positive, whatever the draw and the precision
+            if self.start == "aggregation":
+                rows, columns = self.out_channels // self.groups, self.in_channels // self.groups
+                i = torch.arange(rows, device=self.weight.device).unsqueeze(1)
+                j = torch.arange(columns, device=self.weight.device)
+                own = j * rows // columns == i if rows < columns else i * columns // rows == j
+                own = own.repeat(self.groups, 1)[:, :, None, None]
+                self.weight.copy_(torch.where(own, 0.5 + 0.5 * self.weight, NOISE * self.weight))
             self.weight.div_(self.weight.sum(1, keepdim=True))
 
     def init_weights(self) -> None:
         """timm's hook, called after its own init of every conv: keeps that from overwriting the rows."""
         self.reset_parameters()
+
+
+#: How networks began before there was a choice. An arch_id and a run that do not name a start mean this one.
+FIRST_START: dict[str, Any] = {"transfer_init": "uniform", "zero_init_correction": False}
+TRANSFER_INITS = ("uniform", "aggregation")
+NOISE = 0.02  # largest weight of a channel that is not the row's own, where those are 0.5 to 1
 
 
 class MultigridBlock(nn.Module):
@@ -50,6 +72,8 @@ class MultigridBlock(nn.Module):
         device: of the transfer operators.
         dtype: of the transfer operators.
     """
+
+    zero_init_correction = False  # see :func:`start`
 
     def __init__(
         self,
@@ -94,6 +118,41 @@ class MultigridBlock(nn.Module):
                 self.prolong[i] = fuse_conv_bn_eval(prolong, norm)
                 self.norm[i] = nn.Identity()
         return self
+
+    def init_weights(self) -> None:
+        """timm's hook, called after its own init of every norm: keeps that from overwriting the scale of N."""
+        if self.zero_init_correction:
+            for norm in self.norm:
+                if isinstance(weight := getattr(norm, "weight", None), nn.Parameter):
+                    nn.init.zeros_(weight)
+
+
+def changed_start(transfer_init: str, zero_init_correction: bool) -> dict[str, Any]:
+    """The arguments of :func:`start` that are not :data:`FIRST_START`'s: those by which an architecture is told."""
+    given = {"transfer_init": transfer_init, "zero_init_correction": zero_init_correction}
+    return {name: value for name, value in given.items() if value != FIRST_START[name]}
+
+
+def start(net: nn.Module, transfer_init: str = "uniform", zero_init_correction: bool = False) -> None:
+    """Chooses how the MGIC blocks of a network begin, after everything else has its first values.
+
+    Args:
+        net: a network with MGIC blocks, with new weights.
+        transfer_init: R and P, one of :data:`TRANSFER_INITS`; see :meth:`ChannelTransfer.reset_parameters`.
+        zero_init_correction: N's scale starts at zero, and with it the coarse grid correction.
+
+    Raises:
+        UserError: another transfer_init.
+    """
+    if transfer_init not in TRANSFER_INITS:
+        raise UserError(f"transfer_init must be {' or '.join(TRANSFER_INITS)}, not {transfer_init!r}.")
+    for module in net.modules():
+        if isinstance(module, ChannelTransfer) and transfer_init != module.start:
+            module.start = transfer_init
+            module.reset_parameters()
+        elif isinstance(module, MultigridBlock) and zero_init_correction:
+            module.zero_init_correction = True
+            module.init_weights()
 
 
 class MGICBlock(MultigridBlock):

@@ -6,7 +6,7 @@ before the block, and every block is an MGIC block.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
@@ -14,7 +14,8 @@ from timm.models._efficientnet_builder import efficientnet_init_weights
 
 from ..errors import UserError, did_you_mean
 from ._net import RowNet
-from .blocks import block_class, check_act
+from .blocks import WrappedBlock, block_class, check_act
+from .mgic import start
 from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int, rounded
 
 __all__ = ["MGICMobileNetV3", "MGICMobileNetV3Cfg"]
@@ -175,12 +176,19 @@ class MGICMobileNetV3(RowNet):
 
     Args:
         cfg: which one.
+        zero_init_last: the residual branches start at zero.
         **kwargs: of :class:`~mgic_nas.models._net.RowNet`, fields of ``cfg`` among them.
     """
 
-    def __init__(self, cfg: MGICMobileNetV3Cfg = LARGE_100, **kwargs: Any) -> None:
+    not_in_rows: ClassVar[dict[str, Any]] = {**RowNet.not_in_rows, "zero_init_last": False}
+
+    def __init__(self, cfg: MGICMobileNetV3Cfg = LARGE_100, zero_init_last: bool = False, **kwargs: Any) -> None:
         super().__init__(cfg, **kwargs)
         efficientnet_init_weights(self)  # calls ChannelTransfer.init_weights last, so R and P keep theirs
+        for module in self.modules():
+            if zero_init_last and isinstance(module, WrappedBlock):
+                module.zero_init_last()
+        start(self, *self._start)
 
 
 def _cfg(**kwargs: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import nn
 from ..errors import UserError
 from ._net import RowNet
 from .blocks import WrappedBlock, block_class, check_act
-from .mgic import ChannelTransfer
+from .mgic import ChannelTransfer, start
 from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int, rounded
 
 __all__ = ["MGICResNet", "MGICResNetCfg"]
@@ -115,7 +115,7 @@ class MGICResNet(RowNet):
         self.init_weights(zero_init_last)
 
     def init_weights(self, zero_init_last: bool = True) -> None:
-        """timm's ResNet init; R and P keep their own (sec. 3.3)."""
+        """timm's ResNet init; R, P (sec. 3.3) and N keep their own."""
         for module in self.modules():
             if isinstance(module, ChannelTransfer):
                 module.reset_parameters()
@@ -123,6 +123,7 @@ class MGICResNet(RowNet):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if zero_init_last and isinstance(module, WrappedBlock):
                 module.zero_init_last()
+        start(self, *self._start)
 
 
 def _cfg(**kwargs: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from torch import nn
 from ..._text import size_text
 from ...errors import UserError
 from ..fusing import fold_pairs
-from ..mgic import MultigridBlock
+from ..mgic import MultigridBlock, start
 from ..rows import Level, hierarchy, positive_int
 from .find import Block, find_blocks, meta_copy
 from .init import INITS
@@ -212,6 +212,8 @@ def convert(
     min_groups: int = 1,
     init: str = "random",
     input_size: tuple[int, int, int] | None = None,
+    transfer_init: str = "uniform",
+    zero_init_correction: bool = False,
 ) -> Conversion:
     """Replaces every eligible block of ``net``, in place; says what was replaced and what was left.
 
@@ -226,8 +228,19 @@ def convert(
     blueprint = Blueprint(net, input_size)
     plan, left = blueprint.plan(s_g, s_c, min_levels, min_groups)
     blueprint.apply(net, plan, init)
+    start(net, transfer_init, zero_init_correction)
     report = Conversion(
-        blueprint.title, s_g, s_c, min_levels, min_groups, init, blueprint.replaced(plan), left, blueprint.input_size
+        blueprint.title,
+        s_g,
+        s_c,
+        min_levels,
+        min_groups,
+        init,
+        blueprint.replaced(plan),
+        left,
+        blueprint.input_size,
+        transfer_init=transfer_init,
+        zero_init_correction=zero_init_correction,
     )
     net.mgic_report = report
     return report

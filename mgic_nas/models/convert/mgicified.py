@@ -22,6 +22,7 @@ from timm.models._features_fx import FeatureGraphNet
 from torch import nn
 
 from ...errors import UserError, did_you_mean
+from ..mgic import changed_start
 from .blueprint import convert
 
 _WEIGHTS = ("url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source", "tag", "custom_load", "label_offset")
@@ -100,12 +101,15 @@ def mgicified(
     s_c: int = 64,
     min_levels: int = 0,
     min_groups: int = 1,
+    transfer_init: str = "uniform",
+    zero_init_correction: bool = False,
     **kwargs: Any,
 ) -> nn.Module:
     """The timm network ``base`` with its residual blocks in MGIC form; further arguments are those of ``base``."""
     if not isinstance(base, str) or not is_model(base):
         raise UserError(f"Unknown model {base!r}.{did_you_mean(str(base), list_models())}")
-    choices = {"s_g": s_g, "s_c": s_c, "min_levels": min_levels, "min_groups": min_groups}
+    choices: dict[str, Any] = {"s_g": s_g, "s_c": s_c, "min_levels": min_levels, "min_groups": min_groups}
+    choices |= changed_start(transfer_init, zero_init_correction)
     cfg = _given_cfg(base, kwargs.pop("pretrained_cfg", None))
     net: Any
     if kwargs.get("features_only"):
@@ -126,5 +130,7 @@ def name_as_mgicified(net: Any) -> None:
         return
     kept = {k: v for k, v in cfg.items() if k not in _WEIGHTS}
     net.pretrained_cfg = net.default_cfg = {**kept, "url": "", "architecture": "mgicified"}
-    choices = {k: getattr(net.mgic_report, k) for k in ("s_g", "s_c", "min_levels", "min_groups")}
+    report = net.mgic_report
+    choices = {k: getattr(report, k) for k in ("s_g", "s_c", "min_levels", "min_groups")}
+    choices |= changed_start(report.transfer_init, report.zero_init_correction)
     net._model_args = {**getattr(net, "_model_args", {}), "base": base, **choices}

@@ -45,6 +45,8 @@ class Conversion:
     input_size: tuple[int, int, int]  # (C, H, W)
     before: Cost | None = None
     after: Cost | None = None
+    transfer_init: str = "uniform"
+    zero_init_correction: bool = False
 
     def __str__(self) -> str:
         extra = f", min_levels={self.min_levels}" * bool(self.min_levels)
