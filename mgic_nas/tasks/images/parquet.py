@@ -47,6 +47,9 @@ class ParquetPart(Part):
         file, row = self._row(index)
         return f"row {row} of {file.path}"
 
+    def identity(self, index: int) -> str:
+        return f"{index} {self.length(index)}"
+
     def length(self, index: int) -> int:
         file, row = self._row(index)
         place = None if file.lengths[row] else self._place(file, row)
@@ -169,6 +172,11 @@ class ParquetSource:
             for role, files in found.items()
         }
         self.classes = class_names(self._labels["train"], classes.names, str(found["train"][0].path))
+        if 2 < len(self.classes) == len(self._labels["train"]):
+            raise UserError(
+                f"{found['train'][0].path}: the column {self._label!r} has another value in each row, such as "
+                f"{self.classes[0]!r}, which is no class: name the label's column by ?label=NAME"
+            )
         for file in (*found["val"], *found["test"]):
             if classes.names is None and file.codes.max() >= len(self.classes):
                 row = int(np.argmax(file.codes >= len(self.classes)))

@@ -49,6 +49,11 @@ class Classes:
         declared = dict.fromkeys(name for names in listed for name in names)
         texts = {name for file in train if not file.declared for name in file.names or ()}
         self.names = (*declared, *sorted(texts - declared.keys()))
+        unclean = next((name for name in self.names if not name.isprintable()), None)
+        if unclean is not None:  # it would end up in terminals, reports and tables
+            raise UserError(
+                f"{named[0].path} has a class {unclean!r} with invisible characters in it: clean the labels"
+            )
         moved = [file for file in named if file.declared and _moved(file.names or (), self.names)]
         if moved:
             self.notes.append(

@@ -149,9 +149,13 @@ def parquet_files(root: Path) -> ParquetFiles:
             "or rename the files to use those alone"
         )
     unread = [*place.unread, *(f"{other.folder.name}/" for other in places if other is not place)]
-    unread += [f"{child.name}/" for child in place.listing.folders if not _role(child) and _listing(child).files]
+    read = {name for _, name, _ in place.sets}
+    for child in place.listing.folders:
+        # A split of another kind, such as a folder of test images, is not silently passed over.
+        if f"{child.name}/" not in read and (_role(child) or _listing(child).files):
+            unread.append(f"{child.name}/")
     if unread:
-        notes.append(f"not read, being no split: {_some(unread)}")
+        notes.append(f"not read, being no split of parquet files: {_some(unread)}")
     return ParquetFiles(files, tuple(notes))
 
 
@@ -173,13 +177,14 @@ def _listing(folder: Path) -> _Listing:
         with os.scandir(folder) as entries:
             for entry in entries:
                 ending = os.path.splitext(entry.name)[1].lower()
-                if not visible(Path(entry.name)):
-                    continue
                 if entry.is_dir():
-                    folders.append(Path(entry.path))
-                elif ending == SUFFIX and not entry.name.startswith("_") and entry.name.casefold() != _METADATA:
-                    files.append(Path(entry.path))
-                images = images or ending in PAIR_SUFFIXES
+                    if visible(Path(entry.name)):
+                        folders.append(Path(entry.path))
+                elif ending == SUFFIX and visible(Path(entry.name)):
+                    if not entry.name.startswith("_") and entry.name.casefold() != _METADATA:
+                        files.append(Path(entry.path))
+                else:
+                    images = images or ending in PAIR_SUFFIXES
     except OSError as error:
         raise UserError(f"cannot read the folder {folder}: {error.strerror}") from None
     return _Listing(folder, sorted(files), sorted(folders), images)
@@ -279,6 +284,8 @@ def _missing(paths: list[Path]) -> list[str]:
 
 def _no_split(root: Path, places: list[_Place]) -> UserError:
     names = [name for place in places for name in [*place.unread, *(name for _, name, _ in place.sets)]]
+    names += [f"{child.name}/" for place in places for child in place.listing.folders if _listing(child).files]
+    names = list(dict.fromkeys(names))
     where = places[0].folder if len(places) == 1 else root
     if len(places) > 1:
         names = [f"{place.folder.name}/" for place in places]

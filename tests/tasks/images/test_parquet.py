@@ -59,9 +59,12 @@ def test_the_sets_own_validation_part_is_used(tmp_path: Path) -> None:
     assert "none" in refused(load_data, f"{tmp_path}?test=5")
 
 
-def test_moving_the_folder_keeps_the_fingerprint_and_changing_an_image_does_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [(8, 8), (150, 140)])
+def test_moving_the_folder_keeps_the_fingerprint_and_changing_an_image_does_not(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
     for name in ("a", "b", "c"):
-        images = [encoded(picture(label, row + (name == "c" and row == 3))) for row, label in enumerate(LABELS)]
+        images = [encoded(picture(label, row + (name == "c" and row == 3), size)) for row, label in enumerate(LABELS)]
         write_parquet(tmp_path / name / "train.parquet", LABELS, images=images)
     first, moved, changed = (load_data(str(tmp_path / name)).info.fingerprint for name in ("a", "b", "c"))
     assert first == moved

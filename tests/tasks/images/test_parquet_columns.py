@@ -254,6 +254,8 @@ def spoiled(*values: Any, kind: Any = None) -> Any:
         (pa.array(GOOD), ("ape", "bee", "cat", "ape"), "names the class 'ape' twice"),
         (pa.array(GOOD), (*WORDS, "dog"), "1 of 4 classes have no training image (dog)"),
         (pa.array([b"\xff"] * len(ROWS)), None, "bytes that are no text"),
+        (pa.array([f"{word}\n\x1b[31m" for word in ROWS]), None, "invisible characters"),
+        (pa.array([f"{row}.png" for row in range(len(ROWS))]), None, "'label' has another value in each row, such as"),
         (pa.array([[label] for label in GOOD]), None, "several labels a row"),
         (pa.array([{"a": label} for label in GOOD]), None, "not class numbers or names"),
         (pa.nulls(len(ROWS)), None, "has no label"),

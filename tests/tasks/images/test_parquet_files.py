@@ -89,6 +89,7 @@ def test_the_layouts_of_hubs_and_tools_are_read(tmp_path: Path, train: str, val:
         # names that nobody knows
         ("test.parquet", "none is called train.parquet"),
         ("mnist-train.parquet mnist-test.parquet", "parquet files (mnist-test.parquet, mnist-train.parquet) but none"),
+        ("c/partial-train/0000.parquet c/test/0000.parquet", "parquet files (test/, partial-train/) but none"),
         ("0000.parquet 0001.parquet", "none is called train.parquet"),
         ("trainval.parquet test.parquet", "none is called train.parquet"),
         ("fold_1/0.parquet fold_2/0.parquet", "(fold_1/, fold_2/) but none"),
@@ -109,11 +110,12 @@ def test_the_folder_of_one_split_is_refused_and_the_right_one_named(tmp_path: Pa
 @pytest.mark.parametrize(
     ("names", "note"),
     [
-        ("train.parquet train-extra.parquet", "not read, being no split: train-extra.parquet"),
+        ("train.parquet train-extra.parquet", "not read, being no split of parquet files: train-extra.parquet"),
         ("train.parquet pretest.parquet unsupervised-00000-of-00001.parquet", "pretest.parquet, unsupervised-00000"),
-        ("train/0000.parquet unlabeled/0000.parquet", "not read, being no split: unlabeled/"),
-        ("train.parquet old/train.parquet", "not read, being no split: old/"),
-        ("data/train.parquet metadata/index.parquet", "not read, being no split: metadata/"),
+        ("train/0000.parquet unlabeled/0000.parquet", "not read, being no split of parquet files: unlabeled/"),
+        ("train.parquet old/train.parquet", "not read, being no split of parquet files: old/"),
+        ("data/train.parquet metadata/index.parquet", "not read, being no split of parquet files: metadata/"),
+        ("train.parquet test/cat/0.png test/dog/0.png", "not read, being no split of parquet files: test/"),
         ("train.parquet holdout.parquet", "holdout.parquet is taken for the test part"),
         ("train/0000.parquet dev_set/0000.parquet", "dev_set/ is taken for the val part"),
     ],
@@ -129,7 +131,7 @@ def test_a_search_never_trains_on_files_beside_the_splits(tmp_path: Path) -> Non
         write_parquet(tmp_path / f"{name}.parquet", [0, 1] * (count // 2))
     info = load_data(f"{tmp_path}?val=4").info
     assert info.sizes == {"train": 16, "val": 4, "test": 8}
-    assert "not read, being no split: test-hard.parquet, train-extra.parquet" in info.notes
+    assert "not read, being no split of parquet files: test-hard.parquet, train-extra.parquet" in info.notes
 
 
 def test_tables_beside_folders_of_images_leave_them_folders_of_images(tmp_path: Path) -> None:
