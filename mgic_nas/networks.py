@@ -22,9 +22,10 @@ from ._files import read_json, write_atomic, write_json
 from .cost.count import count
 from .errors import UserError, did_you_mean
 from .families import family
-from .models.convert.blueprint import check_choices, convert
+from .models.convert.blueprint import convert
 from .models.convert.find import meta_copy
 from .models.convert.mgicified import name_as_mgicified
+from .models.rows import check_choices
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _LIBRARY = "mgic_nas"

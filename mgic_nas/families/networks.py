@@ -25,6 +25,8 @@ MODULES = {
     "points": ((3, 1024, 1), 10),
     "implicit": ((5, 1, 1), 1),
 }
+# Arguments that came after the first version: at these values they stay out of arch_id, so that older ids hold.
+_LATER = {**FIRST_START, "min_levels": 0, "min_groups": 1}
 # From the data, or fixed by the name.
 _NOT_SEARCHED = frozenset({"num_classes", "num_outputs", "in_chans", "device", "dtype", "layout", "self", "kwargs"})
 
@@ -63,9 +65,7 @@ class NetworkFamily(CountedFamily):
     def canonical(self, config: Mapping[str, Any]) -> Hashable:
         self.refuse_unknown(config)
         full = {**self._defaults, **config}
-        for name, first in FIRST_START.items():  # a start is told only where it is another
-            if name in full and full[name] == first:
-                del full[name]
+        full = {name: value for name, value in full.items() if name not in _LATER or value != _LATER[name]}
         key = tuple((k, frozen(v)) for k, v in sorted(full.items()))
         if key not in self._valid:
             self.build(config, self.num_classes, self.input_size[0], device=META)  # or a UserError

@@ -180,11 +180,19 @@ class MGICPointBlock(MultigridBlock):
     """Algorithm 1 around a layer of points: ``layer`` is :class:`GConv` or :class:`PointMLP`, with a residual."""
 
     def __init__(
-        self, layer: type[PointMLP], width: int, s_g: int, s_c: int, device: Any = None, dtype: Any = None
+        self,
+        layer: type[PointMLP],
+        width: int,
+        s_g: int,
+        s_c: int,
+        min_levels: int = 0,
+        min_groups: int = 1,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         dd = {"device": device, "dtype": dtype}
         super().__init__(
-            hierarchy(width, s_g, s_c, lambda j, w: (w, w)),
+            hierarchy(width, s_g, s_c, lambda j, w: (w, w), min_levels=min_levels, min_groups=min_groups),
             lambda j, level: layer(level.channels, level.channels, level.groups, residual=True, **dd),
             lambda channels: nn.BatchNorm2d(channels, **dd),
             **dd,

@@ -29,7 +29,7 @@ from ..errors import UserError
 from ._net import _strided
 from .blocks import block_class
 from .mgic import MGICBlock, start
-from .rows import Row, Rows, Stage, hierarchy, positive_int
+from .rows import Row, Rows, Stage, check_choices, hierarchy, positive_int
 
 __all__ = [
     "NETWORKS",
@@ -45,22 +45,28 @@ BLOCKS_A_STAGE = 2
 
 
 def implicit_rows(
-    c_max: int = 128, block: str = "inverted_residual", s_g: int = 16, s_c: int | None = 16, in_chans: int = 5
+    c_max: int = 128,
+    block: str = "inverted_residual",
+    s_g: int = 16,
+    s_c: int | None = 16,
+    in_chans: int = 5,
+    min_levels: int = 0,
+    min_groups: int = 1,
 ) -> Rows:
     """The rows of Table 2; the arguments are those of :class:`ImplicitNetwork`.
 
     ``rows_cost(implicit_rows(...), (5, 1, 1), 1)`` is the network's cost: the last conv stands as its classifier.
     """
-    positive_int("s_g", s_g), positive_int("c_max", c_max)
-    if s_c is not None:
-        positive_int("s_c", s_c)
+    positive_int("c_max", c_max)
+    check_choices(s_g, 1 if s_c is None else s_c, min_levels, min_groups)
     if c_max < NARROWEST or c_max % NARROWEST or (c_max // NARROWEST).bit_count() != 1:
         raise UserError(f"c_max must be 32, 64, 128, ... (doubled each time), not {c_max}.")
     mid = block_class(block).mid
     stem = Stage((Row("conv", in_chans, 16, 1),))
     stages, c, width = [], 16, NARROWEST
     while width <= c_max:
-        levels = hierarchy(width, s_g, width if s_c is None else s_c, lambda _, w: (w, mid(w)))
+        least = {} if s_c is None else {"min_levels": min_levels, "min_groups": min_groups}
+        levels = hierarchy(width, s_g, width if s_c is None else s_c, lambda _, w: (w, mid(w)), **least)
         change = Row("conv", c, width, 1, groups=math.gcd(c, width), act="")
         stages.append(Stage((change, *BLOCKS_A_STAGE * (Row(block, width, width, 1, levels=levels),))))
         c, width = width, 2 * width
@@ -79,6 +85,8 @@ class ImplicitNetwork(nn.Module):
         s_g: channels a group on all but the coarsest level.
         s_c: width of the coarsest level at most; None for the plain block.
         num_outputs: values of the function.
+        min_levels: at least so many restrictions; by default stages of at most s_c channels are plain.
+        min_groups: 2 keeps a grouped level from being fully coupled.
         transfer_init, zero_init_correction: how MGIC blocks begin, see :func:`~mgic_nas.models.mgic.start`.
     """
 
@@ -91,6 +99,8 @@ class ImplicitNetwork(nn.Module):
         num_outputs: int = 1,
         in_chans: int = 5,
         norm_layer: Any = nn.BatchNorm2d,
+        min_levels: int = 0,
+        min_groups: int = 1,
         transfer_init: str = "uniform",
         zero_init_correction: bool = False,
         device: Any = None,
@@ -98,7 +108,7 @@ class ImplicitNetwork(nn.Module):
     ) -> None:
         super().__init__()
         dd = {"device": device, "dtype": dtype}
-        rows = implicit_rows(c_max, block, s_g, s_c, in_chans)
+        rows = implicit_rows(c_max, block, s_g, s_c, in_chans, min_levels, min_groups)
         modules = [
             nn.Sequential(
                 *(

@@ -16,7 +16,7 @@ from ..errors import UserError, did_you_mean
 from ._net import RowNet
 from .blocks import WrappedBlock, block_class, check_act
 from .mgic import start
-from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int, rounded
+from .rows import Row, Rows, Stage, change_of_width, check_choices, hierarchy, per_stage, rounded
 
 __all__ = ["MGICMobileNetV3", "MGICMobileNetV3Cfg"]
 
@@ -91,6 +91,8 @@ def _stage(
     block: str,
     s_g: int,
     s_c: int,
+    min_levels: int,
+    min_groups: int,
 ) -> Stage:
     """A stage of Table 6 for inputs of ``c`` channels: ``count`` lines, the last one repeated where there are fewer."""
     lines = _layout(layout, dilated_tail).lines[number]
@@ -106,7 +108,7 @@ def _stage(
             return w, max(1, exp >> j) if cnn.inverted else cnn.mid(w)
 
         rows += change_of_width(c, out, stride if i == 0 else 1, "")
-        levels = hierarchy(out, s_g, s_c, shape, se=hidden)
+        levels = hierarchy(out, s_g, s_c, shape, min_levels=min_levels, min_groups=min_groups, se=hidden)
         rows.append(Row(block, out, out, cnn.kernel, act=act or act_layer, levels=levels, dilation=dilation))
         c = out
     return Stage(rows)
@@ -132,6 +134,8 @@ class MGICMobileNetV3Cfg(NamedTuple):
         act_layer: stands for h-swish; "relu" is the paper's "no h-swish".
         dilated_tail: for dense prediction (Table 9), torchvision's ``dilated, reduced_tail``: the last stage keeps
             the resolution, dilates its depthwise convs by 2 and is half as wide, as is the last conv.
+        min_levels: at least so many restrictions; by default rows of at most s_c channels are plain.
+        min_groups: 2 keeps a grouped level from being fully coupled.
     """
 
     layout: str = "large"
@@ -143,13 +147,15 @@ class MGICMobileNetV3Cfg(NamedTuple):
     width_mult: float | Sequence[float] = 1.0
     act_layer: Any = "hard_swish"
     dilated_tail: bool = False
+    min_levels: int = 0
+    min_groups: int = 1
 
     def rows(self, in_chans: int = 3) -> Rows:
         """The network as rows. UserError for an impossible value."""
         dilated_tail = bool(self.dilated_tail)
         known = _layout(self.layout, dilated_tail)
         n = len(known.lines)
-        positive_int("s_g", self.s_g), positive_int("s_c", self.s_c)
+        check_choices(self.s_g, self.s_c, self.min_levels, self.min_groups)
         block_class(self.block)
         counts = per_stage("depths", self.depths, n, int) if self.depths else known.depths
         mults = per_stage("width_mult", self.width_mult, n)
@@ -157,7 +163,7 @@ class MGICMobileNetV3Cfg(NamedTuple):
         act = check_act(self.act_layer or "hard_swish")
         c = rounded(16 * mults[0], 4)
         stem = _conv(in_chans, c, 3, 2, act)
-        fixed = exp_mult, act, self.block, self.s_g, self.s_c
+        fixed = exp_mult, act, self.block, self.s_g, self.s_c, self.min_levels, self.min_groups
         stages = []
         for number in range(n):
             stages.append(_stage(self.layout, dilated_tail, number, c, counts[number], mults[number], *fixed))

@@ -15,7 +15,7 @@ from ..errors import UserError
 from ._net import RowNet
 from .blocks import WrappedBlock, block_class, check_act
 from .mgic import ChannelTransfer, start
-from .rows import Row, Rows, Stage, change_of_width, hierarchy, per_stage, positive_int, rounded
+from .rows import Row, Rows, Stage, change_of_width, check_choices, hierarchy, per_stage, rounded
 
 __all__ = ["MGICResNet", "MGICResNetCfg"]
 
@@ -24,8 +24,8 @@ STEMS = {"3x3": (3, 1), "7x7": (7, 2)}  # kernel, stride
 
 @cache
 def _stage(
-    c_in: int, width: int, depth: int, stride: int, expansion: int, block: str, min_groups: int, s_g: int, s_c: int,
-    act: Any, pool: bool = False,
+    c_in: int, width: int, depth: int, stride: int, expansion: int, block: str, min_levels: int, min_groups: int,
+    s_g: int, s_c: int, act: Any, pool: bool = False,
 ) -> Stage:  # fmt: skip
     """The rows of a stage whose levels run on ``width`` and whose tensors are ``expansion`` times as wide."""
     cnn = block_class(block)
@@ -34,7 +34,7 @@ def _stage(
         return expansion * w, w if expansion > 1 and not cnn.inverted else cnn.mid(expansion * w)
 
     c = expansion * width
-    levels = hierarchy(width, s_g, s_c, shape, min_levels=1, min_groups=min_groups)
+    levels = hierarchy(width, s_g, s_c, shape, min_levels=min_levels, min_groups=min_groups)
     mgic = Row(block, c, c, cnn.kernel, act=act, levels=levels)
     first = (Row("maxpool", c_in, c_in, 3, 2),) if pool else ()
     return Stage((*first, *change_of_width(c_in, c, stride, act), *(mgic,) * depth))
@@ -57,10 +57,11 @@ class MGICResNetCfg(NamedTuple):
         widths: level width w_0 of each stage, before ``width_mult``.
         stem: "3x3" (CIFAR), or "7x7" with stride 2 and a max pool (ImageNet).
         expansion: tensors are this many times as wide as the levels (4 for ImageNet's bottlenecks).
+        min_levels: at least so many restrictions; 0 leaves stages of at most s_c channels plain.
         min_groups: 2 keeps a grouped level from being fully coupled.
         block: the wrapped block, a name in :data:`mgic_nas.models.blocks.BLOCKS`.
         s_g: channels a group on all but the coarsest level.
-        s_c: width of the coarsest level at most (at least one restriction is always made).
+        s_c: width of the coarsest level at most.
         width_mult: one number, or one per stage; widths are rounded to multiples of 8.
         act_layer: activation, a timm name or class.
     """
@@ -75,18 +76,19 @@ class MGICResNetCfg(NamedTuple):
     s_c: int = 16
     width_mult: float | Sequence[float] = 1.0
     act_layer: Any = "relu"
+    min_levels: int = 1
 
     def rows(self, in_chans: int = 3) -> Rows:
         """The network as rows. UserError for an impossible value."""
         n = len(self.widths)
-        positive_int("s_g", self.s_g), positive_int("s_c", self.s_c)
+        check_choices(self.s_g, self.s_c, self.min_levels, self.min_groups)
         block_class(self.block)
         depths = per_stage("depths", self.depths, n, int)
         mults = per_stage("width_mult", self.width_mult, n)
         scaled = [rounded(w * m, 8) for w, m in zip(self.widths, mults)]
         act = check_act(self.act_layer or "relu")
         first = _stem(self.stem, in_chans, scaled[0] if self.stem == "3x3" else rounded(64 * mults[0], 8), act)
-        fixed = self.expansion, self.block, self.min_groups, self.s_g, self.s_c, act
+        fixed = self.expansion, self.block, self.min_levels, self.min_groups, self.s_g, self.s_c, act
         stages = []
         c = first[-1].c_out
         for i, (width, depth) in enumerate(zip(scaled, depths)):

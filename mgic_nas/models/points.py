@@ -37,7 +37,7 @@ from torch import nn
 from ._graph import Graph, differentiate, knn, point_graph
 from ._point_layers import EdgeConv, GConv, MGICPointBlock, PointMLP
 from .mgic import start
-from .rows import positive_int
+from .rows import check_choices, positive_int
 
 __all__ = [
     "NETWORKS",
@@ -188,6 +188,8 @@ def mgic_diffgcn(
     s_g: int = 4,
     s_c: int = 8,
     drop_rate: float = 0.0,
+    min_levels: int = 0,
+    min_groups: int = 1,
     transfer_init: str = "uniform",
     zero_init_correction: bool = False,
     device: Any = None,
@@ -198,14 +200,16 @@ def mgic_diffgcn(
     Args: as of :func:`diffgcn`, and
         s_g: channels a group on all but the coarsest level.
         s_c: largest width of the coarsest level.
+        min_levels: at least so many restrictions.
+        min_groups: 2 keeps a grouped level from being fully coupled.
         transfer_init, zero_init_correction: how MGIC blocks begin, see :func:`~mgic_nas.models.mgic.start`.
     """
     dd = {"device": device, "dtype": dtype}
-    for name, value in (("k", k), ("width", width), ("s_g", s_g), ("s_c", s_c)):
-        positive_int(name, value)
+    positive_int("k", k), positive_int("width", width)
+    check_choices(s_g, s_c, min_levels, min_groups)
     rows: list[nn.Module] = [GConv(in_chans, width, **dd)]
     for layer in (GConv, GConv, PointMLP, GConv, GConv, GConv, PointMLP):
-        rows.append(MGICPointBlock(layer, width, s_g, s_c, **dd))
+        rows.append(MGICPointBlock(layer, width, s_g, s_c, min_levels, min_groups, **dd))
     net = PointNetwork(rows, width, k, num_classes, in_chans, drop_rate, **dd)
     start(net, transfer_init, zero_init_correction)
     return net

@@ -216,6 +216,15 @@ def positive_int(name: str, value: Any) -> int:
     return value
 
 
+def check_choices(s_g: Any, s_c: Any, min_levels: Any = 0, min_groups: Any = 1) -> None:
+    """UserError that names the first of Algorithm 1's choices that is impossible; see :func:`hierarchy`."""
+    positive_int("s_g", s_g), positive_int("s_c", s_c)
+    if isinstance(min_levels, bool) or not isinstance(min_levels, int) or min_levels < 0:
+        raise UserError(f"min_levels must be an integer of at least 0, not {min_levels!r}.")
+    if isinstance(min_groups, bool) or min_groups not in (1, 2):
+        raise UserError(f"min_groups must be 1 or 2, not {min_groups!r}.")
+
+
 _MOST = 10_000  # blocks of a stage, or times its width: a list of more is all that a typing error would give
 
 

@@ -61,8 +61,8 @@ class MGICLRASPP(nn.Module):
         num_classes: 19 are Cityscapes'.
         filters: width of the head.
         drop_path_rate: stochastic depth in the trunk.
-        exp_mult, depths, block, s_g, s_c, width_mult, in_chans, act_layer, norm_layer, transfer_init,
-            zero_init_correction: see :class:`~mgic_nas.models.mgic_mobilenetv3.MGICMobileNetV3`.
+        exp_mult, depths, block, s_g, s_c, width_mult, in_chans, act_layer, norm_layer, min_levels, min_groups,
+            transfer_init, zero_init_correction: see :class:`~mgic_nas.models.mgic_mobilenetv3.MGICMobileNetV3`.
     """
 
     def __init__(
@@ -80,6 +80,8 @@ class MGICLRASPP(nn.Module):
         drop_path_rate: float = 0.0,
         act_layer: Any = "hard_swish",
         norm_layer: Any = nn.BatchNorm2d,
+        min_levels: int = 0,
+        min_groups: int = 1,
         transfer_init: str = "uniform",
         zero_init_correction: bool = False,
         device: Any = None,
@@ -102,6 +104,8 @@ class MGICLRASPP(nn.Module):
             drop_path_rate=drop_path_rate,
             act_layer=act_layer,
             norm_layer=norm_layer,
+            min_levels=min_levels,
+            min_groups=min_groups,
             transfer_init=transfer_init,
             zero_init_correction=zero_init_correction,
             dilated_tail=True,

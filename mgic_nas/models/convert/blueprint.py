@@ -24,7 +24,7 @@ from ..._text import size_text
 from ...errors import UserError
 from ..fusing import fold_pairs
 from ..mgic import MultigridBlock, start
-from ..rows import Level, hierarchy, positive_int
+from ..rows import Level, check_choices, hierarchy
 from .find import Block, find_blocks, meta_copy
 from .init import INITS
 from .level import NotScalable, at_level, call_hooks
@@ -193,15 +193,6 @@ def _levels(block: Block, s_g: int, s_c: int, min_levels: int, min_groups: int) 
         return block.channels >> j, block.common(j)
 
     return hierarchy(block.narrow, s_g, s_c, shape, min_levels=min_levels, min_groups=min_groups)
-
-
-def check_choices(s_g: Any, s_c: Any, min_levels: Any = 0, min_groups: Any = 1) -> None:
-    """UserError that names the argument for an impossible one."""
-    positive_int("s_g", s_g), positive_int("s_c", s_c)
-    if isinstance(min_levels, bool) or not isinstance(min_levels, int) or min_levels < 0:
-        raise UserError(f"min_levels must be an integer of at least 0, not {min_levels!r}.")
-    if isinstance(min_groups, bool) or min_groups not in (1, 2):
-        raise UserError(f"min_groups must be 1 or 2, not {min_groups!r}.")
 
 
 def convert(
