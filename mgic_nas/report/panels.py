@@ -10,7 +10,7 @@ from .. import _text as words
 from ..engine.storage.trial import Trial
 from .data import Summary, value_key
 from .layout import HOVER, Figure, accuracy_axis, frame, log_axis
-from .thinning import PANEL, cloud, evenly
+from .thinning import cloud, evenly, panel
 
 _MANY = 12  # more values of a parameter than this are drawn on a number line
 
@@ -34,7 +34,8 @@ def parameter(summary: Summary, name: str) -> dict[str, Figure]:
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     number_line = numeric and len(values) > _MANY
     place = {value_key(v): float(v) if number_line else i for i, v in enumerate(values)}
-    shown, front = cloud(summary, PANEL), summary.front_numbers
+    most = panel(summary)
+    shown, front = cloud(summary, most), summary.front_numbers
     groups: dict[bool, list[tuple[float, Trial]]] = {False: [], True: []}
     for trial in summary.complete:
         if name in trial.setting and trial.number in shown:
@@ -42,7 +43,7 @@ def parameter(summary: Summary, name: str) -> dict[str, Figure]:
             spread = 0.0 if number_line else round((trial.number * 0.6180339887 % 1 - 0.5) * 0.5, 4)
             x = place[value_key(trial.setting[name])] + spread
             groups[trial.number in front].append((x, trial))
-    points = {on_front: evenly(group, PANEL) for on_front, group in groups.items()}
+    points = {on_front: evenly(group, most) for on_front, group in groups.items()}
     ticks = [
         f"{html.escape(words.scalar(value))}<br><sub>n={len(columns[value_key(value)])}</sub>"
         for value in (() if number_line else values)

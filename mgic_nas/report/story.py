@@ -12,7 +12,7 @@ from ..space.budget import Budget
 from ..tasks import cautions
 from .command import space_name
 from .data import Summary, Winner
-from .thinning import CLOUD, PANEL
+from .thinning import CLOUD, panel
 
 
 def headline(summary: Summary) -> str:
@@ -279,7 +279,8 @@ def parameters_note(summary: Summary) -> str:
     return (
         f"Each point is one of {words.plural(complete, 'completely trained network')}, bars are medians. The search "
         "prefers some values and combines them unevenly, so a difference between two columns is an observation, "
-        f"not the effect of that parameter alone; columns of few networks say little. {drawn_note(summary, PANEL)}"
+        "not the effect of that parameter alone; columns of few networks say little. "
+        f"{drawn_note(summary, panel(summary))}"
     ).rstrip()
 
 

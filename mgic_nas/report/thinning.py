@@ -13,7 +13,8 @@ from .data import Summary
 Item = TypeVar("Item")
 
 CLOUD = 2_000  # dominated networks in a figure of the front
-PANEL = 1_000  # in the panel of a parameter; of these there are many
+PANEL = 1_000  # in the panel of a parameter, of which there are many ...
+PANELS = 17_000  # ... and in all of them
 CURVES = 40_000  # points of the learning curves of networks that are not on the front
 STEPS = 2_000  # of the hypervolume
 CELLS = 25_000  # of the table of all trials
@@ -27,6 +28,11 @@ def evenly(items: Sequence[Item], most: int) -> Sequence[Item]:
     if most < 2:
         return items[:most]
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def panel(summary: Summary) -> int:
+    """How many dominated networks a parameter's panel draws at most."""
+    return max(ROWS, min(PANEL, PANELS // max(1, len(summary.parameters))))
 
 
 def cloud(summary: Summary, most: int) -> frozenset[int]:

@@ -15,7 +15,7 @@ from fakes import report as fakes
 from mgic_nas.report.figures import figures
 from mgic_nas.report.markdown import markdown
 from mgic_nas.report.page import page
-from mgic_nas.report.thinning import CLOUD, PANEL, ROWS
+from mgic_nas.report.thinning import CLOUD, ROWS, panel
 
 MANY = 6_000
 DOM = """
@@ -88,7 +88,7 @@ def test_the_front_is_drawn_whole_and_of_the_cloud_a_part(summary, html):
     assert summary.front_numbers <= listed
     assert set(map(int, drawn["hover"])) >= summary.front_numbers
     assert f"Of {len(summary.complete):,} networks about {CLOUD:,} are drawn" in html
-    assert f"Of {len(summary.complete):,} networks about {PANEL:,} are drawn" in html
+    assert f"Of {len(summary.complete):,} networks about {panel(summary):,} are drawn" in html
     assert f"of {MANY:,} trials: the front and the most accurate others" in html
     assert f"Here are the first {ROWS}; trials.csv has all." in html
 

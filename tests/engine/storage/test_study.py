@@ -87,3 +87,12 @@ def test_an_interrupt_waits_for_the_end_of_a_transaction() -> None:
         assert signal.getsignal(signal.SIGINT) is before
     finally:
         signal.signal(signal.SIGINT, inherited)
+
+
+def test_equal_distributions_of_a_long_search_are_one_object(run) -> None:
+    """Or ten thousand trials of twenty parameters fill the driver's memory with copies of twenty distributions."""
+    run.finish(run.open(trials=4))
+    trials = [t for t in read_study(run.folder)[0] if t.params]
+    assert len(trials) >= 4
+    for name in trials[0].distributions:
+        assert len({id(t.distributions[name]) for t in trials}) == 1
