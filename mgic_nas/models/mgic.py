@@ -101,8 +101,8 @@ class MultigridBlock(nn.Module):
             xs.append(restrict(xs[-1]))
         y = self.coarsest(xs[-1])  # fully coupled, but narrow
         for prolong, norm, cnn in zip(self.prolong, self.norm, self.cnn):  # up, j = n-1 .. 0
-            x_next = xs.pop()  # R_j x_j from the way down; popped, so that inference frees the coarse maps
-            y = xs[-1] + norm(prolong(y - x_next))  # coarse grid correction
+            y = y - xs.pop()  # R_j x_j from the way down; popped, so that inference frees the coarse maps
+            y = xs[-1] + norm(prolong(y))  # coarse grid correction: x_j + N(P_j (y_{j+1} - R_j x_j))
             y = cnn(y)
         return y
 
