@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -42,8 +41,8 @@ class Classes:
                 )
             self._assumed = orders[0]
             self.notes.append(
-                f"{_files(bare)} {'has' if len(bare) == 1 else 'have'} class numbers without names, which are taken to "
-                f"count the names of {named[0].path.name}"
+                f"{_files(bare)}: class numbers without names, which are taken to count the names of "
+                f"{_files(named[:1])}"
             )
         listed = [file.names or self._assumed or () for file in train if file.declared or file in bare]
         declared = dict.fromkeys(name for names in listed for name in names)
@@ -56,9 +55,7 @@ class Classes:
             )
         moved = [file for file in named if file.declared and _moved(file.names or (), self.names)]
         if moved:
-            self.notes.append(
-                f"{_files(moved)} numbers the classes in another order: labels are matched by their names"
-            )
+            self.notes.append(f"{_files(moved)}: classes in another order, so labels are matched by their names")
 
     def numbers(self, file: FileLabels, role: str) -> np.ndarray:
         """The classes of a file's rows, int64 (N,); negative where a row has no label.
@@ -118,6 +115,5 @@ def _moved(names: tuple[str, ...], classes: tuple[str, ...]) -> bool:
 
 
 def _files(files: Sequence[FileLabels]) -> str:
-    paths: list[Path] = [file.path for file in files]
-    some = ", ".join(path.name for path in paths[:2])
-    return some + (f" and {len(paths) - 2:,} more files" if len(paths) > 2 else "")
+    some = ", ".join(f"{file.path.parent.name}/{file.path.name}" for file in files[:2])
+    return some + (f" and {len(files) - 2:,} more files" if len(files) > 2 else "")

@@ -24,6 +24,8 @@ SUFFIX = ".parquet"
 DEPTH = 4
 #: Hugging Face's table of captions or boxes beside the images of a folder.
 _METADATA = "metadata.parquet"
+#: The hub's own conversion calls files 0000.parquet, 0001.parquet, ...; 2017.parquet is none of them.
+_HUBS_DIGITS = 4
 _SHARD = re.compile(
     r"(?P<name>.*?)[-_. ]*(?P<index>\d+)[-_]of[-_](?P<total>\d+)(?P<hash>-[0-9a-f]{6,})?", re.IGNORECASE
 )
@@ -136,7 +138,7 @@ def parquet_files(root: Path) -> ParquetFiles:
         for name, paths in sets:
             if name.endswith("/"):
                 _check_split(place.folder / name, role, paths)
-            missing += _missing(paths)
+            missing += [f"{name if name.endswith('/') else ''}{shard}" for shard in _missing(paths)]
             files[role] = paths
             split = _stem(Path(name)) if name.endswith("/") else _Shard.of(paths[0]).name
             if split.casefold() not in ROLES[role]:
@@ -276,10 +278,11 @@ def _missing(paths: list[Path]) -> list[str]:
             raise UserError(f"{at[beyond].path} is no part of a set of {first.total}: rename it")
         expected = range(start, start + first.total)
         return [first.sibling(index) for index in expected if index not in at]
-    missing = [index for index in range(numbers[0], min(numbers[-1], numbers[0] + 2 * len(at))) if index not in at]
+    if not first.name and all(len(_stem(shard.path)) == _HUBS_DIGITS for shard in shards) and numbers[0] < 1000:
+        return [first.sibling(index) for index in range(numbers[-1]) if index not in at]
     # Numbers such as years are names, and those that begin elsewhere were chosen by a person.
     running = numbers[0] <= 1 and numbers[-1] - numbers[0] < 2 * len(at)
-    return [first.sibling(index) for index in missing] if running else []
+    return [first.sibling(index) for index in range(numbers[0], numbers[-1]) if index not in at] if running else []
 
 
 def _no_split(root: Path, places: list[_Place]) -> UserError:

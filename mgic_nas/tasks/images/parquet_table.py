@@ -112,22 +112,22 @@ def choose_columns(footer: Footer, image: str | None, label: str | None) -> tupl
         UserError: there is none, or there are several.
     """
     names = [str(name) for name in footer.schema.names]
-    features = _features(footer.schema)
     kinds = {name: footer.schema.field(index).type for index, name in enumerate(names)}
-    told = {name: described.get("_type") for name, described in features.items() if isinstance(described, dict)}
+    features = _features(footer.schema).items()
+    told = {name: described.get("_type") for name, described in features if isinstance(described, dict)}
 
-    pictures = [name for name in names if told.get(name) == "Image" or pa.types.is_struct(kinds[name])]
-    pictures = [name for name in names if name.casefold() in IMAGE_COLUMNS or name in pictures]
-    pictures = [name for name in pictures if _holds_images(kinds[name])] or [
-        name for name in pictures if name.casefold() in IMAGE_COLUMNS
-    ]
+    usual = [name for name in names if name.casefold() in IMAGE_COLUMNS]
+    # Sound has the same type; what a struct without Hugging Face's description is, its fields say.
+    sure = [name for name in names if told.get(name, "Image") == "Image" and pa.types.is_struct(kinds[name])]
+    images = [name for name in names if name in (*usual, *sure) and _holds_images(kinds[name])] or usual
+
     sure = [name for name in names if name.casefold() in LABEL_COLUMNS or told.get(name) == "ClassLabel"]
     alike = [name for name in names if name in sure or _LIKE_LABELS.fullmatch(name)]
-    classes = alike if sure or len(alike) > 1 else []
-    classes = [name for name in classes if _holds_classes(kinds[name])] or sure
+    several = alike if sure or len(alike) > 1 else []
+    labels = [name for name in several if _holds_classes(kinds[name])] or sure
     return (
-        _chosen(footer, names, image, pictures, IMAGE_COLUMNS, "image"),
-        _chosen(footer, names, label, classes, LABEL_COLUMNS, "label"),
+        _chosen(footer, names, image, images, IMAGE_COLUMNS, "image"),
+        _chosen(footer, names, label, labels, LABEL_COLUMNS, "label"),
     )
 
 

@@ -33,13 +33,15 @@ def write(
     *,
     names: dict[str, Sequence[str]] | None = None,
     images: Sequence[str] = (),
+    audio: Sequence[str] = (),
     **options: Any,
 ) -> None:
-    """A table; ``names`` are the class names of columns and ``images`` the image columns in Hugging Face's metadata."""
+    """A table. Hugging Face's metadata tells the class ``names`` of columns, and which are ``images`` or ``audio``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table(columns)
-    if names or images:
+    if names or images or audio:
         features: dict[str, Any] = {image: {"_type": "Image"} for image in images}
+        features |= {name: {"_type": "Audio"} for name in audio}
         features |= {name: {"_type": "ClassLabel", "names": list(classes)} for name, classes in (names or {}).items()}
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
     pq.write_table(table, path, **options)
@@ -130,7 +132,7 @@ def test_labels_follow_the_names_whatever_they_are_stored_as(
     named = {"0": "ape", "1": "bee", "2": "cat", "9": "ape", "10": "bee", "11": "cat"}
     told = [named.get(name, name) for name in data.info.classes]
     assert_right(data, [data.info.classes[told.index(word)] for word in WORDS])
-    moved = "numbers the classes in another order"
+    moved = "classes in another order"
     assert any(moved in note for note in data.info.notes) == (encode in (MOVED, MORE))
 
 
@@ -158,7 +160,7 @@ def test_numbers_beside_names_are_taken_in_the_names_order_and_this_is_said(tmp_
     write_words(tmp_path / "val.parquet", WORDS, numbers(TURNED, named=False), 1)
     data = load_data(str(tmp_path))
     assert_right(data)
-    assert "val.parquet has class numbers without names" in " ".join(data.info.notes)
+    assert "val.parquet: class numbers without names" in " ".join(data.info.notes)
     write_words(tmp_path / "test.parquet", WORDS, numbers(WORDS), 1)  # now nobody knows which order val's are in
     assert "has class numbers where" in refused(load_data, str(tmp_path))
 
@@ -231,6 +233,12 @@ def test_columns_of_which_several_may_be_meant_are_refused(
     }
     write(tmp_path / "train.parquet", table, names=dict.fromkeys(declared, WORDS))
     assert said in refused(load_data, str(tmp_path))
+
+
+def test_sound_is_no_picture(tmp_path: Path) -> None:
+    columns = {"audio": structs([b"RIFF"] * len(ROWS)), "image": structs(contents(ROWS)), "label": pa.array(GOOD)}
+    write(tmp_path / "train.parquet", columns, names={"label": WORDS}, images=["image"], audio=["audio"])
+    assert_right(load_data(str(tmp_path)))
 
 
 GOOD = [WORDS.index(word) for word in ROWS]
