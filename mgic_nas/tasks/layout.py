@@ -31,7 +31,8 @@ _ROLE_OF_WORD = {
 #: Words that say nothing about the role.
 FILLERS = (
     *("set", "sets", "split", "part", "images", "image", "imgs", "img", "pics", "pictures", "photos", "data"),
-    *("dataset", "datas", "folder", "dir", "samples"),
+    *("dataset", "datas", "folder", "dir", "samples", "file", "files"),
+    *("parts", "shard", "shards", "chunk", "chunks", "batch", "batches"),
 )
 #: Names of files and folders that file managers and archives leave behind; hidden ones begin with a dot.
 JUNK = ("__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini", "@eaDir", "lost+found", "$RECYCLE.BIN")

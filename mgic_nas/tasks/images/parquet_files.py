@@ -19,7 +19,11 @@ from pathlib import Path
 from ...errors import UserError
 from ..layout import PAIR_SUFFIXES, ROLES, role_of, visible
 
-SUFFIX = ".parquet"
+#: A compression may be named before the ending (Spark) or after it (pandas).
+_ENDING = re.compile(
+    r"(\.(snappy|gz|gzip|zst|zstd|lz4|br|brotli))?\.(parquet|parq|pq)(\.(snappy|gz|gzip|zst|zstd|br|brotli))?$",
+    re.IGNORECASE,
+)
 #: How far below the folder files are looked for: a hub's cache is <name>/snapshots/<revision>/data.
 DEPTH = 4
 #: Hugging Face's table of captions or boxes beside the images of a folder.
@@ -70,7 +74,8 @@ class _Shard:
         assert found is not None
         start, end = found.span("index")
         end_of_set = found.end("total") if self.total is not None else end
-        return f"{stem[:start]}{index:0{end - start}}{stem[end:end_of_set]}{SUFFIX}"
+        ending = self.path.name[len(stem) :]
+        return f"{stem[:start]}{index:0{end - start}}{stem[end:end_of_set]}{ending}"
 
 
 @dataclass(frozen=True)
@@ -178,15 +183,14 @@ def _listing(folder: Path) -> _Listing:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                ending = os.path.splitext(entry.name)[1].lower()
                 if entry.is_dir():
                     if visible(Path(entry.name)):
                         folders.append(Path(entry.path))
-                elif ending == SUFFIX and visible(Path(entry.name)):
+                elif _ENDING.search(entry.name) and visible(Path(entry.name)):
                     if not entry.name.startswith("_") and entry.name.casefold() != _METADATA:
                         files.append(Path(entry.path))
                 else:
-                    images = images or ending in PAIR_SUFFIXES
+                    images = images or os.path.splitext(entry.name)[1].lower() in PAIR_SUFFIXES
     except OSError as error:
         raise UserError(f"cannot read the folder {folder}: {error.strerror}") from None
     return _Listing(folder, sorted(files), sorted(folders), images)
@@ -246,7 +250,7 @@ def _role(folder: Path) -> str | None:
 
 
 def _stem(path: Path) -> str:
-    return path.name[: -len(SUFFIX)] if path.name.lower().endswith(SUFFIX) else path.name
+    return _ENDING.sub("", path.name)
 
 
 def _missing(paths: list[Path]) -> list[str]:

@@ -36,7 +36,7 @@ def write_splits(root: Path, *names: str, classes: tuple[str, ...] = CLASSES) ->
     ("role", "names"),
     [
         ("train", "train Train TRAINING training_set train-images TrainData trainset train2017 Train(1) trn"),
-        ("val", "val valid Validation dev dev_set development eval val2017 ValidationSet validate"),
+        ("val", "val valid Validation dev dev_set development eval val2017 ValidationSet validate dev_files"),
         ("test", "test Testing test_set TestImages holdout hold-out held_out tst test_data"),
         (None, "trainers contest testimony valley devices trains trainval train_test train_extra unlabeled 2019 data"),
     ],
