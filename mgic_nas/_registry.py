@@ -63,7 +63,7 @@ class Registry(Generic[T]):
 
     def check(self, name: str) -> str:
         """``name`` where it is registered, else a UserError that names those that are."""
-        if name not in self._entries:
+        if not isinstance(name, str) or name not in self._entries:
             hint = did_you_mean(str(name), self._entries) or f" Known: {', '.join(sorted(self._entries))}."
             raise UserError(f"Unknown {self.kind} {name!r}.{hint}")
         return name

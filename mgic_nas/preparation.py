@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,17 @@ from .engine.executors.slots import parse_gpus_per_trial
 from .engine.proposals.candidate import SearchProblem
 from .engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS
 from .engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
-from .engine.storage.config import RunConfig, at_least_one, continued, find_run, now, version_warning, versions
+from .engine.storage.config import (
+    RunConfig,
+    at_least_one,
+    check_keep,
+    check_seed,
+    continued,
+    find_run,
+    now,
+    version_warning,
+    versions,
+)
 from .errors import UserError
 from .planning import DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
 from .progress import say
@@ -71,8 +82,18 @@ def prepare(given: Given) -> Prepared:
     for what in ("trials", "epochs", "concurrent"):
         if (number := getattr(given, what)) is not None:
             at_least_one(what, number)
-    SAMPLERS.check(given.sampler or DEFAULT_SAMPLER)
-    SCHEDULERS.check(given.rungs or DEFAULT_SCHEDULER)
+    for what in ("out", "storage"):
+        path = getattr(given, what)
+        if not (path is None or isinstance(path, str | os.PathLike)):
+            raise UserError(f"{what} must be a folder's path, not {path!r}.")
+    check_seed(given.seed)
+    check_keep(given.keep)
+    if given.recipe is not None:
+        train.get_recipe(given.recipe)
+    if given.out:
+        find_run(Path(given.out))
+    SAMPLERS.check(_first(given.sampler, DEFAULT_SAMPLER))
+    SCHEDULERS.check(_first(given.rungs, DEFAULT_SCHEDULER))
     share = parse_gpus_per_trial(given.gpus_per_trial)
     address = given.address
     if address is not None and given.executor == "local":
@@ -97,7 +118,7 @@ def prepare(given: Given) -> Prepared:
     epochs = _first(given.epochs, old and old.epochs, default_epochs(info.sizes["train"], recipe))
     problem = SearchProblem(space, info.input_size, info.num_classes, limits, epochs)
     config = RunConfig(
-        name=folder.absolute().name,
+        name=Path(os.path.abspath(folder)).name,  # also of "..", which is no name
         space=space.to_dict(),
         space_source=_source(space),
         data=about,

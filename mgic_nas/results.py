@@ -255,5 +255,7 @@ class Winner:
 
 
 def _limit(kind: str, value: str | float) -> Budget:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UserError(f"{kind} must be a number or a text such as '1M', not {value!r}.")
     unit = "s" if kind == "latency" else ""
     return parse_budget(f"{kind}={value if isinstance(value, str) else repr(float(value)) + unit}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from .engine.proposals.candidate import SearchProblem
 from .engine.storage.config import RunConfig
 from .engine.storage.latencies import place_of
 from .engine.storage.trial import FINISHED
-from .errors import Interrupted, MachineFault
+from .errors import Interrupted, MachineFault, UserError
 from .planning import Plan, make_plan
 from .preparation import Given, Prepared, prepare, setup_of
 from .progress import Progress, Refreshed, say
@@ -165,6 +166,8 @@ def _interrupted(folder: Path, error: KeyboardInterrupt) -> Interrupted:
 
 def load_run(folder: str | Path) -> Run:
     """The run in a folder: finished, interrupted, or while it is being made. UserError where there is none."""
+    if not isinstance(folder, str | os.PathLike):
+        raise UserError(f"a run is named by its folder's path, not by {folder!r}.")
     return Run(Path(folder), RunConfig.load(folder))
 
 

@@ -12,6 +12,7 @@ from timm.utils import reparameterize_model
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from ..errors import UserError
 from .mgic import ChannelTransfer
 
 # Exactly these: a convolution that standardises its weights, or a norm that does more, cannot be folded so.
@@ -26,6 +27,8 @@ def fuse(model: nn.Module) -> nn.Module:
     convolution directly. Outputs agree to float32 rounding; what is left can still be exported, but not trained in
     any useful way.
     """
+    if not isinstance(model, nn.Module):
+        raise UserError(f"fuse takes a network, not {model!r}.")
     training = model.training
     fused = reparameterize_model(model.eval()).eval()
     model.train(training)

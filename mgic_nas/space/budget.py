@@ -101,6 +101,8 @@ def parse_budget(value: str | float | Budget) -> Budget:
 
 def parse_budgets(values: Iterable[str | float | Budget]) -> tuple[Budget, ...]:
     """Every budget once, MACs first, each kind from the smallest limit to the largest."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UserError(f"budgets must be a list such as ['5M', 'params=1M'], not {values!r}.")
     return tuple(sorted(set(map(parse_budget, values)), key=lambda b: (KINDS.index(b.kind), b.limit)))
 
 

@@ -1,6 +1,7 @@
 """How a network is trained. A recipe is data: it goes into run.yaml and to the workers as it is."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("decay_milestones", "scale"):  # a list after a journey through JSON or YAML
             value = getattr(self, name)
+            numbers = isinstance(value, list | tuple) and all(map(_number, value))
+            self._check(name, numbers or (name == "scale" and value is None), "a list of numbers")
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
         for name, least in (("lr", 0.0), ("batch_size", 0), ("decay_epochs", 0), ("decay_rate", 0.0)):
@@ -96,7 +99,7 @@ class Recipe:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 #: The named presets.

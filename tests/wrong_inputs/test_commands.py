@@ -8,6 +8,8 @@ import pytest
 from fakes.table import make_table
 from fakes.wrong import SPACE, call, check_line, refused, search, tree
 
+pytestmark = pytest.mark.usefixtures("nothing_is_trained")
+
 BUDGETS = [
     *("", " ", "5Q", "-1M", "+", "nan", "NaN", "inf", "0", "0.0", "1e400", "1e-400", "5M5", "M", "=5M", "macs="),
     *("macs==5M", "latency=", "latency=5", "latency=0ms", "latency=-5ms", "latency=5min", "flops=1M", "param=1M"),

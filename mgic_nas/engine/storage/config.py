@@ -78,10 +78,8 @@ class RunConfig:
             at_least_one(name, getattr(self, name))
         if self.concurrent is not None:
             at_least_one("concurrent", self.concurrent)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise UserError(f"seed must be a whole number from 0 up, not {self.seed!r}.")
-        if self.keep not in KEEP:
-            raise UserError(f"keep must be {' or '.join(KEEP)}, not {self.keep!r}.")
+        check_seed(self.seed)
+        check_keep(self.keep)
         # Tuples would come back from YAML as lists, and then differ.
         for name in ("space", "data", "recipe", "budgets", "versions"):
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
@@ -188,6 +186,18 @@ def at_least_one(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UserError(f"{name} must be a whole number from 1 up, not {value!r}.")
     return value
+
+
+def check_seed(value: Any) -> None:
+    """UserError where ``value`` is no seed."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UserError(f"seed must be a whole number from 0 up, not {value!r}.")
+
+
+def check_keep(value: Any) -> None:
+    """UserError where ``value`` is not one of :data:`KEEP`."""
+    if value not in KEEP:
+        raise UserError(f"keep must be {' or '.join(KEEP)}, not {value!r}.")
 
 
 def versions() -> dict[str, str]:
