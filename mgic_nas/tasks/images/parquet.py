@@ -143,6 +143,10 @@ class ParquetSource:
             self.notes.append("the test files have no rows and are left out")
         first = self._files["train"][0]
         self._image, self._label = choose_columns(first, spec.get("image"), spec.get("label"))
+        tests = self._files["test"]
+        if tests and not any(self._label in file.schema.names for file in tests):
+            self.notes.append(f"the test part is left out: {tests[0].path.name} has no column {self._label!r}")
+            self._files["test"] = []
         check_columns(
             (file for files in self._files.values() for file in files), (self._image, self._label), first.path
         )

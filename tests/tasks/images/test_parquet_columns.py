@@ -308,6 +308,16 @@ def test_a_test_part_with_hidden_labels_is_left_out_and_this_is_said(tmp_path: P
     assert "no row of the val files" in refused(load_data, str(tmp_path))
 
 
+def test_a_test_part_without_the_labels_column_is_left_out_and_this_is_said(tmp_path: Path) -> None:
+    write_words(tmp_path / "train.parquet", ROWS, numbers(WORDS), 0)
+    write(tmp_path / "test.parquet", {"image": structs(contents(WORDS))})
+    data = load_data(str(tmp_path))
+    assert data.test is None
+    assert "the test part is left out: test.parquet has no column 'label'" in data.info.notes
+    (tmp_path / "test.parquet").rename(tmp_path / "val.parquet")
+    assert "val.parquet has no column 'label', as train.parquet has" in refused(load_data, str(tmp_path))
+
+
 def test_parts_without_rows(tmp_path: Path) -> None:
     write_words(tmp_path / "train.parquet", ROWS, numbers(WORDS), 0)
     write_words(tmp_path / "test.parquet", (), numbers(WORDS), 1)
