@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import unicodedata
@@ -178,8 +179,7 @@ def _each(items: Sequence[Any], call: Callable[[Any], R], path_of: Callable[[Any
         except (UserError, MemoryError):
             raise
         except (pa.ArrowException, OSError, ValueError, LookupError) as error:  # a broken name is a UnicodeDecodeError
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            broken.append((path_of(item), _line((reason.splitlines() or [type(error).__name__])[0].rstrip("."))))
+            broken.append((path_of(item), _reason(path_of(item), error)))
     if len(broken) == 1:
         [(path, reason)] = broken
         raise UserError(f"{path} is not a readable parquet file ({reason}): copy it again")
@@ -188,6 +188,21 @@ def _each(items: Sequence[Any], call: Callable[[Any], R], path_of: Callable[[Any
         more = "".join(f", {path.name}" for path, _ in broken[_NAMED:])
         raise UserError(f"{len(broken)} of {len(items)} files are not readable parquet: {some}{more}: copy them again")
     return results
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """What is wrong with a file, in a few words; other things are often downloaded under its name."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        start = file.read(64).lstrip().lower()
+        if not start:
+            return "an empty file"
+        if start.startswith(b"version https://git-lfs"):
+            return "a pointer of git-lfs, so type git lfs pull where it was cloned"
+        if start.startswith((b"<!doctype", b"<html")):
+            return "a web page"
+    return _line((str(error).splitlines() or [type(error).__name__])[0].rstrip("."))
 
 
 def _footer(path: Path) -> Footer:

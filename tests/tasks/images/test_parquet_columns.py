@@ -350,6 +350,19 @@ def test_broken_files_are_all_named_at_once(tmp_path: Path) -> None:
     assert all(name in message for name in ("train-00001-of", "train-00003-of", "test.parquet"))
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b"", "an empty file"),
+    ],
+)
+def test_what_was_downloaded_in_the_place_of_a_file_is_told(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "train.parquet").write_bytes(content)
+    assert said in refused(load_data, str(tmp_path))
+
+
 def test_bytes_that_changed_on_the_way_are_found(tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
     columns = {"image": structs(contents(ROWS)), "label": pa.array(GOOD)}
