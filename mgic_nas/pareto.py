@@ -70,10 +70,18 @@ def can_win(acc: ArrayLike, costs: ArrayLike) -> Mask:
         acc: (n,).
         costs: (n, k); a cost that is NaN for some point sets no limit.
     """
+    return np.asarray(fronts_of(acc, costs).any(axis=1))
+
+
+def fronts_of(acc: ArrayLike, costs: ArrayLike) -> Mask:
+    """On which fronts points are: that in each of the costs which set a limit, and that in all of these: (n, m + 1).
+
+    Args:
+        acc, costs: as for :func:`can_win`.
+    """
     accs, table = _points(acc, costs)
     table = table[:, ~np.isnan(table).any(axis=0)]
-    fronts = [non_dominated(accs, column) for column in (*table.T, table)]
-    return np.logical_or.reduce(fronts)
+    return np.stack([non_dominated(accs, column) for column in (*table.T, table)], axis=1)
 
 
 def hypervolume(acc: ArrayLike, cost: ArrayLike, reference: tuple[float, float], *, log_cost: bool = True) -> float:

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...pareto import can_win, non_dominated
+from ...pareto import fronts_of
 from ...space.budget import KINDS
 from .trial import COMPLETE, FAILED, STOPPED, Trial
+
+_SIGNS = np.array([1.0, *(-1.0 for _ in KINDS)])  # accuracy is better the higher, costs the lower
 
 
 class Weights:
@@ -26,8 +28,9 @@ class Weights:
         self._folder = trials_folder
         self._keep_all = keep == "all"
         self._kept: dict[int, Trial] = {}
-        self._table = np.zeros((0, 1 + len(KINDS)))  # accuracy and costs of those kept, in their order
-        self._tied = False  # some are kept only because they are the first of equal ones
+        self._table = np.zeros((0, len(_SIGNS)))  # accuracy and costs of those kept, in their order
+        self._fronts = np.zeros((0, 0), dtype=bool)  # on which fronts they are ...
+        self._known = _known(self._table)  # ... in the columns that are known of all
 
     def finished(self, entry: Trial) -> None:
         """A trial is over, and the study knows."""
@@ -44,31 +47,30 @@ class Weights:
             self._tidy(entry)
 
     def _add(self, entry: Trial) -> list[Trial]:
-        """Keeps a complete trial if it can win; returns the others that no longer can.
-
-        Where neither it nor another is as good as the other in everything (ties apart), one look at the table tells
-        as much as to choose anew among all.
-        """
+        """Keeps a complete trial if it can win; returns the others that no longer can. Costs one look at the table."""
         if self._keep_all:
             self._kept[entry.number] = entry
             return []
-        row = np.array([entry.val_acc or 0.0, *(entry.cost(kind) for kind in KINDS)])
-        known = ~np.isnan(row)
-        if known[1:].any() and not self._tied and (~np.isnan(self._table).any(axis=0) == known).all():
-            ahead = (self._table - row)[:, known] * np.where(np.arange(known.sum()) == 0, 1, -1)  # > 0: they are better
-            if _beats(ahead).any():
-                return []
-            worse = _beats(-ahead)
-            if not (ahead >= 0).all(axis=1).any() and not ((ahead <= 0).all(axis=1) & ~worse).any():
-                beaten = [e for e, out in zip(self._kept.values(), worse, strict=True) if out]
-                for one in beaten:
-                    del self._kept[one.number]
-                self._kept[entry.number] = entry
-                self._table = np.concatenate([self._table[~worse], row[None]])
-                return beaten
+        row = _row(entry)
         before = [*self._kept.values()]
-        self._choose([*before, entry])
-        return [e for e in before if e.number not in self._kept]
+        known = _known(self._table, row[None])
+        if not before or (known != self._known).any():  # other costs set limits than so far
+            self._choose([*before, entry])
+            return [e for e in before if e.number not in self._kept]
+        ahead = (self._table - row)[:, known] * _SIGNS[known]  # > 0: they are better than the entry
+        earlier = np.array([number < entry.number for number in self._kept], dtype=bool)
+        wins = ~_beat(ahead, earlier).any(axis=0)
+        if not wins.any():
+            return []
+        fronts = self._fronts & ~_beat(-ahead, ~earlier)
+        stays = fronts.any(axis=1)
+        beaten = [e for e, still in zip(before, stays, strict=True) if not still]
+        for one in beaten:
+            del self._kept[one.number]
+        self._kept[entry.number] = entry
+        self._table = np.concatenate([self._table[stays], row[None]])
+        self._fronts = np.concatenate([fronts[stays], wins[None]])
+        return beaten
 
     def _choose(self, entries: Iterable[Trial]) -> None:
         """Keeps those of the complete trials that can win."""
@@ -76,13 +78,11 @@ class Weights:
         if self._keep_all:
             self._kept = {e.number: e for e in chosen}
             return
-        table = np.array([[e.val_acc or 0.0, *(e.cost(kind) for kind in KINDS)] for e in chosen])
-        table = table.reshape(-1, 1 + len(KINDS))
-        keep = can_win(table[:, 0], table[:, 1:])
-        self._kept = {e.number: e for e, stays in zip(chosen, keep, strict=True) if stays}
-        self._table = table = table[keep]
-        known = ~np.isnan(table).any(axis=0)
-        self._tied = not non_dominated(table[:, 0], table[:, known][:, 1:]).all()
+        table = np.array([_row(e) for e in chosen]).reshape(-1, len(_SIGNS))
+        fronts = fronts_of(table[:, 0], table[:, 1:])
+        stays = fronts.any(axis=1)
+        self._kept = {e.number: e for e, still in zip(chosen, stays, strict=True) if still}
+        self._table, self._fronts, self._known = table[stays], fronts[stays], _known(table)
 
     def _tidy(self, entry: Trial) -> None:
         """Removes a finished trial's checkpoints, and all weights but those that are kept."""
@@ -100,6 +100,23 @@ class Weights:
                 yield from attempt.glob(pattern)
 
 
-def _beats(ahead: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which rows (n, 1 + k) beat in accuracy and every one of the costs, whichever of these is limited: (n,)."""
-    return (ahead >= 0).all(axis=1) & ((ahead[:, 0] > 0) | (ahead[:, 1:] > 0).all(axis=1))
+def _row(entry: Trial) -> NDArray[np.float64]:
+    return np.array([entry.val_acc or 0.0, *(entry.cost(kind) for kind in KINDS)])
+
+
+def _known(*tables: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The columns that are numbers in every row."""
+    return np.asarray(~np.isnan(np.concatenate(tables)).any(axis=0))
+
+
+def _beat(ahead: NDArray[np.float64], earlier: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which rows take another point's place on which front (n, k + 1), as :func:`fronts_of` orders them.
+
+    Args:
+        ahead: (n, 1 + k), by how much they are better in accuracy and in each cost.
+        earlier: (n,), whether they come first where all is equal.
+    """
+    better, costs = (ahead[:, :1] > 0) | earlier[:, None], ahead[:, 1:]
+    one = (costs >= 0) & (better | (costs > 0))
+    every = (costs >= 0).all(axis=1, keepdims=True) & (better | (costs > 0).any(axis=1, keepdims=True))
+    return (ahead[:, :1] >= 0) & np.concatenate([one, every], axis=1)
