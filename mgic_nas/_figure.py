@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from ._files import write_atomic
 
@@ -40,7 +41,12 @@ def dress(axes: Any, title: str, subtitle: str = "", x: str = "", y: str = "") -
 
 
 def png(made: Figure) -> bytes:
-    """The figure as PNG."""
+    """The figure as PNG. Names from outside may hold dollar signs, which are no formulas; ticks of ours are some."""
+    axes = [axis for axes in made.axes for axis in (axes.xaxis, axes.yaxis)]
+    ticks = {id(label) for axis in axes for label in axis.get_ticklabels(which="both")}
+    for text in made.findobj(Text):
+        if isinstance(text, Text) and id(text) not in ticks:
+            text.set_parse_math(False)
     stream = io.BytesIO()
     made.savefig(stream, format="png")
     return stream.getvalue()

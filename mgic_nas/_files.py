@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
 import os
 import re
@@ -50,12 +49,18 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, headi
 
     A text that a spreadsheet would take for a formula gets a ``'`` in front, which :func:`csv_rows` takes away again.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    lines = _Lines()
+    writer = csv.writer(lines, lineterminator="\r\n")  # so that a return in a cell is quoted too
     if heading:
         writer.writerow([_guarded(column) for column in columns])
     writer.writerows([_guarded(row.get(column, "")) for column in columns] for row in rows)
-    return text.getvalue()
+    return "".join(f"{line[:-2]}\n" for line in lines)
+
+
+class _Lines(list[str]):
+    """What a csv writer writes into: a row at a time."""
+
+    write = list.append
 
 
 def csv_rows(lines: Iterable[str]) -> list[dict[str, str]]:

@@ -49,7 +49,7 @@ def read_reference(path: str | Path) -> tuple[ReferencePoint, ...]:
     if len(content) > _MOST_BYTES:
         raise UserError(f"The reference csv {path} has more than {_MOST_BYTES:,} bytes: leave rows out.")
     try:
-        return _points(path, csv.DictReader(io.StringIO(text, newline="")))
+        return _points(path, csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         raise UserError(f"The reference csv {path} is no csv: {error}.") from None
 

@@ -204,7 +204,12 @@ def read_curves(folder: Path, epochs: int) -> dict[tuple[str, int], list[dict[st
     except FileNotFoundError:
         return {}
     except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error!r}): is the table whole?") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    reason = f"it has no {error}" if isinstance(error, KeyError) else getattr(error, "strerror", None) or error
+    return UserError(f"{path} cannot be read: {reason}; is the table whole?")
 
 
 def write_curves(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -234,7 +239,7 @@ def _read_architectures(folder: Path, space: SearchSpace) -> list[Architecture]:
             for row in rows
         ]
     except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error!r}): is the table whole?") from None
+        raise _unreadable(path, error) from None
 
 
 def _cost(text: str) -> int:

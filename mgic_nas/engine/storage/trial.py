@@ -251,7 +251,7 @@ class Trial:
             latency=None if latency is None else latency / 1e3,
             state=str(row.get("state") or ""),
             seed=_whole(row.get("seed")),
-            val_acc=_number(row.get("val_acc")),
+            val_acc=_score(_number(row.get("val_acc"))),
             epochs=_whole(row.get("epochs")),
             seconds=_number(row.get("seconds")),
             peak_memory_mb=_number(row.get("peak_memory_mb")),
@@ -290,12 +290,17 @@ def _check_curve(curve: Any) -> None:
 
 
 def gathered(setting: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"w.0": 1, "w.1": 2, "s": 3}`` -> ``{"w": [1, 2], "s": 3}``."""
+    """``{"w.0": 1, "w.1": 2, "s": 3}`` -> ``{"w": [1, 2], "s": 3}``. ValueError where ``w`` stands there too."""
     config: dict[str, Any] = {}
     for name, value in setting.items():
         stem, dot, index = name.rpartition(".")
         if dot and index.isdigit():
-            config.setdefault(stem, []).append((int(index), value))
+            values = config.setdefault(stem, [])
+            if not isinstance(values, list):
+                raise ValueError(f"{stem} has one value, and several: {stem}.{index}")
+            values.append((int(index), value))
+        elif f"{name}.0" in setting:
+            raise ValueError(f"{name} has one value, and several: {name}.0")
         else:
             config[name] = value
     return {name: [v for _, v in sorted(value)] if f"{name}.0" in setting else value for name, value in config.items()}
@@ -348,8 +353,12 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _score(value: float | None) -> float | None:
+    return value if value is not None and -1e6 < value <= 100 else None
+
+
 def _positive(value: int | None) -> int | None:
-    return value if value is not None and value > 0 else None
+    return value if value is not None and 0 < value < 1 << 62 else None
 
 
 def _whole(value: Any) -> int | None:
