@@ -33,17 +33,18 @@ Plan = tuple[str, Setting, Any, tuple[Any, ...]]
 def plans(settings: dict[Setting, Reference], every: int, mounts: bool) -> Iterator[Plan]:
     """(kind, setting, function of :mod:`.kinds`, arguments) of every case."""
     for setting, reference in settings.items():
-        step = every if setting.forked else max(every, RAY_EVERY)
+        ray = setting.executor == "ray"
+        step = max(every, RAY_EVERY) if ray else every
         writes = {role: list(enumerate(lines, 1))[::step] for role, lines in reference.writes.items()}
         for role, lines in writes.items():
             for at, line in lines:
                 yield f"kill -9 of the {role} at a write", setting, kinds.killed, (role, at, "before")
-                if line.split()[1] in INSIDE and setting.forked:
+                if line.split()[1] in INSIDE and not ray:
                     yield f"kill -9 of the {role} inside a write", setting, kinds.killed, (role, at, "during")
-        if setting.forked and setting.rungs == "thaw":
+        if setting.rungs == "thaw":
             continue
         places = [at for at, _ in writes["driver"]]
-        some, few = places[:: 5 if setting.forked else 4], places[:: 12 if setting.forked else 8]
+        some, few = places[:: 3 if ray else 5], places[:: 6 if ray else 12]
         for do, whom in (("term", "the driver"), ("term all", "driver and workers")):
             for at in some:
                 yield f"SIGTERM to {whom}", setting, kinds.terminated, (do, at)
@@ -51,7 +52,7 @@ def plans(settings: dict[Setting, Reference], every: int, mounts: bool) -> Itera
             yield "two drivers", setting, kinds.two_drivers, (at,)
             yield "clock set back", setting, kinds.set_back, (at,)
             yield "data taken away and brought back", setting, kinds.taken, (at,)
-        if not setting.forked:
+        if ray:
             continue
         for step in (7, 20, 45):
             yield "run renamed between kills", setting, kinds.renamed, (step,)
@@ -62,13 +63,12 @@ def plans(settings: dict[Setting, Reference], every: int, mounts: bool) -> Itera
             yield "file size limited", setting, kinds.limited, (most,)
         for kib in (60, 150, 250, 350, 450, 600, 800) if mounts else ():
             yield "small disk, then read-only", setting, kinds.small_disk, (kib,)
-    for executor, count in (("local", 10), ("ray", 5)):
-        for setting, number in itertools.product([s for s in settings if s.executor == executor], range(count)):
-            slow = replace(setting, forked=False, concurrent=2)
-            seconds = settings[setting].seconds + (0 if executor == "ray" else 6)
-            for role in ("driver", "worker", "both"):
-                if setting.rungs != "thaw" and number % (3 if executor == "ray" else 2) == 0:
-                    yield f"kill -9 at random moments ({role})", slow, kinds.killed_at_random, (role, seconds, number)
+    for setting, reference in settings.items():
+        real = replace(setting, forked=False, concurrent=2)
+        for number, role in itertools.product(range(5), ("driver", "worker", "both")):
+            if setting.rungs != "thaw":
+                seconds = reference.seconds + 6  # for the imports
+                yield f"kill -9 at random moments ({role})", real, kinds.killed_at_random, (role, seconds, number)
 
 
 def main() -> int:
@@ -86,7 +86,7 @@ def main() -> int:
     begin = time.monotonic()
     executors = [args.executor] if args.executor else ["local", "ray"]
     rungs = {"local": ("none", "halving", "thaw"), "ray": ("none", "halving")}
-    settings = [Setting(base, e, r, forked=e == "local") for e in executors for r in rungs[e]]
+    settings = [Setting(base, e, r) for e in executors for r in rungs[e]]
     cores: queue.SimpleQueue[int] = queue.SimpleQueue()
     for core in sorted(os.sched_getaffinity(0))[: args.jobs]:
         replace(settings[0], core=core).prepare()
@@ -106,7 +106,7 @@ def main() -> int:
             return plan, None
         core = cores.get()
         try:
-            reference = references[replace(setting, forked=setting.executor == "local", concurrent=1)]
+            reference = references[replace(setting, forked=True, concurrent=1)]
             return plan, kinds.make(replace(setting, core=core), reference, name, kind, *given)
         finally:
             cores.put(core)

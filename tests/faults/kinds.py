@@ -154,7 +154,7 @@ def killed(case: Case, role: str, at: int, when: str) -> Case:
     return case.finish()
 
 
-def killed_at_random(case: Case, role: str, seconds: float) -> Case:
+def killed_at_random(case: Case, role: str, seconds: float, number: int = 0) -> Case:
     """SIGKILL to driver, worker or both after some seconds, in one life after the other, until one ends before."""
     for _ in range(3):
         search = case.start()

@@ -25,6 +25,7 @@ from unittest import mock
 from . import inject
 
 TESTS = Path(__file__).parents[1]
+SITE = str(TESTS / "faults" / "site")
 PATIENCE = 240.0  # seconds that one life of a search may take
 _starting = threading.Lock()
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "MPLBACKEND": "agg"}
@@ -73,8 +74,7 @@ class Search:
         most_bytes: int | None = None,
     ) -> None:
         self.log = plan["log"]
-        self._forked = forked
-        paths = [str(TESTS / "faults" / "site"), str(TESTS), *filter(None, sys.path)]
+        paths = [SITE, str(TESTS), *filter(None, sys.path)]
         variables = {**os.environ, **_ENVIRONMENT, **(environment or {}), inject.PLAN: json.dumps(plan)}
         variables["PYTHONPATH"] = os.pathsep.join(paths)
         limits = (core, most_bytes)
@@ -125,7 +125,7 @@ class Search:
     def processes(self) -> set[int]:
         """What it has started and still runs: known by the plan in its environment, or by what it wrote."""
         found = {pid for pid in inject.workers(self.log) if running(pid)}
-        for path in () if self._forked else Path("/proc").glob("[0-9]*/environ"):
+        for path in Path("/proc").glob("[0-9]*/environ"):
             with contextlib.suppress(OSError):
                 if f'"{self.log}"'.encode() in path.read_bytes():
                     found.add(int(path.parent.name))
@@ -169,6 +169,7 @@ def _search(arguments: list[str], variables: dict[str, str], log: str, limits: t
     os.setsid()
     os.environ.clear()
     os.environ.update(variables)
+    sys.path.insert(0, SITE)  # Ray's workers get it from here
     time.tzset()
     _redirect(os.open(f"{log}.out", os.O_WRONLY | os.O_CREAT), os.open(f"{log}.err", os.O_WRONLY | os.O_CREAT))
     _limit(*limits)

@@ -67,7 +67,7 @@ def test_data_that_are_away_for_a_while(undisturbed: Undisturbed) -> None:
 
 
 def test_run_that_is_renamed_between_kills(undisturbed: Undisturbed) -> None:
-    holds(undisturbed, "halving", kinds.renamed, 40)
+    holds(undisturbed, "halving", kinds.renamed, 70)
 
 
 def test_clock_that_is_set_back(undisturbed: Undisturbed) -> None:

@@ -71,7 +71,7 @@ class StudyStore:
                     directions=["maximize", "minimize"],
                     load_if_exists=True,
                 )
-                if not names:
+                if self._study.metric_names is None:  # also where a driver was killed before it had set them
                     self._study.set_metric_names(list(METRICS))
         self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
         self._ended = str(self._study.user_attrs.get(ENDED, ""))

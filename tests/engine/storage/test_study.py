@@ -40,6 +40,16 @@ def test_states_are_optunas(store: StudyStore) -> None:
     store.close()
 
 
+def test_names_that_a_killed_driver_did_not_set_are_set(tmp_path: Path) -> None:
+    """Or Optuna's own tools show "objective 0" for good."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/study.db")
+    optuna.create_study(storage=storage, study_name="demo", directions=["maximize", "minimize"])
+    storage.engine.dispose()
+    store = StudyStore(tmp_path, "demo")
+    assert store._study.metric_names == ["val_acc", "macs"]
+    store.close()
+
+
 def test_proposal_that_nobody_asked_for_can_be_dropped(store: StudyStore) -> None:
     """A driver was killed between enqueueing it and asking for it."""
     store._study.enqueue_trial({"a": 1})
