@@ -155,7 +155,10 @@ def killed(case: Case, role: str, at: int, when: str) -> Case:
 
 
 def killed_at_random(case: Case, role: str, seconds: float, number: int = 0) -> Case:
-    """SIGKILL to driver, worker or both after some seconds, in one life after the other, until one ends before."""
+    """SIGKILL to driver, worker or both after some seconds, in one life after the other, until one ends before.
+
+    After the driver's the next life begins at once, whatever its workers do.
+    """
     for _ in range(3):
         search = case.start()
         until = time.monotonic() + random.SystemRandom().uniform(0, seconds)
@@ -166,7 +169,7 @@ def killed_at_random(case: Case, role: str, seconds: float, number: int = 0) -> 
         for pid in victims:
             if state(pid) not in ("", "Z"):
                 os.kill(pid, signal.SIGKILL)
-        if case.ended(search.wait()).code == 0:
+        if case.ended(search.wait(alone=role == "driver")).code == 0:
             break
     return case.finish()
 

@@ -101,8 +101,8 @@ class Search:
         process = self._process
         return process.poll() if isinstance(process, subprocess.Popen) else process.exitcode
 
-    def wait(self, patience: float = PATIENCE) -> Ended:
-        """Waits for it and everything that it started. Whatever is still there after ``patience`` is killed."""
+    def wait(self, alone: bool = False, patience: float = PATIENCE) -> Ended:
+        """Waits for it and, unless ``alone``, all that it started. Whatever is still there after that is killed."""
         until = time.monotonic() + patience
         while self.code is None and time.monotonic() < until:
             time.sleep(0.01)
@@ -112,7 +112,7 @@ class Search:
             with open(f"{self.log}.err", "a") as err:
                 err.write(f"\nTraceback: killed after {patience:.0f} s\n")
         until = time.monotonic() + 30
-        while (left := self.processes()) and time.monotonic() < until:
+        while (left := set() if alone else self.processes()) and time.monotonic() < until:
             time.sleep(0.05)
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
