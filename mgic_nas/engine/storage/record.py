@@ -64,10 +64,13 @@ class Record:
 
     @property
     def wall_seconds(self) -> float | None:
-        """From the first trial's start to the last one's end, pauses of the driver included."""
+        """From the first trial's start to the last one's end, pauses of the driver included.
+
+        None before there is an end, and where the clock was set back so far that the end is before the start.
+        """
         starts = [e.started for e in self.entries if e.started is not None]
         ends = [e.ended for e in self.entries if e.ended is not None]
-        return max(ends) - min(starts) if starts and ends else None
+        return max(ends) - min(starts) if starts and ends and max(ends) >= min(starts) else None
 
 
 def read_record(folder: str | Path) -> Record:

@@ -11,6 +11,7 @@ from fakes.engine import EPOCHS, FakeSpace, accuracy, attempt_folder, write_resu
 
 from mgic_nas.engine import read_record, read_trials
 from mgic_nas.engine.schedulers.base import NoEarlyStopping
+from mgic_nas.engine.storage.record import Record
 from mgic_nas.engine.storage.trial import Trial
 from mgic_nas.engine.storage.weights import Weights
 from mgic_nas.errors import UserError
@@ -231,6 +232,12 @@ def test_trials_pause_and_go_on_from_checkpoints_also_over_restarts(run: Any) ->
     with run.open(trials=allowed, rungs=NoEarlyStopping(EPOCHS)) as controller:
         run.finish(controller)
     assert {row["state"] for row in run.rows()} == {"complete"}
+
+
+@pytest.mark.parametrize(("ended", "seconds"), [(160.0, 60.0), (40.0, None)])
+def test_search_took_no_negative_time_where_the_clock_was_set_back(ended: float, seconds: float | None) -> None:
+    trial = Trial(0, "a1b1", {}, {}, 1, started=100.0, ended=ended)
+    assert Record((trial,), {}, 0, "", Path()).wall_seconds == seconds
 
 
 def test_stopped_trial_keeps_its_curve_and_enters_no_front(run: Any) -> None:
