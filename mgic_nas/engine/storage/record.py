@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Record:
     timed: str | None = None
     over: bool = False
 
-    @property
+    @cached_property
     def rows(self) -> list[Row]:
         return rows(self.entries, self.timed is not None)
 
@@ -51,7 +52,7 @@ class Record:
         """The columns of trials.csv."""
         return columns(self.rows)
 
-    @property
+    @cached_property
     def weights(self) -> dict[int, Path]:
         """trial number -> its trained weights, where they were kept."""
         found = ((e.number, e.weights(self.trials_folder)) for e in self.entries)

@@ -59,11 +59,11 @@ class Weights:
             return [e for e in before if e.number not in self._kept]
         ahead = (self._table - row)[:, known] * _SIGNS[known]  # > 0: they are better than the entry
         earlier = np.array([number < entry.number for number in self._kept], dtype=bool)
-        wins = ~_beat(ahead, earlier).any(axis=0)
+        wins: NDArray[np.bool_] = ~np.asarray(_beat(ahead, earlier).any(axis=0))
         if not wins.any():
             return []
         fronts = self._fronts & ~_beat(-ahead, ~earlier)
-        stays = fronts.any(axis=1)
+        stays: NDArray[np.bool_] = np.asarray(fronts.any(axis=1))
         beaten = [e for e, still in zip(before, stays, strict=True) if not still]
         for one in beaten:
             del self._kept[one.number]
@@ -80,7 +80,7 @@ class Weights:
             return
         table = np.array([_row(e) for e in chosen]).reshape(-1, len(_SIGNS))
         fronts = fronts_of(table[:, 0], table[:, 1:])
-        stays = fronts.any(axis=1)
+        stays: NDArray[np.bool_] = np.asarray(fronts.any(axis=1))
         self._kept = {e.number: e for e, still in zip(chosen, stays, strict=True) if still}
         self._table, self._fronts, self._known = table[stays], fronts[stays], _known(table)
 
