@@ -1,7 +1,9 @@
 """The counts of a run: what the bar shows, and when the rest of a search is given up."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,3 +94,26 @@ def test_observer_gets_the_trial_and_the_counts() -> None:
     with pytest.warns(UserWarning, match="is not called any more"):
         books.notify("opened", 0)
     books.notify("opened", 0)  # no second warning
+
+
+@pytest.mark.parametrize(("takes", "every"), [(0.01, 5.0), (2.0, 40.0)])
+def test_trials_csv_is_fresh_and_takes_no_more_than_a_twentieth_of_the_time(
+    takes: float, every: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten thousand trials it takes seconds to write: once after each trial it would be all that a driver does."""
+    clock, written = [0.0], []
+
+    def write(*args: Any, **more: Any) -> None:
+        written.append(clock[0])
+        clock[0] += takes
+
+    monkeypatch.setattr("mgic_nas.engine.ledger.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("mgic_nas.engine.ledger.write_trials_csv", write)
+    books = ledger(tmp_path)
+    for _ in range(1_000):
+        books.write_csv()
+        clock[0] += 0.5
+    gaps = {later - earlier for earlier, later in pairwise(written)}
+    assert written[0] == 0.0
+    assert max(gaps) <= every + takes + 0.5
+    assert takes * len(written) <= 0.06 * clock[0]
