@@ -24,6 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import MachineFault
 from ..train.job import Job, attempt_folder, read_result
 from . import events
 from .events import Counts, Observer
@@ -36,7 +37,7 @@ from .proposals.pool import CandidatePool
 from .proposals.proposer import Proposal, Proposer
 from .samplers.registry import make_sampler
 from .schedulers.registry import make_scheduler
-from .storage.config import RunConfig
+from .storage.config import RUN_YAML, RunConfig
 from .storage.folder import claim_folder, lock_folder, update_config
 from .storage.latencies import of_run
 from .storage.record import write_trials_csv
@@ -319,8 +320,16 @@ class Controller(JobSource):
         return len(self._queue) + len(self._later) + len(self._suspects)
 
     def close(self) -> None:
-        """Writes trials.csv, deletes weights that are not kept, and unlocks the run; also after an interruption."""
+        """Writes trials.csv, deletes weights that are not kept, and unlocks the run; also after an interruption.
+
+        MachineFault where the run's folder was renamed or unmounted meanwhile.
+        """
         try:
+            if self.folder is not None and not (self.folder / RUN_YAML).exists():
+                raise MachineFault(
+                    f"{self.folder} is no longer there (renamed, or a disk that is gone): what was done is kept in it, "
+                    "and the same command goes on with it, back at its place or with its new one in --out"
+                )
             self._weights.sweep(self._ledger.trials.values())
             self._store.over = self.done
             if self.folder is not None:

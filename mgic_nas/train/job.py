@@ -100,6 +100,17 @@ def attempt_folder(folder: str | os.PathLike[str], number: int, attempt: int) ->
     return Path(folder) / str(number) / f"attempt-{attempt}"
 
 
+def make_attempt_folder(folder: str | os.PathLike[str], number: int, attempt: int) -> Path:
+    """Makes :func:`attempt_folder`, and ``folder`` where there is none, but nothing above it.
+
+    A run that was renamed or unmounted meanwhile must not begin anew at its old place: FileNotFoundError.
+    """
+    Path(folder).mkdir(exist_ok=True)
+    made = attempt_folder(folder, number, attempt)
+    made.mkdir(parents=True, exist_ok=True)
+    return made
+
+
 def read_result(folder: str | os.PathLike[str], number: int, attempt: int) -> dict[str, Any] | None:
     """The ``result.json`` of an attempt, or None where it did not end."""
     result: dict[str, Any] | None = read_json(attempt_folder(folder, number, attempt) / "result.json")

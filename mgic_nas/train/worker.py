@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from .._files import write_atomic, write_json
-from .job import Job, Setup, attempt_folder
+from .job import Job, Setup, attempt_folder, make_attempt_folder
 from .loop import Training
 from .stages import WRITE, during
 
@@ -39,7 +39,7 @@ def work(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
             raise FileExistsError(f"{folder} has a result already: a new job needs a new attempt number")
         if folder.exists():
             shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+        make_attempt_folder(setup.folder, job.number, job.attempt)
 
     training = Training(job, setup)
     with open(folder / "epochs.csv", "w", newline="") as file:

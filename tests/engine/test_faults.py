@@ -9,7 +9,7 @@ import pytest
 from mgic_nas.engine import faults
 from mgic_nas.engine.controller import FAILING_ALIKE
 from mgic_nas.engine.faults import CROWDED, LOST, MACHINE, NETWORK, RESTART, UNKNOWN, Fault, classify
-from mgic_nas.errors import UserError
+from mgic_nas.errors import MachineFault, UserError
 from mgic_nas.train.stages import BUILD, CHECKPOINT, DATA, WRITE, Watched, during
 
 
@@ -294,6 +294,25 @@ def test_driver_faults_are_one_line() -> None:
     assert faults.of_driver(OSError(errno.EROFS, "Read-only file system", "x/y")) == "Read-only file system: x/y"
     assert faults.of_driver(ValueError("a bug")) == ""
     assert faults.of_driver(ModuleNotFoundError("ray")) == ""
+
+
+def test_run_that_is_renamed_under_its_search_is_one_line_and_goes_on(run: Any, tmp_path: Path) -> None:
+    controller = run.open(trials=3)
+    run.train(controller, controller.next())
+    job = controller.next()
+    run.folder.rename(tmp_path / "moved")
+    controller.fail(job, raised(FileNotFoundError(errno.ENOENT, "No such file or directory"), WRITE))
+    assert controller.done
+    with pytest.raises(
+        MachineFault, match=r"demo is no longer there \(renamed, or a disk that is gone\)"
+    ):
+        controller.close()
+    assert not run.folder.exists()
+    run.folder = tmp_path / "moved"
+    run.trials = run.folder / "trials"
+    with run.open(trials=3) as controller:
+        run.finish(controller)
+    assert states(run) == ["complete"] * 3
 
 
 def test_run_that_was_moved_goes_on_from_its_checkpoints(run: Any, tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ def plans(settings: dict[Setting, Reference], every: int, mounts: bool) -> Itera
             continue
         for step in (7, 20, 45):
             yield "run renamed between kills", setting, kinds.renamed, (step,)
+        for role in writes:
+            for at, _ in writes[role][::4]:
+                yield "run renamed under the search", setting, kinds.moved, (role, at)
         for do, role in itertools.product(("full", "readonly", "io"), writes):
             for at, _ in writes[role][:: 4 if role == "driver" else 2]:
                 yield f"disk {'breaks' if do == 'io' else do} at a write", setting, kinds.refused, (do, role, at)

@@ -7,7 +7,7 @@ The plan comes as JSON in the environment, and every process of the search reads
 - ``role``, ``at``: strike at the ``at``-th line of that log; without ``at`` nobody strikes
 - ``do``: ``kill``; ``term``: SIGTERM to itself, ``term all``: to the workers as well; ``stop``: SIGSTOP; ``full``,
   ``readonly``, ``io``: this write and all later ones of all processes fail so; ``take``: the folder ``data`` is renamed
-  to ``<data>.away``; ``clock``: the clock is a day behind from then on
+  to ``<data>.away``; ``move``: so is the run's; ``clock``: the clock is a day behind from then on
 - ``when``: ``before`` the write; ``during``: a part of it is done; ``after``
 
 A write is a file that is opened for writing, fsync, rename, unlink, mkdir, rmdir, a table, commit or the close of the
@@ -171,8 +171,9 @@ def _strike(kind: str, handle: Any) -> threading.Thread | None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
-    elif do == "take":
-        os.rename(_plan["data"], _plan["data"] + ".away")
+    elif do in ("take", "move"):
+        folder = _plan["data" if do == "take" else "folder"]
+        os.rename(folder, folder + ".away")
     elif do == "clock":
         _offset = -DAY
     else:

@@ -125,7 +125,7 @@ class Case:
     def ended(self, ended: Ended, codes: tuple[int, ...] | None = None) -> Ended:
         if codes is not None and (ended.code not in codes or not ended.clear):
             self.wrong.append((OTHER, f"exit code {ended.code}: {ended.err[-2000:]}"))
-        if self.run.exists():
+        if (self.run / "run.yaml").exists():
             self._history.append(snapshot(self.run))
         return ended
 
@@ -182,6 +182,17 @@ def renamed(case: Case, step: int) -> Case:
             break
         if case.run.exists():
             case.run = case.run.rename(case.run.with_name(f"run{life}"))
+    return case.finish()
+
+
+def moved(case: Case, role: str, at: int) -> Case:
+    """The run's folder is renamed under a search, which must not begin another one at the old place."""
+    case.live(None, role=role, at=at, do="move")
+    if (away := case.run.with_name("run.away")).exists():
+        if left := [path for path in case.run.rglob("*") if path.is_file()]:
+            case.wrong.append((LOST, f"{left} are not in the run's folder any more"))
+        shutil.rmtree(case.run, ignore_errors=True)
+        away.rename(case.run)
     return case.finish()
 
 

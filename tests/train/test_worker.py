@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mgic_nas.engine.executors.messages import messages
 from mgic_nas.train import attempt_folder, loop, read_result, work, worker
 from mgic_nas.train.stages import stage_of
 
@@ -101,6 +102,15 @@ def test_a_broken_off_attempt_is_begun_afresh_and_a_finished_one_is_left_alone(b
     assert (folder / "result.json").read_bytes() == before
     list(work(bench.job(attempt=1), bench.setup()))
     assert (folder / "result.json").read_bytes() == before
+
+
+def test_run_that_is_gone_is_not_begun_anew_at_its_old_place(bench: Any) -> None:
+    """Renamed, or its disk unmounted: what is trained there would be lost once the disk is back."""
+    setup = bench.setup(folder=str(bench.folder / "gone" / "trials"))
+    with pytest.raises(FileNotFoundError):
+        next(work(bench.job(), setup))
+    assert [kind for kind, _ in messages(work, bench.job(), setup)] == ["failed"]  # nor for a traceback
+    assert not (bench.folder / "gone").exists()
 
 
 @pytest.mark.parametrize("victim", ["epochs.csv", "weights.safetensors", "checkpoint.pt", "result.json"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..._files import write_atomic
 from ..._registry import NotImportable, register_again
-from ...train.job import Job, Setup, attempt_folder
+from ...train.job import Job, Setup, make_attempt_folder
 from ..faults import LOST, Fault, classify
 
 EPOCH, DONE, FAILED, POISONED, REFUSED = "epoch", "done", "failed", "poisoned", "refused"
@@ -51,9 +51,8 @@ def messages(work: Work, job: Job, setup: Setup) -> Generator[Message]:
 
 
 def _write_traceback(job: Job, setup: Setup) -> None:
-    folder = attempt_folder(setup.folder, job.number, job.attempt)
     with contextlib.suppress(OSError):  # a full disk may be why it failed
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = make_attempt_folder(setup.folder, job.number, job.attempt)
         write_atomic(folder / "error.txt", traceback.format_exc())
 
 
