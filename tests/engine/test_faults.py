@@ -303,9 +303,7 @@ def test_run_that_is_renamed_under_its_search_is_one_line_and_goes_on(run: Any, 
     run.folder.rename(tmp_path / "moved")
     controller.fail(job, raised(FileNotFoundError(errno.ENOENT, "No such file or directory"), WRITE))
     assert controller.done
-    with pytest.raises(
-        MachineFault, match=r"demo is no longer there \(renamed, or a disk that is gone\)"
-    ):
+    with pytest.raises(MachineFault, match=r"demo is no longer there \(renamed, or a disk that is gone\)"):
         controller.close()
     assert not run.folder.exists()
     run.folder = tmp_path / "moved"
