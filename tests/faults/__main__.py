@@ -101,7 +101,7 @@ def main() -> int:
 
     todo = [p for p in plans(references, args.every, args.mount) if re.search(args.only, p[0])]
     random.Random(0).shuffle(todo)  # so that a part of them, where the time is short, has some of each kind
-    table: dict[tuple[str, str, str], Counter[str]] = {}
+    table: dict[tuple[str, str], Counter[str]] = {}
 
     def run(plan: Plan) -> tuple[Plan, Case | None]:
         name, setting, kind, given = plan
@@ -117,7 +117,7 @@ def main() -> int:
     with ThreadPoolExecutor(args.jobs) as pool:
         for future in as_completed([pool.submit(run, plan) for plan in todo]):
             (name, setting, _, given), case = future.result()
-            row = table.setdefault((name, setting.executor, setting.rungs), Counter())
+            row = table.setdefault((name, setting.executor), Counter())
             row["left out" if case is None else "faults"] += 1
             for wrong, what in case.wrong if case is not None else ():
                 row[wrong] += 1
@@ -129,12 +129,12 @@ def main() -> int:
     return int(any(row[kind] for row in table.values() for kind in (LOST, DOUBLED, FAILED, OTHER)))
 
 
-def markdown(table: dict[tuple[str, str, str], Counter[str]]) -> str:
+def markdown(table: dict[tuple[str, str], Counter[str]]) -> str:
     """The table of all kinds."""
-    lines = [f"| kind | executor | early stopping | faults | {' | '.join((LOST, DOUBLED, FAILED, OTHER))} |"]
-    lines.append("| --- | --- | --- | --: | --: | --: | --: | --: |")
-    for (name, executor, rungs), row in sorted(table.items()):
-        cells = [name, executor, rungs, *(str(row[key]) for key in ("faults", LOST, DOUBLED, FAILED, OTHER))]
+    lines = [f"| kind | executor | how many | {' | '.join((LOST, DOUBLED, FAILED, OTHER))} |"]
+    lines.append("| --- | --- | --: | --: | --: | --: | --: |")
+    for (name, executor), row in sorted(table.items()):
+        cells = [name, executor, *(str(row[key]) for key in ("faults", LOST, DOUBLED, FAILED, OTHER))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
