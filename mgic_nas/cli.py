@@ -260,11 +260,8 @@ def _report(args: argparse.Namespace) -> None:
     from .run import load_run
 
     run = load_run(args.folder)
-    page = build(run.folder, reference=args.reference, echo=_say)
-    if run.has_study:
-        _json(run.to_dict()) if args.json else print(run)
-    else:  # a run whose study somebody did not keep: there is the page
-        _json({"folder": str(run.folder), "report": str(page)}) if args.json else print(f"report: {page}")
+    build(run.folder, reference=args.reference, echo=_say)
+    _json(run.to_dict()) if args.json else print(run)
 
 
 def _tables(args: argparse.Namespace) -> None:

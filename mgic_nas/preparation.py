@@ -110,8 +110,6 @@ def prepare(given: Given) -> Prepared:
     spec = resolve_spec(given.data)
     info = cached_data(spec).info
     about = {"spec": spec, **dataclasses.asdict(info)}
-    for note in (*info.notes, *(f"warning: {line}" for line in cautions.of_data(metric_of(spec), about))):
-        say(f"{info.name}: {note}")  # what was left out, converted or found twice must not pass in silence
     folder = Path(given.out or Path("runs") / _slug(f"{Path(space.source).stem}-{info.name}"))
     old = find_run(folder)
     recipe = train.get_recipe(_first(given.recipe, old and old.recipe, DEFAULT_RECIPE))
@@ -139,16 +137,20 @@ def prepare(given: Given) -> Prepared:
         versions=versions(),
         created=now(),
     )
+    notes = [f"{info.name}: {note}" for note in info.notes]  # what was left out, converted or found twice
+    notes += [f"{info.name}: warning: {line}" for line in cautions.of_data(metric_of(spec), about)]
     if old is not None:
         config = continued(old, config, folder)
         if warning := version_warning(old):
-            say(f"{folder}: {warning}")
+            notes.append(f"{folder}: {warning}")
     else:
         config.refuse_occupied_storage()
     if old is None or old.budgets != config.budgets:
         refuse_impossible(problem, space, info, given.data)
     if old is None and given.trials is None:
         config = dataclasses.replace(config, trials=default_trials(problem))
+    for note in notes:  # now, so that wrong input is one line alone
+        say(note)
     return Prepared(folder, config, problem, old)
 
 

@@ -39,11 +39,6 @@ class Run:
         self.folder = folder
         self.config = config
 
-    @property
-    def has_study(self) -> bool:
-        """Whether its study is there. Without it there is a report of what trials.csv says, and no other answer."""
-        return (self.folder / engine.STUDY_DB).exists()
-
     def trials(self) -> pd.DataFrame:
         """One row for each architecture whose training started, with the columns of trials.csv."""
         import pandas as pd  # of the extra "search", which a winner does without

@@ -11,24 +11,13 @@ if TYPE_CHECKING:
     from .samplers.registry import make_sampler
     from .storage.config import RunConfig
     from .storage.record import read_record, read_trials, write_trials_csv
-    from .storage.study import STUDY_DB
     from .storage.winner import winner
 
-__all__ = [
-    "STUDY_DB",
-    "Controller",
-    "RunConfig",
-    "make_sampler",
-    "read_record",
-    "read_trials",
-    "winner",
-    "write_trials_csv",
-]
+__all__ = ["Controller", "RunConfig", "make_sampler", "read_record", "read_trials", "winner", "write_trials_csv"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "STUDY_DB": ".storage.study",
         "Controller": ".controller",
         "RunConfig": ".storage.config",
         "make_sampler": ".samplers.registry",

@@ -221,17 +221,17 @@ def test_for_a_long_time() -> None:
         "text": (st.lists(st.sampled_from(PIECES), max_size=15).map("".join), try_yaml),
         "values": (st.one_of(spaces, values), lambda written: outcome(lambda: SearchSpace.from_dict(written))),
     }
+    many = settings(SHORT, max_examples=500, derandomize=False)
+
+    def counted(name: str, work: Callable[[Any], None]) -> Callable[[Any], None]:
+        def once(example: Any) -> None:
+            counts[name] += 1
+            work(example)
+
+        return once
+
     while time.monotonic() < until:
         for name, (strategy, work) in tries.items():
             begin += 1
-            many = settings(SHORT, max_examples=500, derandomize=False)
-
-            @seed(begin)
-            @many
-            @given(strategy)
-            def once(example: Any, work: Callable[[Any], None] = work, name: str = name) -> None:
-                counts[name] += 1
-                work(example)
-
-            once()
+            seed(begin)(many(given(strategy)(counted(name, work))))()
     print(f"seeds to {begin}: {counts}")

@@ -78,6 +78,7 @@ LINKS = {
     "study.db-wal": to_victim("study.db-wal", "victim/notes.txt"),
     "latency.csv": to_victim("latency.csv", "victim/notes.txt"),
     "a dangling .lock": to_victim(".lock", "victim/new.txt"),
+    ".tune": to_victim(".tune"),
     "trials": to_victim("trials"),
     "a trial": to_victim("trials/1"),
     "a new trial": to_victim("trials/9"),

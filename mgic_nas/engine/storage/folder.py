@@ -14,6 +14,7 @@ from .latencies import LATENCY_CSV
 from .study import STUDY_DB
 
 LOCK = ".lock"
+_TUNE = ".tune"  # Ray Tune's, while a search is at work
 # Written where they stand; everything else in a run's folder replaces what has its name.
 _IN_PLACE = (LOCK, STUDY_DB, *(f"{STUDY_DB}-{end}" for end in ("wal", "shm", "journal")), LATENCY_CSV)
 
@@ -51,8 +52,10 @@ def lock_folder(folder: Path, config: RunConfig) -> Lock:
     if (old := find_run(folder)) is None:  # before anything is made in a folder that is no run
         config.refuse_occupied_storage()
     else:
+        trials = old.trials_folder(folder)
         refuse_links(folder, _IN_PLACE)
-        refuse_links_in(old.trials_folder(folder), levels=2)
+        refuse_links(trials.parent, [_TUNE])
+        refuse_links_in(trials, levels=2)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return Lock(folder)
