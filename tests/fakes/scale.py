@@ -112,7 +112,7 @@ def drive(controller: Controller, trials: int, measured: Measured) -> None:
 
 
 def written(folder: Path, made: RunConfig, trials: int) -> None:
-    """The run that so many trials would have left, of random networks; one in four proposals was over the budgets.
+    """The run that so many trials would have left, of random networks; a few proposals were over the budgets.
 
     Their rows are written straight into the study, which takes seconds; asked for one by one they would take an hour.
     """
