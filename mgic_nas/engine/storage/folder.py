@@ -68,13 +68,26 @@ def claim_folder(folder: Path, config: RunConfig) -> RunConfig:
     old = find_run(folder)
     if old is not None:
         config = continued(old, config, folder)
-    else:
+    trials = config.trials_folder(folder)
+    if config.storage is not None:
+        if old is None:  # before run.yaml: from then on it has to be there
+            _make(trials.parent, parents=True)
+        elif not trials.parent.exists():
+            raise UserError(
+                f"{trials.parent}, where the run's workers wrote, is not there: mount its disk, or make the folder "
+                "to go on without what was in it."
+            )
+    if old is None:
         config.save(folder)
-    try:
-        config.trials_folder(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{error.filename} cannot be made: {error.strerror}.") from None
+    _make(trials, parents=False)  # where its parent is gone again, the run was moved or unmounted this moment
     return config
+
+
+def _make(folder: Path, parents: bool) -> None:
+    try:
+        folder.mkdir(parents=parents, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{error.filename or folder} cannot be made: {error.strerror}.") from None
 
 
 def update_config(folder: Path, config: RunConfig) -> None:

@@ -139,6 +139,19 @@ def test_other_library_versions_only_warn() -> None:
     assert "torch 1.0 -> " in version_warning(make_config(versions={**versions(), "torch": "1.0"}))
 
 
+def test_storage_that_is_not_mounted_is_one_line_and_nothing_is_made_in_its_place(tmp_path: Path, run: Any) -> None:
+    storage = tmp_path / "shared"
+    with run.open(storage=str(storage)):
+        pass
+    storage.rename(tmp_path / "unmounted")
+    with pytest.raises(UserError, match=r"shared/demo, where the run's workers wrote, is not there: mount its disk"):
+        run.open(storage=str(storage))
+    assert not storage.exists()
+    (tmp_path / "unmounted").rename(storage)
+    with run.open(storage=str(storage)):
+        pass
+
+
 def test_storage_of_another_run_with_the_same_name_is_refused(tmp_path: Path, run: Any) -> None:
     """Two runs that write into the same trials/ would take each other's results."""
     storage = str(tmp_path / "shared")
