@@ -105,9 +105,9 @@ def make_attempt_folder(folder: str | os.PathLike[str], number: int, attempt: in
 
     A run that was renamed or unmounted meanwhile must not begin anew at its old place: FileNotFoundError.
     """
-    Path(folder).mkdir(exist_ok=True)
     made = attempt_folder(folder, number, attempt)
-    made.mkdir(parents=True, exist_ok=True)
+    for path in (made.parent.parent, made.parent, made):  # parents=True would make those above, too
+        path.mkdir(exist_ok=True)
     return made
 
 
