@@ -40,7 +40,7 @@ def holds(undisturbed: Undisturbed, rungs: str, kind: Any, *args: Any) -> None:
 
 @pytest.mark.parametrize(
     ("rungs", "place", "when"),
-    [("none", 0.1, "before"), ("none", 0.5, "during"), ("halving", 0.4, "before"), ("halving", 0.7, "during")],
+    [("none", 0.1, "before"), ("none", 0.5, "during"), ("halving", 0.7, "during")],
 )
 def test_driver_that_is_killed_at_a_write(undisturbed: Undisturbed, rungs: str, place: float, when: str) -> None:
     holds(undisturbed, rungs, kinds.killed, "driver", place, when)
@@ -68,6 +68,10 @@ def test_data_that_are_away_for_a_while(undisturbed: Undisturbed) -> None:
 
 def test_run_that_is_renamed_between_kills(undisturbed: Undisturbed) -> None:
     holds(undisturbed, "halving", kinds.renamed, 70)
+
+
+def test_run_that_is_renamed_under_its_search(undisturbed: Undisturbed) -> None:
+    holds(undisturbed, "none", kinds.moved, "worker", 0.5)
 
 
 def test_clock_that_is_set_back(undisturbed: Undisturbed) -> None:
