@@ -64,19 +64,9 @@ def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def _finish(folder: Path, training: Training) -> None:
     """Weights, checkpoint where one is needed, and then the result that vouches for them."""
-    # Copies, because tensors that share memory are refused; bytes, because a full disk is then an OSError from
-    # write_atomic and not whatever the writing library makes of it.
-    weights = {
-        name: value.detach().to("cpu", copy=True).contiguous() for name, value in training.net.state_dict().items()
-    }
-    write_atomic(folder / "weights.safetensors", safetensors.torch.save(weights, metadata={"format": "pt"}))
     job = training.job
-    if job.last_epoch < training.setup.epochs:
-        buffer = io.BytesIO()
-        torch.save(training.state(), buffer)
-        write_atomic(folder / "checkpoint.pt", buffer.getvalue())
     last = training.curve[-1]
-    result = {
+    result = {  # before anything is written: a checkpoint must not know of a smaller peak than its result
         "number": job.number,
         "attempt": job.attempt,
         "seed": job.seed,
@@ -88,6 +78,16 @@ def _finish(folder: Path, training: Training) -> None:
         "curve": training.curve,
         "device": _device_name(training.device),
     }
+    # Copies, because tensors that share memory are refused; bytes, because a full disk is then an OSError from
+    # write_atomic and not whatever the writing library makes of it.
+    weights = {
+        name: value.detach().to("cpu", copy=True).contiguous() for name, value in training.net.state_dict().items()
+    }
+    write_atomic(folder / "weights.safetensors", safetensors.torch.save(weights, metadata={"format": "pt"}))
+    if job.last_epoch < training.setup.epochs:
+        buffer = io.BytesIO()
+        torch.save(training.state(), buffer)
+        write_atomic(folder / "checkpoint.pt", buffer.getvalue())
     write_json(folder / "result.json", result)
 
 
