@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .models.fusing import fuse
     from .networks import create_model, load_winner, mgicify
     from .profiling import profile
+    from .recalibration import recalibrate
     from .run import Run, load_run, search
     from .space import SearchSpace
 else:  # so that a type checker reports a name that does not exist
@@ -35,6 +36,7 @@ else:  # so that a type checker reports a name that does not exist
             "load_winner": ".networks",
             "mgicify": ".networks",
             "profile": ".profiling",
+            "recalibrate": ".recalibration",
             "search": ".run",
         },
     )
@@ -54,6 +56,7 @@ __all__ = [
     "load_winner",
     "mgicify",
     "profile",
+    "recalibrate",
     "search",
 ]
 

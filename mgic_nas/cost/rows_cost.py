@@ -19,13 +19,15 @@ def _stage_cost(stage: Stage, height: int, width: int) -> StageCost:
     for row, repeated in groupby(stage):
         for convs in [row_convs(row)] * sum(1 for _ in repeated):
             # A conv with padding kernel // 2 and a pooling round up.
-            height, width = -(-height // row.stride), -(-width // row.stride)
+            before = height, width
+            after = height, width = -(-height // row.stride), -(-width // row.stride)
             for conv in convs:
-                n = conv.macs(height, width)
+                size = before if conv.early else after
+                n = conv.macs(*size)
                 macs += n
                 transfers += n if conv.transfer else 0
                 params += conv.params
-                activations += conv.activations(height, width)
+                activations += conv.activations(*size)
     found = _KNOWN[key] = macs, transfers, params, activations, height, width
     return found
 

@@ -15,6 +15,7 @@ from ..cost.count import count
 from ..errors import UserError, did_you_mean
 from ..models.convert.blueprint import Blueprint, Conversion
 from ..models.mgic import FIRST_START, changed_start
+from ..models.rows import check_levels
 from .counted import CountedFamily
 from .names import timm_call
 
@@ -30,7 +31,7 @@ class MgicifiedFamily(CountedFamily):
         super().__init__()
         self.name = name
         self._base = name.partition(":")[2]
-        self.arguments = frozenset({*_MGIC_DEFAULTS, *FIRST_START, "drop_rate", "drop_path_rate"})
+        self.arguments = frozenset({*_MGIC_DEFAULTS, *FIRST_START, "levels", "drop_rate", "drop_path_rate"})
         self.arguments |= frozenset() if self._base else {"base"}
         blueprint = _blueprint(self._base or "resnet18")
         self.input_size, self.num_classes = blueprint.input_size, blueprint.net.num_classes
@@ -40,14 +41,16 @@ class MgicifiedFamily(CountedFamily):
         self.refuse_unknown(config)
         base = config.get("base", self._base or "resnet18")
         own = {k: config[k] for k in ("drop_rate", "drop_path_rate") if k in config}
-        choices = (config.get(k, default) for k, default in _MGIC_DEFAULTS.items())
-        return base, _levels(base, *choices), own
+        choices = [config.get(k, default) for k, default in _MGIC_DEFAULTS.items()]
+        levels = _levels(base, *choices)
+        return base, () if check_levels(config.get("levels", "auto")) else levels, own
 
     def canonical(self, config: Mapping[str, Any]) -> Hashable:
         base, levels, own = self._read(config)
         if own:
             _takes(base, tuple(own.items()))
-        return base, levels, tuple(sorted([*own.items(), *changed_start(**self._start(config)).items()]))
+        start = changed_start(**self._start(config)) if levels else {}
+        return base, levels, tuple(sorted([*own.items(), *start.items()]))
 
     def _start(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return {name: config.get(name, value) for name, value in FIRST_START.items()}
@@ -62,8 +65,9 @@ class MgicifiedFamily(CountedFamily):
         base, _, _ = self._read(config)
         choices = {k: config.get(k, default) for k, default in _MGIC_DEFAULTS.items()}
         blueprint = _blueprint(base)
-        plan, left = blueprint.plan(**choices)
-        plain = self.original(config, num_classes, input_size[0], device=torch.device("meta"))
+        as_it_is = check_levels(config.get("levels", "auto"))
+        plan, left = ({}, ()) if as_it_is else blueprint.plan(**choices)
+        original = self.original(config, num_classes, input_size[0], device=torch.device("meta"))
         return Conversion(
             base,
             **choices,
@@ -71,7 +75,7 @@ class MgicifiedFamily(CountedFamily):
             replaced=blueprint.replaced(plan),
             left=left,
             input_size=input_size,
-            before=count(plain, input_size),
+            before=count(original, input_size),
             after=self.cost(config, input_size, num_classes),
             **self._start(config),
         )

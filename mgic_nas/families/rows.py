@@ -9,6 +9,7 @@ from typing import Any
 
 from ..cost.rows_cost import Cost, rows_cost
 from ..errors import UserError
+from ..models.mgic import FIRST_START
 from ..models.rows import Rows
 from .base import TimmNamed, digest, frozen
 
@@ -40,6 +41,8 @@ class RowFamily(TimmNamed):
     def canonical(self, config: Mapping[str, Any]) -> Hashable:
         rows = self.rows(config)
         hidden = [(k, frozen(v)) for k, v in config.items() if k in self._hidden and v != self._hidden[k]]
+        if hidden and not any(len(row.levels) > 1 for stage in rows.stages for row in stage):
+            hidden = [(k, v) for k, v in hidden if k not in FIRST_START]  # there is no R, P or N that could start
         return self._kind, rows, tuple(sorted(hidden))
 
     def arch_id(self, config: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 import torch
+import torch.nn.functional as F
 from timm.layers import ConvNormAct, DropPath, LayerNorm2d, LayerScale2d, create_act_layer, create_conv2d, get_act_layer
 from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import nn
@@ -62,6 +63,7 @@ class WrappedBlock(nn.Module):
     """
 
     kernel: ClassVar[int] = 3  # of its spatial conv, where the family has no rule of its own
+    strides: ClassVar[bool] = False  # whether it follows a row that changes width or stride
     inverted: ClassVar[bool] = False  # wider inside: takes MobileNetV3's expansion and squeeze-and-excitation
 
     @staticmethod
@@ -73,6 +75,12 @@ class WrappedBlock(nn.Module):
     def convs(row: Row, level: Level) -> tuple[Conv, ...]:
         """Every convolution of the block at ``level``, in order of use."""
         raise NotImplementedError
+
+    @classmethod
+    def refuse_change(cls, row: Row) -> None:
+        """UserError where the block cannot change width or stride, as a plain network's first of a stage does."""
+        if row.changes and not cls.strides:
+            raise UserError(f"levels='none' is for blocks that can change width and stride, which {row.block} cannot.")
 
     def zero_init_last(self) -> None:
         """Lets the residual branch start at zero, as timm's blocks do; a block without one does nothing."""
@@ -112,6 +120,34 @@ def drop_path(rate: float) -> nn.Module:
     return DropPath(rate) if rate else nn.Identity()
 
 
+class Shortcut(nn.Module):
+    """A row's input (N, c_in, H, W) at the width and resolution of its output, for the sum with a residual branch."""
+
+    def __init__(self, row: Row, norm_layer: Any, dd: dict[str, Any]) -> None:
+        super().__init__()
+        self.stride = row.stride
+        self.more = row.c_out - row.c_in
+        conv = shortcut_convs(row)
+        self.conv = conv_norm_act(conv[0], "", norm_layer, dd, stride=row.stride) if conv else nn.Identity()
+        self.pads = not conv
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.pads:
+            x = x[:, :, :: self.stride, :: self.stride]
+            return F.pad(x, (0, 0, 0, 0, self.more // 2, self.more - self.more // 2))
+        return self.conv(x)
+
+
+def shortcut_convs(row: Row) -> tuple[Conv, ...]:
+    """The conv of a row's shortcut, where it has one."""
+    return (Conv(row.c_in, row.c_out),) if row.changes and row.shortcut == "project" else ()
+
+
+def shortcut(row: Row, norm_layer: Any, dd: dict[str, Any]) -> nn.Module:
+    """The module of a row's shortcut: the identity where nothing changes."""
+    return Shortcut(row, norm_layer, dd) if row.changes else nn.Identity()
+
+
 def _squeeze_convs(level: Level) -> tuple[Conv, ...]:
     """The two convs of squeeze-and-excitation, where the level has it."""
     if not level.se:
@@ -130,16 +166,19 @@ def _squeeze(level: Level, dd: dict[str, Any]) -> nn.Module:
 class BasicBlock(WrappedBlock):
     """ResNet's: two 3x3 convs, residual, activation last."""
 
+    strides = True
+
     @staticmethod
     def convs(row: Row, level: Level) -> tuple[Conv, ...]:
         conv = Conv(level.channels, level.channels, row.kernel, level.groups, dilation=row.dilation)
-        return conv, conv
+        return (conv._replace(c_in=row.c_in) if row.changes else conv), conv
 
     def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
         super().__init__()
         first, second = self.convs(row, level)
-        self.conv1 = conv_norm_act(first, row.act, norm_layer, dd)
+        self.conv1 = conv_norm_act(first, row.act, norm_layer, dd, stride=row.stride)
         self.conv2 = conv_norm_act(second, "", norm_layer, dd)
+        self.shortcut = shortcut(row, norm_layer, dd)
         self.drop_path = drop_path(drop)
         self.act = create_act_layer(row.act, inplace=True)
 
@@ -147,12 +186,14 @@ class BasicBlock(WrappedBlock):
         nn.init.zeros_(self.conv2.bn.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.act(x + self.drop_path(self.conv2(self.conv1(x))))
+        return self.act(self.shortcut(x) + self.drop_path(self.conv2(self.conv1(x))))
 
 
 @register_block("bottleneck")
 class Bottleneck(WrappedBlock):
-    """ResNet's: 1x1 to the narrow width, 3x3 there, 1x1 back, residual, activation last."""
+    """ResNet's: 1x1 to the narrow width, 3x3 there (with the stride), 1x1 back, residual, activation last."""
+
+    strides = True
 
     @staticmethod
     def mid(channels: int) -> int:
@@ -166,7 +207,7 @@ class Bottleneck(WrappedBlock):
     def _convs(row: Row, level: Level, spatial_groups: int) -> tuple[Conv, ...]:
         wide, narrow, groups = level.channels, level.mid, level.groups
         return (
-            Conv(wide, narrow, 1, groups),
+            Conv(row.c_in if row.changes else wide, narrow, 1, groups, early=True),
             Conv(narrow, narrow, row.kernel, spatial_groups, dilation=row.dilation),
             Conv(narrow, wide, 1, groups),
         )
@@ -175,8 +216,9 @@ class Bottleneck(WrappedBlock):
         super().__init__()
         reduce, spatial, expand = self.convs(row, level)
         self.conv1 = conv_norm_act(reduce, row.act, norm_layer, dd)
-        self.conv2 = conv_norm_act(spatial, row.act, norm_layer, dd)
+        self.conv2 = conv_norm_act(spatial, row.act, norm_layer, dd, stride=row.stride)
         self.conv3 = conv_norm_act(expand, "", norm_layer, dd)
+        self.shortcut = shortcut(row, norm_layer, dd)
         self.drop_path = drop_path(drop)
         self.act = create_act_layer(row.act, inplace=True)
 
@@ -184,7 +226,7 @@ class Bottleneck(WrappedBlock):
         nn.init.zeros_(self.conv3.bn.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.act(x + self.drop_path(self.conv3(self.conv2(self.conv1(x)))))
+        return self.act(self.shortcut(x) + self.drop_path(self.conv3(self.conv2(self.conv1(x)))))
 
 
 @register_block("resnext")
@@ -204,9 +246,11 @@ class ResNeXtBlock(Bottleneck):
 class InvertedResidual(WrappedBlock):
     """MobileNetV3's: 1x1 expand, depthwise, squeeze-and-excitation before the activation, 1x1 project, residual.
 
-    Where a row's inner width equals its outer one, the expand conv is left out at all its levels.
+    Where a row's inner width equals its outer one, the expand conv is left out at all its levels. A plain one that
+    changes width or stride has no residual.
     """
 
+    strides = True
     inverted = True
 
     @staticmethod
@@ -216,12 +260,13 @@ class InvertedResidual(WrappedBlock):
     @staticmethod
     def expands(row: Row) -> bool:
         """Whether the row has the 1x1 expand conv."""
-        return row.levels[0].mid != row.levels[0].channels
+        return row.levels[0].mid != (row.c_in if row.changes else row.levels[0].channels)
 
     @staticmethod
     def convs(row: Row, level: Level) -> tuple[Conv, ...]:
         outer, inner, groups = level.channels, level.mid, level.groups
-        expand = (Conv(outer, inner, 1, groups),) if InvertedResidual.expands(row) else ()
+        c_in = row.c_in if row.changes else outer
+        expand = (Conv(c_in, inner, 1, groups, early=True),) if InvertedResidual.expands(row) else ()
         depthwise = Conv(inner, inner, row.kernel, inner, dilation=row.dilation)
         return *expand, depthwise, *_squeeze_convs(level), Conv(inner, outer, 1, groups)
 
@@ -230,19 +275,21 @@ class InvertedResidual(WrappedBlock):
         convs = self.convs(row, level)
         expand, depthwise = convs[: self.expands(row)], convs[self.expands(row)]
         self.conv_pw = conv_norm_act(expand[0], row.act, norm_layer, dd) if expand else nn.Identity()
-        self.conv_dw = conv_norm_act(depthwise, "", norm_layer, dd)
+        self.conv_dw = conv_norm_act(depthwise, "", norm_layer, dd, stride=row.stride)
         self.se = _squeeze(level, dd)
         self.act = create_act_layer(row.act, inplace=True)
         self.conv_pwl = conv_norm_act(convs[-1], "", norm_layer, dd)
+        self.residual = not row.changes
         self.drop_path = drop_path(drop)
 
     def zero_init_last(self) -> None:
-        nn.init.zeros_(self.conv_pwl.bn.weight)
+        if self.residual:
+            nn.init.zeros_(self.conv_pwl.bn.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.conv_dw(self.conv_pw(x))
         y = self.conv_pwl(self.act(self.se(y)))
-        return x + self.drop_path(y)
+        return x + self.drop_path(y) if self.residual else y
 
 
 class GhostModule(nn.Module):

@@ -29,7 +29,7 @@ from ..errors import UserError
 from ._net import _strided
 from .blocks import block_class
 from .mgic import MGICBlock, start
-from .rows import Row, Rows, Stage, check_choices, hierarchy, positive_int
+from .rows import Row, Rows, Stage, check_choices, check_levels, hierarchy, positive_int
 
 __all__ = [
     "NETWORKS",
@@ -52,6 +52,7 @@ def implicit_rows(
     in_chans: int = 5,
     min_levels: int = 0,
     min_groups: int = 1,
+    levels: str = "auto",
 ) -> Rows:
     """The rows of Table 2; the arguments are those of :class:`ImplicitNetwork`.
 
@@ -59,16 +60,20 @@ def implicit_rows(
     """
     positive_int("c_max", c_max)
     check_choices(s_g, 1 if s_c is None else s_c, min_levels, min_groups)
+    s_c = None if check_levels(levels) else s_c
     if c_max < NARROWEST or c_max % NARROWEST or (c_max // NARROWEST).bit_count() != 1:
         raise UserError(f"c_max must be 32, 64, 128, ... (doubled each time), not {c_max}.")
     mid = block_class(block).mid
     stem = Stage((Row("conv", in_chans, 16, 1),))
     stages, c, width = [], 16, NARROWEST
     while width <= c_max:
-        least = {} if s_c is None else {"min_levels": min_levels, "min_groups": min_groups}
-        levels = hierarchy(width, s_g, width if s_c is None else s_c, lambda _, w: (w, mid(w)), **least)
+        if s_c is None:
+            grids = hierarchy(width, width, width, lambda _, w: (w, mid(w)))
+        else:
+            least = {"min_levels": min_levels, "min_groups": min_groups}
+            grids = hierarchy(width, s_g, s_c, lambda _, w: (w, mid(w)), **least)
         change = Row("conv", c, width, 1, groups=math.gcd(c, width), act="")
-        stages.append(Stage((change, *BLOCKS_A_STAGE * (Row(block, width, width, 1, levels=levels),))))
+        stages.append(Stage((change, *BLOCKS_A_STAGE * (Row(block, width, width, 1, levels=grids),))))
         c, width = width, 2 * width
     return Rows(stem, tuple(stages), Stage((Row("conv", c, 64, 1),)))
 
@@ -87,6 +92,7 @@ class ImplicitNetwork(nn.Module):
         num_outputs: values of the function.
         min_levels: at least so many restrictions; by default stages of at most s_c channels are plain.
         min_groups: 2 keeps a grouped level from being fully coupled.
+        levels: "none" for the plain block, as ``s_c=None``.
         transfer_init, zero_init_correction: how MGIC blocks begin, see :func:`~mgic_nas.models.mgic.start`.
     """
 
@@ -101,6 +107,7 @@ class ImplicitNetwork(nn.Module):
         norm_layer: Any = nn.BatchNorm2d,
         min_levels: int = 0,
         min_groups: int = 1,
+        levels: str = "auto",
         transfer_init: str = "uniform",
         zero_init_correction: bool = False,
         device: Any = None,
@@ -108,7 +115,7 @@ class ImplicitNetwork(nn.Module):
     ) -> None:
         super().__init__()
         dd = {"device": device, "dtype": dtype}
-        rows = implicit_rows(c_max, block, s_g, s_c, in_chans, min_levels, min_groups)
+        rows = implicit_rows(c_max, block, s_g, s_c, in_chans, min_levels, min_groups, levels)
         modules = [
             nn.Sequential(
                 *(

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import UserError
-from .blocks import block_class
+from .blocks import block_class, shortcut_convs
 from .rows import Conv, Level, Row
 
 
@@ -168,6 +168,7 @@ class MGICBlock(MultigridBlock):
     ) -> None:
         dd = {"device": device, "dtype": dtype}
         norm, cnn = get_norm_layer(norm_layer), block_class(row.block)
+        cnn.refuse_change(row)
         super().__init__(
             row.levels,
             lambda j, level: cnn(row, level, drop, norm_layer, dd),
@@ -196,4 +197,4 @@ def row_convs(row: Row) -> tuple[Conv, ...]:
             *cnn.convs(row, fine),
         )
     ]
-    return (*down, *cnn.convs(row, row.levels[-1]), *up)
+    return (*down, *cnn.convs(row, row.levels[-1]), *up, *shortcut_convs(row))

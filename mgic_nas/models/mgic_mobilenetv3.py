@@ -5,6 +5,7 @@ before the block, and every block is an MGIC block.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,7 +17,7 @@ from ..errors import UserError, did_you_mean
 from ._net import RowNet
 from .blocks import WrappedBlock, block_class, check_act
 from .mgic import start
-from .rows import Row, Rows, Stage, change_of_width, check_choices, hierarchy, per_stage, rounded
+from .rows import Row, Rows, Stage, change_of_width, check_choices, check_levels, hierarchy, per_stage, rounded
 
 __all__ = ["MGICMobileNetV3", "MGICMobileNetV3Cfg"]
 
@@ -93,6 +94,7 @@ def _stage(
     s_c: int,
     min_levels: int,
     min_groups: int,
+    plain: bool,
 ) -> Stage:
     """A stage of Table 6 for inputs of ``c`` channels: ``count`` lines, the last one repeated where there are fewer."""
     lines = _layout(layout, dilated_tail).lines[number]
@@ -107,9 +109,17 @@ def _stage(
         def shape(j: int, w: int, exp: int = exp) -> tuple[int, int]:
             return w, max(1, exp >> j) if cnn.inverted else cnn.mid(w)
 
-        rows += change_of_width(c, out, stride if i == 0 else 1, "")
-        levels = hierarchy(out, s_g, s_c, shape, min_levels=min_levels, min_groups=min_groups, se=hidden)
-        rows.append(Row(block, out, out, cnn.kernel, act=act or act_layer, levels=levels, dilation=dilation))
+        stride = stride if i == 0 else 1
+        if plain:
+            levels = hierarchy(out, out, out, shape, se=hidden)
+            row = Row(block, c, out, cnn.kernel, stride, act=act or act_layer, levels=levels, dilation=dilation)
+            row = replace(row, shortcut="none") if row.changes else row
+            cnn.refuse_change(row)
+        else:
+            rows += change_of_width(c, out, stride, "")
+            levels = hierarchy(out, s_g, s_c, shape, min_levels=min_levels, min_groups=min_groups, se=hidden)
+            row = Row(block, out, out, cnn.kernel, act=act or act_layer, levels=levels, dilation=dilation)
+        rows.append(row)
         c = out
     return Stage(rows)
 
@@ -136,6 +146,7 @@ class MGICMobileNetV3Cfg(NamedTuple):
             the resolution, dilates its depthwise convs by 2 and is half as wide, as is the last conv.
         min_levels: at least so many restrictions; by default rows of at most s_c channels are plain.
         min_groups: 2 keeps a grouped level from being fully coupled.
+        levels: "none" for plain blocks, those that change width or stride included.
     """
 
     layout: str = "large"
@@ -149,6 +160,7 @@ class MGICMobileNetV3Cfg(NamedTuple):
     dilated_tail: bool = False
     min_levels: int = 0
     min_groups: int = 1
+    levels: str = "auto"
 
     def rows(self, in_chans: int = 3) -> Rows:
         """The network as rows. UserError for an impossible value."""
@@ -157,13 +169,14 @@ class MGICMobileNetV3Cfg(NamedTuple):
         n = len(known.lines)
         check_choices(self.s_g, self.s_c, self.min_levels, self.min_groups)
         block_class(self.block)
+        plain = check_levels(self.levels)
         counts = per_stage("depths", self.depths, n, int) if self.depths else known.depths
         mults = per_stage("width_mult", self.width_mult, n)
         (exp_mult,) = per_stage("exp_mult", self.exp_mult, 1)
         act = check_act(self.act_layer or "hard_swish")
         c = rounded(16 * mults[0], 4)
         stem = _conv(in_chans, c, 3, 2, act)
-        fixed = exp_mult, act, self.block, self.s_g, self.s_c, self.min_levels, self.min_groups
+        fixed = exp_mult, act, self.block, self.s_g, self.s_c, self.min_levels, self.min_groups, plain
         stages = []
         for number in range(n):
             stages.append(_stage(self.layout, dilated_tail, number, c, counts[number], mults[number], *fixed))

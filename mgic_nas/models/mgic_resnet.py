@@ -4,6 +4,7 @@ Every stage begins with a grouped 3x3 conv where width or stride changes; after 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,7 +16,7 @@ from ..errors import UserError
 from ._net import RowNet
 from .blocks import WrappedBlock, block_class, check_act
 from .mgic import ChannelTransfer, start
-from .rows import Row, Rows, Stage, change_of_width, check_choices, hierarchy, per_stage, rounded
+from .rows import Row, Rows, Stage, change_of_width, check_choices, check_levels, hierarchy, per_stage, rounded
 
 __all__ = ["MGICResNet", "MGICResNetCfg"]
 
@@ -25,7 +26,7 @@ STEMS = {"3x3": (3, 1), "7x7": (7, 2)}  # kernel, stride
 @cache
 def _stage(
     c_in: int, width: int, depth: int, stride: int, expansion: int, block: str, min_levels: int, min_groups: int,
-    s_g: int, s_c: int, act: Any, pool: bool = False,
+    s_g: int, s_c: int, plain: bool, act: Any, pool: bool = False, shortcut: str = "",
 ) -> Stage:  # fmt: skip
     """The rows of a stage whose levels run on ``width`` and whose tensors are ``expansion`` times as wide."""
     cnn = block_class(block)
@@ -34,9 +35,14 @@ def _stage(
         return expansion * w, w if expansion > 1 and not cnn.inverted else cnn.mid(expansion * w)
 
     c = expansion * width
+    first = (Row("maxpool", c_in, c_in, 3, 2),) if pool else ()
+    if plain:
+        usual = Row(block, c, c, cnn.kernel, act=act, levels=hierarchy(width, width, width, shape))
+        change = replace(usual, c_in=c_in, stride=stride, shortcut=shortcut)
+        cnn.refuse_change(change)
+        return Stage((*first, change if change.changes else usual, *(usual,) * (depth - 1)))
     levels = hierarchy(width, s_g, s_c, shape, min_levels=min_levels, min_groups=min_groups)
     mgic = Row(block, c, c, cnn.kernel, act=act, levels=levels)
-    first = (Row("maxpool", c_in, c_in, 3, 2),) if pool else ()
     return Stage((*first, *change_of_width(c_in, c, stride, act), *(mgic,) * depth))
 
 
@@ -64,6 +70,8 @@ class MGICResNetCfg(NamedTuple):
         s_c: width of the coarsest level at most.
         width_mult: one number, or one per stage; widths are rounded to multiples of 8.
         act_layer: activation, a timm name or class.
+        levels: "none" for the plain ResNet, in which the first block of a stage changes width and stride, with He et
+            al.'s shortcut (zeros for 32x32 images, a 1x1 conv for ImageNet): MGIC's choices then mean nothing.
     """
 
     depths: int | Sequence[int] = (3, 3, 3)
@@ -77,23 +85,26 @@ class MGICResNetCfg(NamedTuple):
     width_mult: float | Sequence[float] = 1.0
     act_layer: Any = "relu"
     min_levels: int = 1
+    levels: str = "auto"
 
     def rows(self, in_chans: int = 3) -> Rows:
         """The network as rows. UserError for an impossible value."""
         n = len(self.widths)
         check_choices(self.s_g, self.s_c, self.min_levels, self.min_groups)
         block_class(self.block)
+        plain = check_levels(self.levels)
+        shortcut = ("pad" if self.stem == "3x3" else "project") if plain else ""
         depths = per_stage("depths", self.depths, n, int)
         mults = per_stage("width_mult", self.width_mult, n)
         scaled = [rounded(w * m, 8) for w, m in zip(self.widths, mults)]
         act = check_act(self.act_layer or "relu")
         first = _stem(self.stem, in_chans, scaled[0] if self.stem == "3x3" else rounded(64 * mults[0], 8), act)
-        fixed = self.expansion, self.block, self.min_levels, self.min_groups, self.s_g, self.s_c, act
+        fixed = self.expansion, self.block, self.min_levels, self.min_groups, self.s_g, self.s_c, plain, act
         stages = []
         c = first[-1].c_out
         for i, (width, depth) in enumerate(zip(scaled, depths)):
             pool = self.stem == "7x7" and i == 0
-            stages.append(_stage(c, width, depth, 1 if i == 0 else 2, *fixed, pool))
+            stages.append(_stage(c, width, depth, 1 if i == 0 else 2, *fixed, pool, shortcut))
             c = stages[-1][-1].c_out
         return Rows(first, tuple(stages), taps=tuple(range(0 if self.stem == "7x7" else 1, n + 1)))
 

@@ -37,7 +37,7 @@ from torch import nn
 from ._graph import Graph, differentiate, knn, point_graph
 from ._point_layers import EdgeConv, GConv, MGICPointBlock, PointMLP
 from .mgic import start
-from .rows import check_choices, positive_int
+from .rows import check_choices, check_levels, positive_int
 
 __all__ = [
     "NETWORKS",
@@ -190,6 +190,7 @@ def mgic_diffgcn(
     drop_rate: float = 0.0,
     min_levels: int = 0,
     min_groups: int = 1,
+    levels: str = "auto",
     transfer_init: str = "uniform",
     zero_init_correction: bool = False,
     device: Any = None,
@@ -202,11 +203,14 @@ def mgic_diffgcn(
         s_c: largest width of the coarsest level.
         min_levels: at least so many restrictions.
         min_groups: 2 keeps a grouped level from being fully coupled.
+        levels: "none" for plain layers, with their residuals: a residual diffGCN.
         transfer_init, zero_init_correction: how MGIC blocks begin, see :func:`~mgic_nas.models.mgic.start`.
     """
     dd = {"device": device, "dtype": dtype}
     positive_int("k", k), positive_int("width", width)
     check_choices(s_g, s_c, min_levels, min_groups)
+    if check_levels(levels):
+        s_g, s_c, min_levels, min_groups = width, width, 0, 1
     rows: list[nn.Module] = [GConv(in_chans, width, **dd)]
     for layer in (GConv, GConv, PointMLP, GConv, GConv, GConv, PointMLP):
         rows.append(MGICPointBlock(layer, width, s_g, s_c, min_levels, min_groups, **dd))

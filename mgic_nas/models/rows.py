@@ -30,6 +30,7 @@ class Conv(NamedTuple):
     transfer: bool = False  # R or P: the paper's tables leave these out
     scale: bool = False  # followed by a trainable factor for each channel (ConvNeXt's layer scale)
     dilation: int = 1  # costs nothing
+    early: bool = False  # before the stride of its row: its map has the resolution of the row's input
 
     @property
     def params(self) -> int:
@@ -74,6 +75,10 @@ class Cost:
     activations: int
 
 
+#: How the input of a plain block that changes width or stride reaches its output: zeros for the new channels (option A
+#: of He et al.), a 1x1 conv (option B), or not at all.
+SHORTCUTS = ("pad", "project", "none")
+
 # A field that came after the first version: at its default it stays out of arch_id, so that older ids hold.
 LATER = {"later": True}
 
@@ -97,6 +102,12 @@ class Row:
     pooled: bool = False
     levels: tuple[Level, ...] = ()
     dilation: int = field(default=1, metadata=LATER)  # of the wrapped block's spatial convs
+    shortcut: str = field(default="", metadata=LATER)  # around a plain block that changes width or stride: SHORTCUTS
+
+    @property
+    def changes(self) -> bool:
+        """Whether a block gives another width or resolution than it gets: a plain block alone does."""
+        return self.c_in != self.c_out or self.stride != 1
 
 
 class Stage(tuple[Row, ...]):
@@ -223,6 +234,16 @@ def check_choices(s_g: Any, s_c: Any, min_levels: Any = 0, min_groups: Any = 1) 
         raise UserError(f"min_levels must be an integer of at least 0, not {min_levels!r}.")
     if isinstance(min_groups, bool) or min_groups not in (1, 2):
         raise UserError(f"min_groups must be 1 or 2, not {min_groups!r}.")
+
+
+LEVELS = ("auto", "none")
+
+
+def check_levels(levels: Any) -> bool:
+    """Whether the blocks are plain: "none" for ``levels``, where "auto" is Algorithm 1. UserError for anything else."""
+    if levels not in LEVELS:
+        raise UserError(f"levels must be {' or '.join(LEVELS)}, not {levels!r}.")
+    return bool(levels == "none")
 
 
 _MOST = 10_000  # blocks of a stage, or times its width: a list of more is all that a typing error would give

@@ -61,7 +61,7 @@ class MGICLRASPP(nn.Module):
         num_classes: 19 are Cityscapes'.
         filters: width of the head.
         drop_path_rate: stochastic depth in the trunk.
-        exp_mult, depths, block, s_g, s_c, width_mult, in_chans, act_layer, norm_layer, min_levels, min_groups,
+        exp_mult, depths, block, s_g, s_c, width_mult, in_chans, act_layer, norm_layer, min_levels, min_groups, levels,
             transfer_init, zero_init_correction: see :class:`~mgic_nas.models.mgic_mobilenetv3.MGICMobileNetV3`.
     """
 
@@ -82,6 +82,7 @@ class MGICLRASPP(nn.Module):
         norm_layer: Any = nn.BatchNorm2d,
         min_levels: int = 0,
         min_groups: int = 1,
+        levels: str = "auto",
         transfer_init: str = "uniform",
         zero_init_correction: bool = False,
         device: Any = None,
@@ -106,6 +107,7 @@ class MGICLRASPP(nn.Module):
             norm_layer=norm_layer,
             min_levels=min_levels,
             min_groups=min_groups,
+            levels=levels,
             transfer_init=transfer_init,
             zero_init_correction=zero_init_correction,
             dilated_tail=True,

@@ -13,10 +13,8 @@ from torchvision.models.segmentation.lraspp import LRASPP
 
 from ..cost import Cost
 from ..cost.count import count
-from ..cost.rows_cost import rows_cost
 from ..models import points, segmentation
 from ..models.coarse import CoarseRepresentation
-from ..models.rows import Row, Rows, Stage
 from ..profiling import profile
 
 META = torch.device("meta")
@@ -31,23 +29,11 @@ def network_cost(network: str, config: Mapping[str, Any], input_size: tuple[int,
         input_size: (C, H, W), (C, points) for point clouds.
         num_classes: None where the network takes none.
     """
-    if network == "plain_resnet56":
-        return rows_cost(plain_resnet56(), (3, 32, 32), num_classes or 10)
     prefix, _, name = network.partition(":")
     if prefix in BUILDERS:
         return count(BUILDERS[prefix](name, num_classes, **config), input_size)
     channels, height, width = input_size
     return profile(network, input_size=(channels, height, width), num_classes=num_classes, **config)
-
-
-def plain_resnet56() -> Rows:
-    """He et al.'s ResNet-56 for CIFAR-10: 27 blocks of two 3x3 convs, parameter-free shortcuts (option A)."""
-    stages, c = [], 16
-    for width in (16, 32, 64):
-        first = Row("conv", c, width, 3, 1 if c == width else 2)
-        stages.append(Stage((first, *17 * (Row("conv", width, width, 3),))))
-        c = width
-    return Rows(Stage((Row("conv", 3, 16, 3),)), tuple(stages))
 
 
 def _segmentation(name: str, num_classes: int | None, **config: Any) -> nn.Module:

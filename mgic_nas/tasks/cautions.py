@@ -62,7 +62,6 @@ def of_winners(
         return []
     floor = chance(metric, data, num_classes)
     blind = f"the most frequent class has {floor:.1f} %" if floor > metric.floor(num_classes) else f"{floor:.1f} %"
+    needed = f"more epochs, more {metric.items}" + " or other labels" * metric.of_classes
     who = f"the winner within {lucky[0]} is" if len(lucky) == 1 else f"the winners within {', '.join(lucky)} are"
-    return [
-        f"{who} not measurably better than {metric.blind} ({blind}): it takes more epochs, more images or other labels"
-    ]
+    return [f"{who} not measurably better than {metric.blind} ({blind}): it takes {needed}"]

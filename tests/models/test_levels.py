@@ -1,12 +1,14 @@
-"""min_levels and min_groups: how far every family halves, and how finely it groups."""
+"""min_levels, min_groups and levels: how far every family halves, how finely it groups, and whether at all."""
 
 from typing import Any
 
 import pytest
 import timm
+import torch
 
 import mgic_nas
-from mgic_nas import UserError
+from mgic_nas import UserError, fuse
+from mgic_nas.cost.count import count
 from mgic_nas.families import family
 from mgic_nas.models.mgic import MultigridBlock
 from mgic_nas.space import SearchSpace
@@ -50,14 +52,88 @@ def test_a_stage_of_at_most_s_c_channels_can_be_left_plain() -> None:
     assert plain.macs / usual.macs == pytest.approx(1.14, abs=0.02)
 
 
-def test_both_can_be_searched() -> None:
+#: Name -> the timm name of the same plain network, or (parameters, MACs) that are known of it.
+PLAIN: dict[str, Any] = {
+    "mgic_resnet18": "resnet18",
+    "mgic_resnet34": "resnet34",
+    "mgic_resnet50": "resnet50",
+    "mgic_resnet101": "resnet101",
+    "mgic_resnext50_32x4d": "resnext50_32x4d",
+    "mgic_resnet56": (853_018, 125_485_696),  # 0.85 M, 125 M
+    "mgic_resnet20": (269_722, 40_551_040),
+}
+
+
+@pytest.mark.parametrize(("name", "known"), PLAIN.items())
+def test_without_levels_a_resnet_is_the_plain_one_to_the_last_parameter(name: str, known: Any) -> None:
+    found = mgic_nas.profile(name, levels="none")
+    if isinstance(known, str):
+        assert found == mgic_nas.profile(known)
+    else:
+        assert (found.params, found.macs) == known
+    assert found.macs_without_transfers == found.macs
+
+
+@pytest.mark.parametrize("name", [*DEFAULTS, "mgic_resnet18", "mgic_mobilenetv3_large_060"])
+def test_plain_networks_of_every_family_are_built_counted_and_told_alike(name: str) -> None:
+    known = family(name)
+    plain = {"levels": "none"}
+    ids = {known.arch_id({**plain, "s_g": s_g, "min_levels": n}) for s_g in (4, 16) for n in (0, 2)}
+    if not name.startswith(("mgic_diffgcn", "implicit")):  # those are told by all of their arguments
+        assert len(ids) == 1
+    assert known.arch_id({}) not in ids
+    size = (known.input_size[0], *(min(side, 64) for side in known.input_size[1:]))
+    net = known.build(plain, 10, size[0])
+    assert known.cost(plain, size, 10) == count(net, size)
+    assert not any(len(m.restrict) for m in net.modules() if isinstance(m, MultigridBlock))
+    x = torch.randn(2, *size)
+    net.eval()
+    with torch.inference_mode():
+        assert torch.allclose(fuse(net)(x), net(x), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("block", ["basic", "bottleneck", "resnext", "inverted_residual"])
+@pytest.mark.parametrize("name", ["mgic_resnet20", "mgic_mobilenetv3_small_100"])
+def test_a_plain_first_block_of_a_stage_changes_width_and_resolution(name: str, block: str) -> None:
+    net: Any = timm.create_model(name, levels="none", block=block).eval()
+    x = torch.randn(2, 3, 64, 64)
+    net.train()(x).sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+    features: Any = timm.create_model(name, levels="none", block=block, features_only=True)
+    for y, info in zip(features(x), features.feature_info.get_dicts()):
+        assert y.shape[1:] == (info["num_chs"], 64 // info["reduction"], 64 // info["reduction"])
+    torch.jit.script(net.eval())(x)
+
+
+@pytest.mark.parametrize("block", ["ghost", "convnext"])
+def test_a_block_that_cannot_change_width_is_one_line(block: str) -> None:
+    for call in (timm.create_model, mgic_nas.profile):
+        with pytest.raises(UserError, match=f"levels='none' is for blocks .*which {block} cannot"):
+            call("mgic_resnet20", levels="none", block=block)
+
+
+def test_levels_are_auto_or_none() -> None:
+    for name in DEFAULTS:
+        with pytest.raises(UserError, match="levels must be auto or none, not 2"):
+            mgic_nas.create_model(name, levels=2)
+
+
+def test_converted_network_without_levels_is_the_original(tmp_path: Any) -> None:
+    assert mgic_nas.profile("mgicify:resnet18", levels="none") == mgic_nas.profile("resnet18")
+    net: Any = timm.create_model("mgicified", base="resnet18", levels="none")
+    timm.models.save_for_hf(net, tmp_path, model_args=net._model_args)
+    back = timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
+    assert back.state_dict().keys() == timm.create_model("resnet18").state_dict().keys()
+
+
+def test_all_can_be_searched() -> None:
     space = SearchSpace.from_dict(
         {
             "model": "mgic_resnet20",
             "params": {
                 "min_levels": {"choices": [0, 1, 2]},
                 "min_groups": {"choices": [1, 2]},
-                "s_c": {"choices": [16]},
+                "levels": {"choices": ["auto", "none"]},
             },
         }
     )

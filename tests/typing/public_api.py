@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, assert_type
 
 import pandas as pd
+import torch
 from torch import nn
 
 import mgic_nas
@@ -90,6 +91,7 @@ def errors() -> None:
     except mgic_nas.UserError as error:
         assert_type(error, UserError)
     assert_type(mgic_nas.UserError("one line"), UserError)
+    assert_type(mgic_nas.recalibrate(nn.BatchNorm2d(3), torch.zeros(2, 3, 4, 4)), nn.BatchNorm2d)
     assert_type(mgic_nas.MachineFault("one line").passing, bool)
     assert_type(mgic_nas.Interrupted().code, int)
     mgic_nas.serach  # type: ignore[attr-defined]  # noqa: B018  (a name that does not exist is an error)

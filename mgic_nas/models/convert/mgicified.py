@@ -23,6 +23,7 @@ from torch import nn
 
 from ...errors import UserError, did_you_mean
 from ..mgic import changed_start
+from ..rows import check_levels
 from .blueprint import convert
 
 _WEIGHTS = ("url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source", "tag", "custom_load", "label_offset")
@@ -56,8 +57,13 @@ def _given_cfg(base: str, cfg: Any) -> dict[str, Any]:
 
 def _build(base: str, choices: dict[str, Any], **kwargs: Any) -> nn.Module:
     net = timm.create_model(base, **kwargs)
-    convert(net, **choices)
+    _convert(net, choices)
     return net
+
+
+def _convert(net: nn.Module, choices: dict[str, Any]) -> None:
+    if "levels" not in choices:
+        convert(net, **choices)
 
 
 def _features(base: str, choices: dict[str, Any], pretrained: bool, cfg: dict[str, Any], **kwargs: Any) -> nn.Module:
@@ -71,7 +77,7 @@ def _features(base: str, choices: dict[str, Any], pretrained: bool, cfg: dict[st
     if kwargs.get("feature_cls") == "fx":  # traces the blocks away: convert first
 
         def convert_and_trace(net: nn.Module, **feature_cfg: Any) -> nn.Module:
-            convert(net, **choices)
+            _convert(net, choices)
             return FeatureGraphNet(net, **feature_cfg)
 
         net = timm.create_model(base, **{**kwargs, "feature_cls": convert_and_trace})
@@ -101,15 +107,21 @@ def mgicified(
     s_c: int = 64,
     min_levels: int = 0,
     min_groups: int = 1,
+    levels: str = "auto",
     transfer_init: str = "uniform",
     zero_init_correction: bool = False,
     **kwargs: Any,
 ) -> nn.Module:
-    """The timm network ``base`` with its residual blocks in MGIC form; further arguments are those of ``base``."""
+    """The timm network ``base`` with its residual blocks in MGIC form; further arguments are those of ``base``.
+
+    ``levels="none"`` leaves every block as it is: ``base`` itself.
+    """
     if not isinstance(base, str) or not is_model(base):
         raise UserError(f"Unknown model {base!r}.{did_you_mean(str(base), list_models())}")
     choices: dict[str, Any] = {"s_g": s_g, "s_c": s_c, "min_levels": min_levels, "min_groups": min_groups}
     choices |= changed_start(transfer_init, zero_init_correction)
+    if check_levels(levels):
+        choices["levels"] = levels
     cfg = _given_cfg(base, kwargs.pop("pretrained_cfg", None))
     net: Any
     if kwargs.get("features_only"):
