@@ -42,7 +42,20 @@ from .storage.folder import claim_folder, lock_folder, update_config
 from .storage.latencies import of_run
 from .storage.record import write_trials_csv
 from .storage.study import REJECTED, StudyStore
-from .storage.trial import COMPLETE, COSTS, FAILED, JOB, RESULT, RUNNING, STOPPED, Trial, finite, plain, trial_seed
+from .storage.trial import (
+    COMPLETE,
+    COSTS,
+    FAILED,
+    JOB,
+    RESULT,
+    RUNNING,
+    STOPPED,
+    Trial,
+    check_result,
+    finite,
+    plain,
+    trial_seed,
+)
 from .storage.weights import Weights
 
 if TYPE_CHECKING:
@@ -491,7 +504,9 @@ class Controller(JobSource):
         for attempt in range(1, trial.attempt + latest):
             try:
                 result = self._read_result(self.trials_folder, trial.number, attempt)
-            except (OSError, ValueError):  # unreadable: as good as none, and no reason not to open the run
+                if result is not None:
+                    check_result(result)
+            except (OSError, TypeError, ValueError):  # unreadable: as good as none, and no reason not to open the run
                 continue
             epochs = result.get("epochs") if isinstance(result, dict) else None
             if result is None or not isinstance(epochs, int) or epochs < trial.last_epoch:

@@ -210,10 +210,7 @@ def test_a_wrong_replay(options: list[str], words: list[str], tmp_path: Path) ->
 def test_a_wrong_command_in_a_process_of_its_own() -> None:
     """What only a process shows: its exit code, and what libraries print while they are imported."""
     run = [sys.executable, "-m", "mgic_nas.cli"]
-    done = subprocess.run([*run, *search("--budget", "1")], capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    wrong = [b"search", b"sp\xff.yaml", b"--data=fash\xff", b"--budget=\xff", b"--trials=1"]  # not UTF-8
+    wrong = [b"search", b"space.yaml", b"--data=fash\xff", b"--budget=1M", b"--trials=1"]  # not UTF-8
     done = subprocess.run([*map(str.encode, run), *wrong], capture_output=True, timeout=120, check=False)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1

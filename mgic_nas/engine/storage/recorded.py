@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import UserError
 from ...space.document import Kind, Place, read_yaml
 
-_KIND = Kind("what mgic_nas writes", characters=20_000_000, nodes=250_000, recorded=True)
+_KIND = Kind("what mgic_nas writes", characters=20_000_000, nodes=100_000, recorded=True)
 
 Rule = tuple[Callable[[Any], bool], str]  # whether a value fits, and what it must be
 

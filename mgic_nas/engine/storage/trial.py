@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -149,9 +150,7 @@ class Trial:
         )
         state = _STATES.get(frozen.state.name, PAUSED if job.get("paused") else RUNNING)
         if result := frozen.user_attrs.get(RESULT):
-            _check_curve(result.get("curve"))
-            if result.get("attempt") is not None:
-                _check_whole("attempt", result["attempt"])
+            check_result(result)
             return trial.with_result(result, state)
         return trial.pause() if state == PAUSED else replace(trial, state=state)
 
@@ -284,9 +283,22 @@ def _check_whole(name: str, value: Any) -> None:
         raise ValueError(f"{name} is {str(value)[:40]!r}")
 
 
+def check_result(result: Any) -> None:
+    """ValueError where a ``result.json``, or the user attribute :data:`RESULT`, is not what a worker writes."""
+    if not isinstance(result, Mapping):
+        raise ValueError("its result is no mapping")
+    if result.get("attempt") is not None:
+        _check_whole("attempt", result["attempt"])
+    for name in ("val_acc", "val_loss", "seconds", "peak_memory_mb"):
+        if not isinstance(result.get(name, 0) or 0, Real):
+            raise ValueError(f"{name} is {str(result[name])[:40]!r}")
+    _check_curve(result.get("curve"))
+
+
 def _check_curve(curve: Any) -> None:
-    if curve and not (isinstance(curve, list) and all(isinstance(epoch, dict) for epoch in curve)):
-        raise TypeError("its curve is no list of epochs")
+    for epoch in curve or ():
+        if not isinstance(epoch, Mapping) or not isinstance(epoch.get("seconds") or 0, Real):
+            raise ValueError("its curve is no list of epochs")
 
 
 def gathered(setting: Mapping[str, Any]) -> dict[str, Any]:

@@ -297,3 +297,37 @@ def test_diverged_trial_does_not_disturb_early_stopping_after_a_restart(run: Any
     with run.open(trials=4, rungs="halving") as controller:
         run.finish(controller)
     assert {row["state"] for row in run.rows()} <= {"failed", "complete", "paused"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        b'"x"',
+        b"4",
+        b"[" * 100_000,
+        b'{"epochs": 3, "val_acc": "good"}',
+        b'{"epochs": 3, "val_acc": 50.0, "val_loss": "low"}',
+        b'{"epochs": 3, "val_acc": 50.0, "curve": 4}',
+        b'{"epochs": 3, "val_acc": 50.0, "curve": [1, 2, 3]}',
+        b'{"epochs": 3, "val_acc": 50.0, "curve": [{"epoch": 1, "seconds": "long"}]}',
+        b'{"epochs": 3, "val_acc": 50.0, "attempt": "../1"}',
+        b'{"epochs": "3", "val_acc": 50.0}',
+    ],
+)
+def test_result_that_no_worker_wrote_is_none(run: Any, content: bytes) -> None:
+    """Torn, or somebody else's: the trial is trained again, and the run opens."""
+    first = run.open(trials=1)
+    job = first.next()
+    run.kill(first)
+    folder = attempt_folder(run.trials, job.number, job.attempt)
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_bytes(content)
+    with run.open(trials=1) as controller:
+        again = controller.next()
+        assert (again.number, again.attempt) == (job.number, 2)
+        run.train(controller, again)
+    assert [row["state"] for row in run.rows()] == ["complete"]
