@@ -51,9 +51,7 @@ def test_worker_that_is_killed_at_a_write(undisturbed: Undisturbed, rungs: str, 
     holds(undisturbed, rungs, kinds.killed, "worker", place, "before")
 
 
-@pytest.mark.parametrize(
-    ("do", "role", "place"), [("full", "driver", 0.5), ("full", "worker", 0.5), ("readonly", "driver", 0.7)]
-)
+@pytest.mark.parametrize(("do", "role", "place"), [("full", "worker", 0.5), ("readonly", "driver", 0.7)])
 def test_disk_that_is_full_or_cannot_be_written(undisturbed: Undisturbed, do: str, role: str, place: float) -> None:
     holds(undisturbed, "none", kinds.refused, do, role, place)
 
