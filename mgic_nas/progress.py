@@ -173,12 +173,13 @@ class Refreshed:
 
 
 def say(line: str) -> None:
-    """A line on stderr, above a bar where there is one."""
+    """A line on stderr, above a bar where there is one. A log on a full disk, or one that is closed, ends no search."""
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
-    if tqdm is not None:
-        tqdm.write(line, file=sys.stderr)
-    else:
-        print(line, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        if tqdm is not None:
+            tqdm.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)
 
 
 def _of(counts: Counts) -> str:
