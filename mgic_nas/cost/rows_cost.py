@@ -7,14 +7,10 @@ from itertools import groupby
 from ..models.mgic import row_convs
 from ..models.rows import Cost, Rows, Stage
 
-StageCost = tuple[int, int, int, int, int, int]
-# By the stage's id: equal stages are one object for as long as the process lives, and an id needs no hash of ours.
-_KNOWN: dict[tuple[int, int, int], StageCost] = {}
 
-
-def _stage_cost(stage: Stage, height: int, width: int) -> StageCost:
-    """(MACs, of these R and P, params, activations, height, width after the stage)."""
-    key = id(stage), height, width
+def _stage_cost(stage: Stage, height: int, width: int) -> tuple[int, ...]:
+    """(MACs, of these R and P, params, activations, height, width after the stage); kept with the stage."""
+    key = height, width
     macs = transfers = params = activations = 0
     for row, repeated in groupby(stage):
         for convs in [row_convs(row)] * sum(1 for _ in repeated):
@@ -28,7 +24,7 @@ def _stage_cost(stage: Stage, height: int, width: int) -> StageCost:
                 transfers += n if conv.transfer else 0
                 params += conv.params
                 activations += conv.activations(*size)
-    found = _KNOWN[key] = macs, transfers, params, activations, height, width
+    found = stage.costs[key] = macs, transfers, params, activations, height, width
     return found
 
 
@@ -43,7 +39,7 @@ def rows_cost(rows: Rows, input_size: tuple[int, int, int], num_classes: int) ->
     macs, transfers = features * num_classes, 0
     params, activations = (features + 1) * num_classes, num_classes
     for stage in rows.parts:
-        known = _KNOWN.get((id(stage), height, width))
+        known = stage.costs.get((height, width))
         m, t, p, a, height, width = known or _stage_cost(stage, height, width)
         macs += m
         transfers += t

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 from ..cost.rows_cost import Cost, rows_cost
 from ..errors import UserError
 from ..models.mgic import FIRST_START
-from ..models.rows import Rows
+from ..models.rows import CACHED_STAGES, Rows
 from .base import TimmNamed, digest, frozen
 
 
@@ -52,12 +52,12 @@ class RowFamily(TimmNamed):
         return rows_cost(self.rows(config, input_size[0]), input_size, num_classes)
 
 
-@lru_cache(maxsize=1 << 20)
+@lru_cache(maxsize=1 << 13)  # each holds its rows
 def _row_arch_id(canonical: tuple[str, Rows, Any]) -> str:
     kind, rows, hidden = canonical
     return digest([kind, [_stage_digest(stage) for stage in rows.parts], hidden])
 
 
-@cache
+@lru_cache(maxsize=CACHED_STAGES)
 def _stage_digest(stage: Any) -> str:
     return digest(list(stage))

@@ -6,7 +6,7 @@ before the block, and every block is an MGIC block.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -17,7 +17,18 @@ from ..errors import UserError, did_you_mean
 from ._net import RowNet
 from .blocks import WrappedBlock, block_class, check_act
 from .mgic import start
-from .rows import Row, Rows, Stage, change_of_width, check_choices, check_levels, hierarchy, per_stage, rounded
+from .rows import (
+    CACHED_STAGES,
+    Row,
+    Rows,
+    Stage,
+    change_of_width,
+    check_choices,
+    check_levels,
+    hierarchy,
+    per_stage,
+    rounded,
+)
 
 __all__ = ["MGICMobileNetV3", "MGICMobileNetV3Cfg"]
 
@@ -79,7 +90,7 @@ def _layout(name: str, dilated_tail: bool) -> Layout:
 
 
 # By name and number, not by its lines: to hash those takes longer than everything else.
-@cache
+@lru_cache(maxsize=CACHED_STAGES)
 def _stage(
     layout: str,
     dilated_tail: bool,

@@ -5,7 +5,7 @@ Every stage begins with a grouped 3x3 conv where width or stride changes; after 
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -16,14 +16,25 @@ from ..errors import UserError
 from ._net import RowNet
 from .blocks import WrappedBlock, block_class, check_act
 from .mgic import ChannelTransfer, start
-from .rows import Row, Rows, Stage, change_of_width, check_choices, check_levels, hierarchy, per_stage, rounded
+from .rows import (
+    CACHED_STAGES,
+    Row,
+    Rows,
+    Stage,
+    change_of_width,
+    check_choices,
+    check_levels,
+    hierarchy,
+    per_stage,
+    rounded,
+)
 
 __all__ = ["MGICResNet", "MGICResNetCfg"]
 
 STEMS = {"3x3": (3, 1), "7x7": (7, 2)}  # kernel, stride
 
 
-@cache
+@lru_cache(maxsize=CACHED_STAGES)
 def _stage(
     c_in: int, width: int, depth: int, stride: int, expansion: int, block: str, min_levels: int, min_groups: int,
     s_g: int, s_c: int, plain: bool, act: Any, pool: bool = False, shortcut: str = "",

@@ -16,6 +16,8 @@ from timm.layers import make_divisible
 
 from ..errors import UserError
 
+CACHED_STAGES = 1 << 14  # a few KiB each: a search of a large space draws millions of them, and must not keep them all
+
 
 class Conv(NamedTuple):
     """One convolution of a row: what the module is made from and what the cost counts."""
@@ -111,15 +113,22 @@ class Row:
 
 
 class Stage(tuple[Row, ...]):
-    """A tuple of rows of which equal ones are one object, with a hash that is computed once.
+    """A tuple of rows of which equal ones are mostly one object, with a hash that is computed once.
 
     Costs are looked up by stage, many thousand times a second: what is the same object need not be compared.
+
+    Attributes:
+        costs: by the height and width of its input, kept by :mod:`mgic_nas.cost.rows_cost`.
     """
 
     _hash: int
+    costs: dict[tuple[int, int], tuple[int, ...]]
 
     def __new__(cls, rows: Iterable[Row] = ()) -> Stage:
         new = super().__new__(cls, rows)
+        new.costs = {}
+        if len(_STAGES) >= CACHED_STAGES:
+            _STAGES.clear()
         return _STAGES.setdefault(new, new)
 
     def __hash__(self) -> int:
