@@ -37,7 +37,14 @@ def set_yaml(dotted: str, value: Any) -> Callable[[Path], None]:
     return change
 
 
-GONE = object()
+class _Gone:
+    """Stands for a field that is taken away; with a name that is the same in every process, as xdist wants it."""
+
+    def __repr__(self) -> str:
+        return "missing"
+
+
+GONE = _Gone()
 
 
 def replace(old: str, new: str) -> Callable[[Path], None]:

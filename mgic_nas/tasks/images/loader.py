@@ -125,11 +125,11 @@ class LoaderSplit(BaseSplit[Augment]):
 
 @contextlib.contextmanager
 def errors_of_workers() -> Iterator[None]:
-    """A UserError from a loader process arrives with that process's traceback; its message is the last line."""
+    """A UserError from a loader process arrives with that process's traceback; its message stands at the end."""
     try:
         yield
-    except UserError as error:
-        raise UserError(re.sub(r"^mgic_nas[\w.]*: ", "", str(error).strip().splitlines()[-1])) from None
+    except UserError as error:  # made one line: what is before the name of the exception is the traceback
+        raise UserError(re.sub(r"^.*\bmgic_nas(\.\w+)+: ", "", str(error))) from None
 
 
 def loader_workers() -> int:
