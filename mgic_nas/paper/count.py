@@ -29,6 +29,8 @@ def network_cost(network: str, config: Mapping[str, Any], input_size: tuple[int,
         input_size: (C, H, W), (C, points) for point clouds.
         num_classes: None where the network takes none.
     """
+    if network == "plain_resnet56":  # the name in `mgic-nas tables --json`
+        network, config = "mgic_resnet56", {"levels": "none"}
     prefix, _, name = network.partition(":")
     if prefix in BUILDERS:
         return count(BUILDERS[prefix](name, num_classes, **config), input_size)

@@ -308,7 +308,7 @@ def test_networks_that_are_not_timms_work_too() -> None:
     plain = nn.Sequential(nn.Conv2d(3, 32, 3), shared, shared)
     with pytest.raises(UserError, match="input_size"):
         mgic_nas.mgicify(plain, 8, 16)
-    with pytest.raises(TypeError, match="num_classes"):
+    with pytest.raises(UserError, match="num_classes"):
         mgic_nas.mgicify(plain, 8, 16, num_classes=3)
     net = mgic_nas.mgicify(plain, 8, 16, input_size=(3, 10, 10))
     assert net[1] is net[2]
