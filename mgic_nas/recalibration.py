@@ -22,7 +22,8 @@ def recalibrate(net: Net, images: torch.Tensor | Iterable[Any]) -> Net:
 
     Args:
         net: a network; changed in place, and left in the mode (train or eval) in which it is.
-        images: (N, C, H, W), prepared as for training, or batches of such, alone or in tuples with labels.
+        images: (N, C, H, W), prepared as for training, or batches of such, alone or in tuples with labels. They should
+            be a random sample: statistics of images that are sorted by class are wrong for all others.
 
     Returns:
         ``net``.
