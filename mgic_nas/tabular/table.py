@@ -26,7 +26,6 @@ from .._files import read_csv, write_atomic, write_csv
 from ..engine.storage import recorded
 from ..engine.storage.trial import COSTS
 from ..errors import UserError
-from ..space.budget import parse_budgets
 from ..space.search_space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -78,26 +77,10 @@ class TableConfig:
     @classmethod
     def load(cls, folder: str | Path) -> TableConfig:
         """UserError where ``folder`` holds no table."""
-        path = Path(folder) / TABLE_YAML
         try:
-            values, place = recorded.read(path)
+            return recorded.load(cls, Path(folder) / TABLE_YAML, "a table", FORMAT, _RULES)
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{folder} is not a recorded table: it has no {TABLE_YAML}.") from None
-        fields = dataclasses.fields(cls)
-        needed = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
-        if not isinstance(values, dict) or (missing := sorted(needed - values.keys())):
-            lacking = f": {', '.join(missing)} missing" if isinstance(values, dict) else ""
-            raise UserError(f"{path} does not describe a table{lacking}.")
-        if values.get("format", FORMAT) != FORMAT:
-            raise UserError(f"{path} is of format {values['format']}; this version of mgic_nas reads {FORMAT}.")
-        if unknown := sorted(values.keys() - {f.name for f in fields}):
-            raise UserError(f"{path} has fields that this version of mgic_nas does not know: {', '.join(unknown)}.")
-        recorded.check(values, _RULES, place)
-        try:
-            parse_budgets(values["budgets"])
-        except UserError as error:
-            raise place.error(("budgets",), f"budgets: {error}") from None
-        return cls(**values)
 
     def refuse_other(self, new: TableConfig, folder: Path) -> None:
         """UserError, naming the field, where ``new`` would put trainings of another kind into this table."""

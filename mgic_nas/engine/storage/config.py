@@ -143,30 +143,10 @@ class RunConfig:
     @classmethod
     def load(cls, folder: str | Path) -> RunConfig:
         """What run.yaml in ``folder`` says; UserError where there is none or it cannot be read."""
-        path = Path(folder) / RUN_YAML
         try:
-            values, place = recorded.read(path)
+            return recorded.load(cls, Path(folder) / RUN_YAML, "a run", FORMAT, _RULES)
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{folder} is not a run: it has no {RUN_YAML}.") from None
-        if not isinstance(values, dict):
-            raise UserError(f"{path} does not describe a run.")
-        if values.get("format", FORMAT) != FORMAT:
-            raise UserError(f"{path} is of format {values['format']}; this version of mgic_nas reads {FORMAT}.")
-        known = {f.name for f in dataclasses.fields(cls)}
-        needed = {f.name for f in dataclasses.fields(cls) if _required(f)}
-        if missing := sorted(needed - values.keys()):
-            raise UserError(f"{path} does not describe a run: {', '.join(missing)} missing.")
-        if unknown := sorted(values.keys() - known):
-            raise UserError(f"{path} has fields that this version of mgic_nas does not know: {', '.join(unknown)}.")
-        recorded.check(values, _RULES, place)
-        try:
-            parse_budgets(values["budgets"])
-        except UserError as error:
-            raise place.error(("budgets",), f"budgets: {error}") from None
-        try:
-            return cls(**values)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
 
 
 _RULES = (
@@ -312,7 +292,3 @@ def _plain(name: str, value: Any) -> Any:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise UserError(f"{name} holds something that run.yaml cannot: {error}.") from None
-
-
-def _required(item: dataclasses.Field[Any]) -> bool:
-    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
