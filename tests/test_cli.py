@@ -9,17 +9,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from fakes.wrong import SPACE
 
 from mgic_nas.cli import EXTRA, main
 
 ROOT = Path(__file__).parents[1]
-SPACE = """\
-model: mgic_resnet20
-kwargs: {depths: 1}
-params:
-  s_g: {choices: [4, 8]}
-  width_mult: {choices: [0.25, 0.5]}
-"""
 DATA = "fashion?train=80&val=60"
 
 

@@ -22,6 +22,21 @@ params:
   s_g: {choices: [4, 8]}
   width_mult: {choices: [0.25, 0.5]}
 """
+#: A space with every part that one may have.
+WHOLE_SPACE = """\
+description: a test
+model: mgic_resnet20
+kwargs: {depths: 1}
+params:
+  s_g: {choices: [2, 4, 8]}
+  s_c:
+    choices: [8, 16]
+  width_mult: {low: 0.25, high: 1.0, step: 0.25, per_stage: 3}
+  block: {choices: [basic, bottleneck]}
+where:
+  - s_c >= s_g
+  - width_mult[0] <= width_mult[1]
+"""
 #: A finished run of four tiny networks, trained by an earlier version.
 FINISHED = Path(__file__).parents[1] / "compat" / "data" / "finished.tar.xz"
 

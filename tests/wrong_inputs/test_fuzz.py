@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fakes.wrong import one_line
+from fakes.wrong import WHOLE_SPACE, one_line
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
@@ -81,20 +81,6 @@ def test_any_condition(text: str) -> None:
 
 # --- YAML ------------------------------------------------------------------------------------------------------------
 
-GOOD = """\
-description: a test
-model: mgic_resnet20
-kwargs: {depths: 1}
-params:
-  s_g: {choices: [2, 4, 8]}
-  s_c:
-    choices: [8, 16]
-  width_mult: {low: 0.25, high: 1.0, step: 0.25, per_stage: 3}
-  block: {choices: [basic, bottleneck]}
-where:
-  - s_c >= s_g
-  - width_mult[0] <= width_mult[1]
-"""
 PIECES = ["&a ", "*a", "<<: ", "!!int ", "!!str ", "!!bool ", "!!set ", "!!binary ", "!x ", "---\n", "...\n"]
 PIECES += ["? ", ": "]
 PIECES += ["- ", "[", "]", "{", "}", ",", "'", '"', "|\n", ">\n", "#", "%YAML 1.1\n", "\t", "\r", "\x85"]
@@ -106,7 +92,7 @@ PIECES += ["k: v\n"]
 
 
 def mutated(edits: list[tuple[int, int, str]]) -> str:
-    text = GOOD
+    text = WHOLE_SPACE
     for at, length, piece in edits:
         at %= len(text) + 1
         text = text[:at] + piece + text[at + length :]

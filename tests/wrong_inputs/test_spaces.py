@@ -4,25 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.wrong import one_line, refused, search
+from fakes.wrong import WHOLE_SPACE, one_line, refused, search
 
 from mgic_nas.errors import UserError
 from mgic_nas.space import SearchSpace
 
-GOOD = """\
-description: a test
-model: mgic_resnet20
-kwargs: {depths: 1}
-params:
-  s_g: {choices: [2, 4, 8]}
-  s_c:
-    choices: [8, 16]
-  width_mult: {low: 0.25, high: 1.0, step: 0.25, per_stage: 3}
-  block: {choices: [basic, bottleneck]}
-where:
-  - s_c >= s_g
-  - width_mult[0] <= width_mult[1]
-"""
 S_G = "{choices: [2, 4, 8]}"
 
 
@@ -38,7 +24,7 @@ def check(text: str | bytes, *words: str) -> None:
 
 
 def test_the_good_one_is_good() -> None:
-    assert load(GOOD).size == 3 * 2 * 4**3 * 2
+    assert load(WHOLE_SPACE).size == 3 * 2 * 4**3 * 2
 
 
 REPLACED = [
@@ -125,8 +111,8 @@ REPLACED = [
 @pytest.mark.parametrize("case", REPLACED, ids=lambda case: f"{case[1][:50]!r}")
 def test_a_wrong_line(case: tuple[Any, ...]) -> None:
     old, new, *words = case
-    assert old in GOOD
-    check(GOOD.replace(old, new, 1), *words)
+    assert old in WHOLE_SPACE
+    check(WHOLE_SPACE.replace(old, new, 1), *words)
 
 
 BOMB = "a: &a [x]\n" + "\n".join(f"{c}: &{c} [{', '.join([f'*{b}'] * 10)}]" for b, c in zip("abcdefgh", "bcdefghi"))
@@ -135,9 +121,9 @@ MERGED = "a: &a {x: 1}\n" + "\n".join(
 )
 WHOLE = [
     (b"\x00", ["not valid"]),
-    (b"\xff\xfe" + GOOD.encode("utf-16-le"), ["utf-8"]),
-    (GOOD.encode("utf-16"), ["utf-8"]),
-    (GOOD.replace("a test", "ein Fläschchen").encode("latin-1"), ["utf-8"]),
+    (b"\xff\xfe" + WHOLE_SPACE.encode("utf-16-le"), ["utf-8"]),
+    (WHOLE_SPACE.encode("utf-16"), ["utf-8"]),
+    (WHOLE_SPACE.replace("a test", "ein Fläschchen").encode("latin-1"), ["utf-8"]),
     (b"\x89PNG\r\n\x1a\n", ["utf-8"]),
     (b"PK\x03\x04" * 20, ["not valid"]),
     (b"{" * 100_000, ["deep"]),
@@ -200,7 +186,7 @@ def test_a_file_that_is_too_large_is_not_even_read() -> None:
     ],
 )
 def test_whole_numbers_are_read_as_meant(written: str, read: tuple[int, ...]) -> None:
-    assert load(GOOD.replace(S_G, written)).params["s_g"] == read
+    assert load(WHOLE_SPACE.replace(S_G, written)).params["s_g"] == read
 
 
 @pytest.mark.parametrize(
@@ -221,18 +207,20 @@ def test_yes_no_and_null_are_read_as_meant() -> None:
     space = load("model: dgcnn\nparams: {k: {choices: [20]}}\ndescription:\nkwargs: ~\nwhere:\n")
     assert space.kwargs == {}
     with pytest.raises(UserError, match="True"):
-        load(GOOD.replace("[basic, bottleneck]", "[yes]"))
+        load(WHOLE_SPACE.replace("[basic, bottleneck]", "[yes]"))
     with pytest.raises(UserError, match="'yes'"):
-        load(GOOD.replace("[basic, bottleneck]", "['yes']"))
+        load(WHOLE_SPACE.replace("[basic, bottleneck]", "['yes']"))
 
 
-@pytest.mark.parametrize("content", [GOOD.encode("utf-8-sig"), GOOD.replace("\n", "\r\n").encode(), GOOD.encode()])
+@pytest.mark.parametrize(
+    "content", [WHOLE_SPACE.encode("utf-8-sig"), WHOLE_SPACE.replace("\n", "\r\n").encode(), WHOLE_SPACE.encode()]
+)
 def test_what_editors_add_does_no_harm(content: bytes) -> None:
-    assert load(content) == load(GOOD)
+    assert load(content) == load(WHOLE_SPACE)
 
 
 def test_a_wrong_space_stops_every_command() -> None:
-    Path("mine.yaml").write_text(GOOD.replace(S_G, "{choices: [010]}"))
+    Path("mine.yaml").write_text(WHOLE_SPACE.replace(S_G, "{choices: [010]}"))
     for argv in (
         search(space="mine.yaml"),
         ["profile", "mine.yaml"],
