@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mgic_nas import UserError
@@ -50,6 +51,14 @@ def test_five_lines_say_what_a_search_will_do_and_take(tmp_path: Path, monkeypat
     assert planned.seconds is not None
     assert planned.seconds >= planned.estimate.middle
     assert not list(tmp_path.iterdir())
+
+
+def test_a_program_that_plans_a_search_draws_the_random_numbers_that_it_would_draw_without() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    assert plan("quickstart", "fashion?train=500&val=700", "1M", concurrent=1).estimate is not None
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_fewer_trials_where_fewer_networks_fit() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..tasks._random import seeded
 from .job import Job, Setup
 from .loop import Training
 
@@ -31,9 +32,10 @@ def image_seconds(setup: Setup, config: dict[str, Any], threads: int) -> float:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        whole = setup.recipe.batch_size
-        seconds = _measured(setup, config, min(FEW, whole))
-        return seconds if seconds * whole > LONG else _measured(setup, config, whole)
+        with seeded(0):  # the caller's random numbers are what they would be without this
+            whole = setup.recipe.batch_size
+            seconds = _measured(setup, config, min(FEW, whole))
+            return seconds if seconds * whole > LONG else _measured(setup, config, whole)
     finally:
         torch.set_num_threads(before)
 
