@@ -68,8 +68,15 @@ class ConvertedConv(ConvertedBlock):
     """Algorithm 1 around a conv without a residual and the norm and activation that follow it in the network.
 
     ``block`` is the sequence of these. Those of the finest level are the network's own, which stay where they are: the
-    finest layer here is the conv alone.
+    finest layer here is the conv alone, and its sizes can be read here.
     """
+
+    def __init__(self, block: nn.Module, facts: Block, levels: Sequence[Level], init: str = "random") -> None:
+        super().__init__(block, facts, levels, init)
+        conv: Any = block.get_submodule("conv")
+        self.in_channels: int = conv.in_channels
+        self.out_channels: int = conv.out_channels
+        self.kernel_size, self.stride = conv.kernel_size, conv.stride
 
     @staticmethod
     def layer(block: nn.Module, facts: Block, level: int, groups: int, init: str) -> nn.Module:

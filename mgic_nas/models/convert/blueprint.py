@@ -67,6 +67,7 @@ class Blueprint:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{self.title} cannot be run on {size} images on the meta device: {reason}") from error
         self._facts = {b.name: b for b in self.blocks}
+        self._residual = frozenset(self._facts)
         # Blocks of one kind are tried once.
         self._examples: dict[Kind, nn.Module] = {}
         self._kind = cache(self._look_at)
@@ -171,7 +172,8 @@ class Blueprint:
         if left:
             item = next((v for v in left if "it changes the" not in v.reason), left[0])
             where = f"{item.name} ({item.kind})"
-            raise UserError(f"{nothing} none of its {len(left)} residual blocks fits, such as {where}: {item.reason}.")
+            what = "residual blocks" if all(b.name in self._residual for b in left) else "blocks"
+            raise UserError(f"{nothing} none of its {len(left)} {what} fits, such as {where}: {item.reason}.")
         raise UserError(
             f"{nothing} no block of it, at equal width and stride 1, adds its input to what channel-connecting layers "
             "make of it."

@@ -70,7 +70,8 @@ def _mlp(name: str, module: nn.Module, x: torch.Tensor, modules: dict[str, nn.Mo
     fresh = torch.empty(x.shape, device="meta", dtype=x.dtype)
     with torch.no_grad(), Flow(fresh) as flow:
         seen = watch(module, layers, fresh)
-    if flow.residual or flow.attention:
+    pooled = (made[0].args[0].numel() // layers[n].weight.shape[1] <= x.shape[0] for n, made in seen.items())
+    if flow.residual or flow.attention or any(pooled):
         return None
     c, *size = x.shape[1:] if maps else (x.shape[-1], *x.shape[1:-1])
     shape = (c, *size) if len(size) == 2 else (c, size[0], 1)

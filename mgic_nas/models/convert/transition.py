@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .block import aggregates
 from .find import CONVS, Block, Calls, connects, depthwise, meta_copy, refusal, residual, tensors, watch
-from .level import WIDTH_NAME, forget_hooks, put
+from .level import WIDTH_NAME, NotScalable, forget_hooks, put
 from .plain import is_activation
 
 _SWITCH = ("skip", "residual", "shortcut", "res_connect")  # in the name of what says whether a block adds its input
@@ -39,7 +39,7 @@ class Change:
     gates: frozenset[str] = frozenset()  # on maps of c_in channels, computed from pooled ones
     shortcut: str = ""  # the module that projects
     identity: bool = False  # which cannot be None
-    switch: str = ""  # the attribute that switches the shortcut on
+    switch: str = ""  # the attribute that switches the shortcut on: True, or the identity instead of None
 
 
 @dataclass(frozen=True)
@@ -90,19 +90,22 @@ def _transition(name: str, block: nn.Module, calls: list[Any]) -> Transition | s
     shape = (2, x.shape[1], max(x.shape[2], 2 * stride), max(x.shape[3], 2 * stride))
     x = torch.empty(shape, device="meta", dtype=x.dtype)
     change, shortcuts = _look(block, inside, x, y.shape[1], stride)
-    why = "it adds nothing to its output"
-    for ways in (*shortcuts, *_switches(block)):
+    why = ""
+    for ways in ({}, *shortcuts, *_switches(block)):  # {}: a shortcut that only pools
         tried = Change(**{**_fields(change), **ways})
         try:
             equal = at_equal_width(block, tried, copies=False)
             found = residual(name, equal, torch.empty(2, *y.shape[1:], device="meta", dtype=x.dtype))
+        except NotScalable as error:
+            return f"no rule for {error}"
         except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, AttributeError) as error:
-            why = f"without what it adds it does not run: {' '.join(str(error).split())[:80]}"
+            failed = f"without what it adds it does not run: {' '.join(str(error).split())[:80]}"
+            why = why or failed
             continue
         if found:
             known = {f.name: getattr(found, f.name) for f in fields(Block)}
             return found.reason or Transition(**known, change=tried)
-    return why
+    return why or "it adds nothing to its output"
 
 
 def _fields(change: Change) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def _switches(block: nn.Module) -> Iterator[dict[str, Any]]:
     if sum(isinstance(m, nn.Conv2d) for m in block.modules()) < 2:
         return
     for key, value in vars(block).items():
-        if value is False and any(word in key for word in _SWITCH):
+        if (value is False or value is None) and any(word in key for word in _SWITCH):
             yield {"switch": key}
 
 
@@ -151,15 +154,27 @@ def _look(
     dense = {n for n in reads if isinstance(inside[n], _SIZES) and not _by_channel(inside[n])}
     wide = {n for n in reads - dense if not list(inside[n].children()) or _own_tensors(inside[n])}
     ways = []
+    half = _numbers(block) // 2
     outer = [n for n in reads if connects(inside[n]) or n in dense or isinstance(inside[n], nn.Sequential)]
     for n in (n for n in inside if n in outer):
         given = calls[n][0].output
         nested = any(n.startswith(f"{o}.") for o in outer)
-        if not nested and isinstance(given, torch.Tensor) and given.shape == y.shape:
+        if nested or _numbers(inside[n]) > half or _merges(block.get_submodule(n.rpartition(".")[0])):
+            continue
+        if isinstance(given, torch.Tensor) and given.shape == y.shape:
             ways += [{"shortcut": n}, {"shortcut": n, "identity": True}]
     ways.sort(key=lambda way: not any(word in way["shortcut"] for word in (*_SWITCH, "downsample", "proj", "ident")))
     change = Change(x.shape[1], c_out, stride, ends, frozenset(dense), frozenset(wide), frozenset(gates))
     return change, ways
+
+
+def _numbers(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def _merges(module: nn.Module) -> bool:
+    """Whether a module merges its branches for inference (RepVGG's kin): it counts on all of them."""
+    return any(hasattr(module, name) for name in ("fuse", "reparameterize", "switch_to_deploy"))
 
 
 def _by_channel(module: nn.Module) -> bool:
@@ -197,7 +212,7 @@ def at_equal_width(block: nn.Module, change: Change, copies: bool) -> nn.Module:
         if not change.identity:
             equal.get_submodule(parent)._modules[child] = None
     if change.switch:
-        setattr(equal, change.switch, True)
+        setattr(equal, change.switch, nn.Identity() if getattr(equal, change.switch) is None else True)
     widen = _Widening(change.c_in, change.c_out, copies)
     for name, module in list(equal.named_modules()):
         if any(name == g or name.startswith(f"{g}.") for g in change.gates):
@@ -230,7 +245,9 @@ class _Widening:
     def reader(self, layer: Any) -> None:
         """A conv or linear layer that reads the channels and gives others."""
         if getattr(layer, "groups", 1) > 1:
-            raise ValueError("a grouped layer reads its input")
+            raise NotScalable("a grouped layer that reads its input")
+        if layer.weight.shape[1] != self.c_in:
+            raise NotScalable("layers that read parts of its input")
         weight = self._over(layer.weight, 1, total=True)
         layer.weight = nn.Parameter(weight, requires_grad=layer.weight.requires_grad)
         setattr(layer, "in_channels" if isinstance(layer, nn.Conv2d) else "in_features", self.c_out)
