@@ -53,12 +53,14 @@ def unlike_the_start(net: nn.Module) -> nn.Module:
 # --- transitions ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("choices", [{"s_g": 16, "s_c": 64}, {"s_g": 64, "s_c": 64}, {"s_g": 8, "s_c": 16}])
-@pytest.mark.parametrize("depth", ["resnet18", "resnet34", "resnet50", "resnext50_32x4d"])
-def test_a_converted_resnet_has_the_layers_of_the_papers_family(depth: str, choices: dict) -> None:
+@pytest.mark.parametrize(
+    ("depth", "s_g", "s_c"),
+    [("resnet18", 8, 16), ("resnet34", 64, 64), ("resnet50", 16, 64), ("resnet50", 64, 64), ("resnext50_32x4d", 8, 32)],
+)
+def test_a_converted_resnet_has_the_layers_of_the_papers_family(depth: str, s_g: int, s_c: int) -> None:
     """Sec. 3.3's grouped 3x3 and MGIC after it, where PAPER.md has it: timm's net becomes ours, count by count."""
-    net = mgic_nas.mgicify(depth, **choices, min_levels=1, also="transition", device=META)
-    paper = timm.create_model(f"mgic_{depth}", device=META, **choices)
+    net = mgic_nas.mgicify(depth, s_g, s_c, min_levels=1, also="transition", device=META)
+    paper = timm.create_model(f"mgic_{depth}", device=META, s_g=s_g, s_c=s_c)
     assert layers(net) == layers(paper)
     assert net.mgic_report.after == mgic_nas.profile(paper)
 
@@ -85,8 +87,8 @@ def test_a_change_begins_with_the_channels_that_it_copies() -> None:
     # One group, N from 0, nothing of a change but its copies: the branch's layers are the original's.
     net = mgic_nas.mgicify(plain, 4096, 64, min_levels=1, init="weights", also="transition").eval()
     branches = []
-    plain.layer1[0].bn3.register_forward_hook(lambda *call: branches.append(call[2]))
-    net.layer1[0].block.cnn[-1].bn3.register_forward_hook(lambda *call: branches.append(call[2]))
+    for block in (plain.layer1[0], net.layer1[0].block.cnn[-1]):  # a clone: the shortcut is added in place
+        block.bn3.register_forward_hook(lambda *call: branches.append(call[2].clone()))
     with torch.no_grad():
         plain(images()), net(images())
     torch.testing.assert_close(branches[1], branches[0], rtol=1e-3, atol=1e-4)
@@ -208,7 +210,7 @@ def test_a_space_searches_it(tmp_path: Any) -> None:
     assert count(net, (3, 32, 32)) == cost
 
 
-@pytest.mark.parametrize("name", ["resnet18", "test_vit", "vgg11"])
+@pytest.mark.parametrize("name", ["resnet18", "test_vit"])
 def test_a_saved_network_comes_back(name: str, tmp_path: Any) -> None:
     torch.manual_seed(0)
     net = unlike_the_start(mgic_nas.mgicify(name, 8, 16, also=EVERYTHING, num_classes=4))
@@ -245,12 +247,12 @@ def test_frozen_stays_frozen() -> None:
 
 # --- architectures -------------------------------------------------------------------------------------------
 
-FAST = ["resnet18", "vgg11_bn", "test_vit", "mobilenetv2_050"]
+FAST = ["resnet18", "test_vit"]
 OTHERS = (
     "resnet50 resnet26d resnetv2_50 resnetv2_50x1_bit resnext26ts regnety_004 res2net50_26w_4s resnest26d tresnet_m "
     "legacy_seresnet18 nf_resnet26 efficientnet_b0 efficientnetv2_rw_t mobilenetv3_large_100 ghostnet_100 mixnet_s "
     "repvgg_a0 repghostnet_050 xception41 dla34 darknet53 cs3darknet_s ese_vovnet39b hgnetv2_b0 densenet121 "
-    "hrnet_w18_small vgg11 convmixer_768_32 convnext_atto poolformer_s12 efficientformer_l1 mobilevit_xxs "
+    "hrnet_w18_small mobilenetv2_050 vgg11 vgg11_bn convmixer_768_32 convnext_atto poolformer_s12 efficientformer_l1 mobilevit_xxs "
     "coatnet_nano_rw_224 swin_tiny_patch4_window7_224 vit_tiny_patch16_224 eva02_tiny_patch14_224 mixer_s32_224 "
     "resmlp_12_224 visformer_tiny"
 ).split()
