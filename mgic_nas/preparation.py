@@ -33,7 +33,7 @@ from .progress import say
 from .space import SearchSpace, parse_budgets
 from .tasks import cautions, metric_of, resolve_spec
 from .train.job import Setup
-from .train.loop import cached_data
+from .train.loop import cached_data, check_recipe
 
 if TYPE_CHECKING:
     from .train import Recipe
@@ -108,11 +108,13 @@ def prepare(given: Given) -> Prepared:
 
     space = given.space if isinstance(given.space, SearchSpace) else SearchSpace.from_yaml(given.space)
     spec = resolve_spec(given.data)
-    info = cached_data(spec).info
+    data = cached_data(spec)
+    info = data.info
     about = {"spec": spec, **dataclasses.asdict(info)}
     folder = Path(given.out or Path("runs") / _slug(f"{Path(space.source).stem}-{info.name}"))
     old = find_run(folder)
     recipe = train.get_recipe(_first(given.recipe, old and old.recipe, DEFAULT_RECIPE))
+    check_recipe(recipe, data)
     epochs = _first(given.epochs, old and old.epochs, default_epochs(info.sizes["train"], recipe))
     problem = SearchProblem(space, info.input_size, info.num_classes, limits, epochs)
     config = RunConfig(

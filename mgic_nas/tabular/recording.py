@@ -34,6 +34,7 @@ from ..space.feasible import FeasibleSet
 from ..space.search_space import SearchSpace
 from ..tasks.registry import load_data, resolve_spec
 from ..train.job import Job, Setup, read_result
+from ..train.loop import check_recipe
 from ..train.recipes import Recipe, get_recipe
 from .table import COLUMNS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
 from .table import write_curves as rewrite_curves
@@ -191,7 +192,9 @@ def record(
     share = parse_gpus_per_trial(gpus_per_trial)
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
     recipe = get_recipe(recipe or "quick")
-    info = load_data(data).info
+    loaded = load_data(data)
+    check_recipe(recipe, loaded)
+    info = loaded.info
     for note in info.notes:
         print(f"{info.name}: {note}", file=sys.stderr, flush=True)
     parsed = parse_budgets(budgets)
