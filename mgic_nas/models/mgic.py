@@ -53,9 +53,11 @@ class ChannelTransfer(nn.Conv2d):
         self.reset_parameters()
 
 
-#: How networks began before there was a choice. An arch_id and a run that do not name a start mean this one.
-FIRST_START: dict[str, Any] = {"transfer_init": "uniform", "zero_init_correction": False}
 TRANSFER_INITS = ("uniform", "aggregation")
+TRANSFER_INIT, ZERO_INIT_CORRECTION = (
+    "uniform",
+    True,
+)  # how the networks of this package begin by default; see runs/init
 NOISE = 0.02  # largest weight of a channel that is not the row's own, where those are 0.5 to 1
 
 
@@ -127,13 +129,9 @@ class MultigridBlock(nn.Module):
                     nn.init.zeros_(weight)
 
 
-def changed_start(transfer_init: str, zero_init_correction: bool) -> dict[str, Any]:
-    """The arguments of :func:`start` that are not :data:`FIRST_START`'s: those by which an architecture is told."""
-    given = {"transfer_init": transfer_init, "zero_init_correction": zero_init_correction}
-    return {name: value for name, value in given.items() if value != FIRST_START[name]}
-
-
-def start(net: nn.Module, transfer_init: str = "uniform", zero_init_correction: bool = False) -> None:
+def start(
+    net: nn.Module, transfer_init: str = TRANSFER_INIT, zero_init_correction: bool = ZERO_INIT_CORRECTION
+) -> None:
     """Chooses how the MGIC blocks of a network begin, after everything else has its first values.
 
     Args:

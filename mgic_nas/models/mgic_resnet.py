@@ -6,7 +6,7 @@ Every stage begins with a grouped 3x3 conv where width or stride changes; after 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -130,15 +130,14 @@ class MGICResNet(RowNet):
     Args:
         cfg: which one.
         zero_init_last: the residual branches start at zero, as in timm's ResNets.
-        group_fan: grouped convs start as timm's EfficientNets have them, with the fan of one group. By default they
-            start with that of all channels, as torch has it: too small by the root of the number of groups.
+        group_fan: grouped convs start as timm's EfficientNets have them, with the fan of one group. Otherwise with that
+            of all channels, as torch has it, which is too small by the root of the number of groups: before training
+            each stage's output is a tenth to a fiftieth of the one before.
         **kwargs: of :class:`~mgic_nas.models._net.RowNet`, fields of ``cfg`` among them.
     """
 
-    not_in_rows: ClassVar[dict[str, Any]] = {**RowNet.not_in_rows, "zero_init_last": True, "group_fan": False}
-
     def __init__(
-        self, cfg: MGICResNetCfg = RESNET20, zero_init_last: bool = True, group_fan: bool = False, **kwargs: Any
+        self, cfg: MGICResNetCfg = RESNET20, zero_init_last: bool = True, group_fan: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(cfg, **kwargs)
         self._group_fan = group_fan

@@ -58,7 +58,7 @@ class Recording(JobSource):
     ) -> None:
         self.folder = Path(folder).absolute()
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))
-        space = SearchSpace.from_dict(config.space, source="table.yaml")
+        space = SearchSpace.from_recorded(config.space, source="table.yaml")
         limits = hard_limits(parse_budgets(config.budgets))
         candidates = FeasibleSet(space, config.input_size, config.num_classes, limits).candidates
         if not len(candidates):
@@ -200,6 +200,8 @@ def record(
     parsed = parse_budgets(budgets)
     if any(budget.kind == "latency" for budget in parsed):
         raise UserError("a table has no latencies: limit it by MACs, params or activations.")
+    old = TableConfig.load(out) if (Path(out) / TABLE_YAML).exists() else None
+    space = space.started_as(None if old is None else old.space)
     config = TableConfig(
         space=space.to_dict(),
         data={"spec": data, **_listed(dataclasses.asdict(info))},

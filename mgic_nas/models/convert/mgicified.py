@@ -22,7 +22,7 @@ from timm.models._features_fx import FeatureGraphNet
 from torch import nn
 
 from ...errors import UserError, did_you_mean
-from ..mgic import changed_start
+from ..mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION
 from ..rows import check_levels
 from .blueprint import convert
 
@@ -108,8 +108,8 @@ def mgicified(
     min_levels: int = 0,
     min_groups: int = 1,
     levels: str = "auto",
-    transfer_init: str = "uniform",
-    zero_init_correction: bool = False,
+    transfer_init: str = TRANSFER_INIT,
+    zero_init_correction: bool = ZERO_INIT_CORRECTION,
     **kwargs: Any,
 ) -> nn.Module:
     """The timm network ``base`` with its residual blocks in MGIC form; further arguments are those of ``base``.
@@ -119,7 +119,7 @@ def mgicified(
     if not isinstance(base, str) or not is_model(base):
         raise UserError(f"Unknown model {base!r}.{did_you_mean(str(base), list_models())}")
     choices: dict[str, Any] = {"s_g": s_g, "s_c": s_c, "min_levels": min_levels, "min_groups": min_groups}
-    choices |= changed_start(transfer_init, zero_init_correction)
+    choices |= {"transfer_init": transfer_init, "zero_init_correction": zero_init_correction}
     if check_levels(levels):
         choices["levels"] = levels
     cfg = _given_cfg(base, kwargs.pop("pretrained_cfg", None))
@@ -143,6 +143,6 @@ def name_as_mgicified(net: Any) -> None:
     kept = {k: v for k, v in cfg.items() if k not in _WEIGHTS}
     net.pretrained_cfg = net.default_cfg = {**kept, "url": "", "architecture": "mgicified"}
     report = net.mgic_report
-    choices = {k: getattr(report, k) for k in ("s_g", "s_c", "min_levels", "min_groups")}
-    choices |= changed_start(report.transfer_init, report.zero_init_correction)
+    names = ("s_g", "s_c", "min_levels", "min_groups", "transfer_init", "zero_init_correction")
+    choices = {k: getattr(report, k) for k in names}
     net._model_args = {**getattr(net, "_model_args", {}), "base": base, **choices}
