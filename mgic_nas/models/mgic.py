@@ -123,10 +123,9 @@ class MultigridBlock(nn.Module):
 
     def init_weights(self) -> None:
         """timm's hook, called after its own init of every norm: keeps that from overwriting the scale of N."""
-        if self.zero_init_correction:
-            for norm in self.norm:
-                if isinstance(weight := getattr(norm, "weight", None), nn.Parameter):
-                    nn.init.zeros_(weight)
+        weight = getattr(self.norm[-1], "weight", None) if len(self.norm) else None
+        if self.zero_init_correction and isinstance(weight, nn.Parameter):
+            nn.init.zeros_(weight)  # of the finest alone: zeros behind a zero would only delay
 
 
 def start(
@@ -137,7 +136,9 @@ def start(
     Args:
         net: a network with MGIC blocks, with new weights.
         transfer_init: R and P, one of :data:`TRANSFER_INITS`; see :meth:`ChannelTransfer.reset_parameters`.
-        zero_init_correction: N's scale starts at zero, and with it the coarse grid correction.
+        zero_init_correction: the scale of the finest level's N starts at zero, and with it the correction by all coarse
+            levels. Residual branches of coarse levels that begin at zero (``zero_init_last``) then begin at one: where
+            both the correction and its scale are zero, no gradient ever reaches the coarse levels.
 
     Raises:
         UserError: another transfer_init.
@@ -151,6 +152,16 @@ def start(
         elif isinstance(module, MultigridBlock) and zero_init_correction:
             module.zero_init_correction = True
             module.init_weights()
+            for layer in list(module.cnn)[:-1] + [module.coarsest] * bool(module.cnn):
+                _wake(layer)
+
+
+def _wake(layer: nn.Module) -> None:
+    """Scales of norms that are all zero become one."""
+    for module in layer.modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, nn.Parameter) and weight.dim() == 1 and not weight.is_meta and not weight.any():
+            nn.init.ones_(weight)
 
 
 class MGICBlock(MultigridBlock):
