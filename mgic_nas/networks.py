@@ -26,6 +26,7 @@ from .models.convert.also import check_also
 from .models.convert.blueprint import convert
 from .models.convert.find import meta_copy
 from .models.convert.mgicified import name_as_mgicified
+from .models.mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION
 from .models.rows import check_choices
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -178,8 +179,8 @@ def mgicify(
     min_levels: int = 0,
     min_groups: int = 1,
     init: str = "random",
-    transfer_init: str = "uniform",
-    zero_init_correction: bool | None = None,
+    transfer_init: str = TRANSFER_INIT,
+    zero_init_correction: bool = ZERO_INIT_CORRECTION,
     input_size: tuple[int, int, int] | None = None,
     also: str | Sequence[str] = (),
     **kwargs: Any,
@@ -196,8 +197,8 @@ def mgicify(
         min_levels: at least so many restrictions in every block, even where it is no wider than s_c.
         min_groups: 2 keeps a grouped level from being fully coupled.
         init: "random" draws the converted blocks anew; "weights" derives them from the original's weights.
-        transfer_init, zero_init_correction: how R, P and N start, see :func:`mgic_nas.models.mgic.start`. By default N
-            starts at zero with "weights": the network is then the original's with grouped convs, whose accuracy
+        transfer_init, zero_init_correction: how R, P and N start, see :func:`mgic_nas.models.mgic.start`. With
+            "weights" and N from zero the network is the original's with grouped convs, whose accuracy
             :func:`mgic_nas.recalibrate` brings nearer to the original's.
         input_size: (C, H, W) of an image; by default the network's own.
         also: what else is converted, some of "transition" (residual blocks that change width or resolution: a grouped
@@ -227,9 +228,7 @@ def mgicify(
     else:
         raise UserError(f"Unknown model {model!r}.{did_you_mean(str(model), timm.list_models())}")
     plain = meta_copy(net)
-    if zero_init_correction is None:
-        zero_init_correction = init == "weights"
-    begin = {"transfer_init": transfer_init, "zero_init_correction": zero_init_correction}
+    begin: dict[str, Any] = {"transfer_init": transfer_init, "zero_init_correction": zero_init_correction}
     report = convert(net, s_g, s_c, min_levels, min_groups, init, input_size, **begin, also=also)
     before, after = (count(n, report.input_size) for n in (plain, meta_copy(net)))
     net.mgic_report = replace(report, before=before, after=after)

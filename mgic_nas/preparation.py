@@ -28,12 +28,13 @@ from .engine.storage.config import (
     versions,
 )
 from .errors import UserError
+from .families import start_of
 from .planning import DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
 from .progress import say
 from .space import SearchSpace, parse_budgets
 from .tasks import cautions, metric_of, resolve_spec
 from .train.job import Setup
-from .train.loop import cached_data
+from .train.loop import cached_data, check_recipe
 
 if TYPE_CHECKING:
     from .train import Recipe
@@ -108,13 +109,17 @@ def prepare(given: Given) -> Prepared:
 
     space = given.space if isinstance(given.space, SearchSpace) else SearchSpace.from_yaml(given.space)
     spec = resolve_spec(given.data)
-    info = cached_data(spec).info
+    data = cached_data(spec)
+    info = data.info
     about = {"spec": spec, **dataclasses.asdict(info)}
     folder = Path(given.out or Path("runs") / _slug(f"{Path(space.source).stem}-{info.name}"))
     old = find_run(folder)
+    space = space.started_as(None if old is None else old.space)
     recipe = train.get_recipe(_first(given.recipe, old and old.recipe, DEFAULT_RECIPE))
+    check_recipe(recipe, data)
     epochs = _first(given.epochs, old and old.epochs, default_epochs(info.sizes["train"], recipe))
-    problem = SearchProblem(space, info.input_size, info.num_classes, limits, epochs)
+    complete = space.with_start(start_of(space.model).first)  # of a run that does not name it
+    problem = SearchProblem(complete, info.input_size, info.num_classes, limits, epochs)
     config = RunConfig(
         name=Path(os.path.abspath(folder)).name,  # also of "..", which is no name
         space=space.to_dict(),

@@ -245,7 +245,7 @@ class Winner:
 
     @cached_property
     def _space(self) -> SearchSpace:
-        return SearchSpace.from_dict(self.config.space, source=self.config.space_source or "run.yaml")
+        return SearchSpace.from_recorded(self.config.space, source=self.config.space_source or "run.yaml")
 
     def _data_config(self) -> dict[str, object]:
         data = self.config.data

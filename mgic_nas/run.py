@@ -19,7 +19,7 @@ from .engine.storage.latencies import place_of
 from .engine.storage.trial import FINISHED
 from .errors import Interrupted, MachineFault, UserError
 from .planning import Plan, make_plan
-from .preparation import Given, Prepared, prepare, setup_of
+from .preparation import Given, prepare, setup_of
 from .progress import Progress, Refreshed, say
 from .results import Run, Winner
 from .tasks import metric_of
@@ -113,11 +113,24 @@ def search(
         recipe,
     )
     with terminable():
-        prepared = prepare(given)
-        try:
-            return _search(prepared, progress, retry_failed, wait)
-        except KeyboardInterrupt as error:
-            raise _interrupted(prepared.folder, error) from None
+        folder, config, problem, _ = prepare(given)
+        with _interruptions(folder):
+            run, waits = None, _Waits(wait)
+            while run is None:
+                with waits, _machine_faults(folder):
+                    with (
+                        _watched(folder, config, progress) as observer,
+                        engine.Controller(
+                            folder, config, observer, problem=problem, retry_failed=retry_failed
+                        ) as source,
+                    ):
+                        retry_failed = False  # it is done
+                        _train(source, folder, problem, progress)
+                    run = _reported(folder)
+            run.refuse_no_result()
+            for line in run.warnings():
+                say(f"{folder}: warning: {line}")
+            return run
 
 
 def plan(
@@ -132,43 +145,90 @@ def plan(
         return make_plan(folder, config, problem, setup_of(config, folder), max(0, left), say, keep=False)
 
 
-def _search(prepared: Prepared, progress: bool, retry_failed: bool, wait: bool) -> Run:
-    folder, config, problem, _ = prepared
-    said = ""
-    while True:
-        try:
-            with _machine_faults(folder):
-                _execute(folder, config, problem, progress, retry_failed)
-                run = load_run(folder)
-                run.refuse_nothing_trained()
-                report.build(folder, echo=say)
-            break
-        except MachineFault as fault:
-            if not (wait and fault.passing):
-                raise
-            if said != (said := str(fault)):
-                say(f"{fault}; waiting: tried again every {WAIT_SECONDS:.0f} s")
-            retry_failed = False  # it is done
-            time.sleep(WAIT_SECONDS)
-    run.refuse_no_result()
-    for line in run.warnings():
-        say(f"{folder}: warning: {line}")
-    return run
-
-
-def _interrupted(folder: Path, error: KeyboardInterrupt) -> Interrupted:
-    """The interruption, with where the report is, which is brought up to date first."""
-    ended = error if isinstance(error, Interrupted) else Interrupted()
-    with contextlib.suppress(Exception):  # nothing to report yet, or the disk is full
-        return Interrupted(f"{ended}; the report so far is {report.build(folder)}", ended.code)
-    return ended
-
-
 def load_run(folder: str | Path) -> Run:
     """The run in a folder: finished, interrupted, or while it is being made. UserError where there is none."""
     if not isinstance(folder, str | os.PathLike):
         raise UserError(f"a run is named by its folder's path, not by {folder!r}.")
     return Run(Path(folder), RunConfig.load(folder))
+
+
+def _train(source: engine.Controller, folder: Path, problem: SearchProblem, show: bool) -> None:
+    """Trains what the controller hands out; MachineFault where it gives up."""
+    config = source.config
+    if "latency" in problem.limits:
+        say(f"latency: {place_of(config)}; each candidate once, before it is trained")
+    for note in source.notes:
+        say(f"{folder}: {note}")
+    setup = setup_of(config, folder)
+    where = {"address": config.address} if config.executor == "ray" else {}
+    concurrent = config.concurrent
+    if source.wanted and (show or concurrent is None):
+        with _in_memory():
+            planned = make_plan(folder, config, problem, setup, source.wanted, say)
+        concurrent = planned.packing.concurrent if planned.packing else concurrent
+        if show:
+            say(str(planned))
+    executor(config.executor)(source, setup, concurrent, config.gpus_per_trial, **where)
+    if fault := source.gave_up:
+        code = 2 if fault.mendable else 1
+        raise MachineFault(f"{folder}: {fault.plain}; {GOES_ON}", code, passing=fault.where != EVERYWHERE)
+
+
+def _reported(folder: Path) -> Run:
+    """The run, with its report built."""
+    run = load_run(folder)
+    run.refuse_nothing_trained()
+    report.build(folder, echo=say)
+    return run
+
+
+@contextlib.contextmanager
+def _watched(folder: Path, config: RunConfig, show: bool) -> Iterator[Refreshed]:
+    """Who is told of what happens: the report, and the progress on stderr where it is shown."""
+    if not show:
+        yield Refreshed(folder)
+        return
+    watching = Progress(config.epochs, config.input_size, metric=metric_of(config.data["spec"]))
+    try:
+        yield Refreshed(folder, watching)
+    finally:
+        watching.close()
+
+
+class _Waits:
+    """Entered for each attempt at a search: where the machine lacks something that may come back, it waits.
+
+    Args:
+        wait: whether it does so; otherwise the fault ends the search.
+    """
+
+    def __init__(self, wait: bool) -> None:
+        self._wait = wait
+        self._said = ""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not (self._wait and isinstance(error, MachineFault) and error.passing):
+            return False
+        if self._said != (said := str(error)):
+            self._said = said
+            say(f"{said}; waiting: tried again every {WAIT_SECONDS:.0f} s")
+        time.sleep(WAIT_SECONDS)
+        return True
+
+
+@contextlib.contextmanager
+def _interruptions(folder: Path) -> Iterator[None]:
+    """An interruption says where the report is, which is brought up to date first."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        ended = error if isinstance(error, Interrupted) else Interrupted()
+        with contextlib.suppress(Exception):  # nothing to report yet, or the disk is full
+            ended = Interrupted(f"{ended}; the report so far is {report.build(folder)}", ended.code)
+        raise ended from None
 
 
 @contextlib.contextmanager
@@ -182,36 +242,6 @@ def _machine_faults(folder: Path) -> Iterator[None]:
         if what := of_driver(error):
             raise MachineFault(f"{folder}: {what}; {GOES_ON}") from error
         raise
-
-
-def _execute(folder: Path, config: RunConfig, problem: SearchProblem, show: bool, retry_failed: bool = False) -> None:
-    """The search itself; whatever ends it, the run is closed well."""
-    execute = executor(config.executor)
-    if "latency" in problem.limits:
-        say(f"latency: {place_of(config)}; each candidate once, before it is trained")
-    metric = metric_of(config.data["spec"])
-    watching = Progress(config.epochs, config.input_size, metric=metric) if show else None
-    observer = Refreshed(folder, watching)
-    with engine.Controller(folder, config, observer, problem=problem, retry_failed=retry_failed) as controller:
-        for note in controller.notes:
-            say(f"{folder}: {note}")
-        setup = setup_of(config, folder)
-        where = {"address": config.address} if config.executor == "ray" else {}
-        concurrent = config.concurrent
-        if controller.wanted and (show or concurrent is None):
-            with _in_memory():
-                planned = make_plan(folder, config, problem, setup, controller.wanted, say)
-            concurrent = planned.packing.concurrent if planned.packing else concurrent
-            if show:
-                say(str(planned))
-        try:
-            execute(controller, setup, concurrent, config.gpus_per_trial, **where)
-        finally:
-            if watching is not None:
-                watching.close()
-        if fault := controller.gave_up:
-            code = 2 if fault.mendable else 1
-            raise MachineFault(f"{folder}: {fault.plain}; {GOES_ON}", code, passing=fault.where != EVERYWHERE)
 
 
 @contextlib.contextmanager

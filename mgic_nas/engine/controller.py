@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineFault
+from ..families.names import recorded_config
 from ..train.job import Job, attempt_folder, read_result
 from . import events
 from .events import Counts, Observer
@@ -488,7 +489,7 @@ class Controller(JobSource):
         return Job(
             number=trial.number,
             attempt=trial.attempt,
-            config=dict(trial.config),
+            config=recorded_config(self.config.model, trial.config),
             first_epoch=trial.first_epoch,
             last_epoch=trial.last_epoch,
             checkpoint=None if checkpoint is None else str(checkpoint),

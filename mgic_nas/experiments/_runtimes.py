@@ -34,7 +34,7 @@ def version(runtime: str) -> str:
 
 
 def inference(net: nn.Module, x: torch.Tensor, runtime: str) -> Work:
-    """One forward pass of ``net``, in eval mode with every BatchNorm folded, in "torch", "onnxruntime" or "openvino"."""
+    """One forward pass of ``net``, its BatchNorms folded, in eval mode: in "torch", "onnxruntime" or "openvino"."""
     fused = fuse(net.eval())
     if runtime == "torch":
         return torch.inference_mode()(lambda: fused(x))
@@ -47,7 +47,7 @@ def inference(net: nn.Module, x: torch.Tensor, runtime: str) -> Work:
 
 def _onnxruntime(net: nn.Module, x: torch.Tensor) -> Work:
     ort = import_module("onnxruntime")
-    stream = io.BytesIO()
+    stream: Any = io.BytesIO()
     torch.onnx.export(net, (x,), stream, dynamo=False, input_names=["x"])
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

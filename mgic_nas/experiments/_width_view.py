@@ -40,8 +40,8 @@ def page(times: Rows, memory: Rows) -> str:
         "",
         "## From which width, and by how much",
         "",
-        f"The narrowest width from which on the block takes less than {PAYS:g} times the plain one's time at every width "
-        "measured; behind it the ratio there, and the ratio at the widest.",
+        f"The narrowest width from which on the block takes less than {PAYS:g} times the plain one's time at every "
+        "width measured; behind it the ratio there, and the ratio at the widest.",
         "",
         f"| block | run in | {' | '.join(f's_g = {s_g}' for s_g in _group_sizes(times))} |",
         f"|---|---|{'---|' * len(_group_sizes(times))}",
@@ -128,9 +128,9 @@ def _ratios(times: Rows, ways: Sequence[tuple[str, str]], block: str) -> list[st
 def _growth(times: Rows) -> list[str]:
     """What doubling the width multiplies, with MGIC at s_g = 16 and plain."""
     lines = [
-        "What each doubling of the width multiplies, at s_g = 16 and in the plain block (time: inference in torch; from "
-        "512 to 1,024 channels the maps shrink to a quarter, and MACs and times are taken per pixel). Linear growth is "
-        "2, quadratic 4.",
+        "What each doubling of the width multiplies, at s_g = 16 and in the plain block (time: inference in torch; "
+        "from 512 to 1,024 channels the maps shrink to a quarter, and MACs and times are taken per pixel). Linear "
+        "growth is 2, quadratic 4.",
         "",
         "| block | widths | parameters, MGIC | plain | MACs, MGIC | plain | time, MGIC | plain |",
         "|---|---|--:|--:|--:|--:|--:|--:|",

@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 from .._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
 from .._files import write_atomic
 from ..cost.count import count
+from ..families import start_of
 from ..models.implicit import NETWORKS, ImplicitNetwork
 from ..tasks import Data, load_data
 from ..tasks._random import seeded
@@ -133,7 +134,7 @@ def build(name: str, c_max: int, s_g: int, s_c: int, seed: int) -> ImplicitNetwo
     """One of :data:`NETWORKS` with the weights of ``seed``."""
     arguments = {"s_g": s_g, "s_c": s_c} if "mgic" in name else {}
     with seeded(mix(seed, "weights")):
-        return NETWORKS[name](c_max, **arguments)
+        return NETWORKS[name](c_max, **start_of(name).first, **arguments)
 
 
 Point = tuple[int, int, int, list[float]]

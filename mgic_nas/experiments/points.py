@@ -22,6 +22,7 @@ from .._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
 from .._files import write_atomic
 from ..cost.count import count
 from ..errors import UserError, did_you_mean
+from ..families import start_of
 from ..models.points import NETWORKS, PointNetwork
 from ..tasks import Data
 from ..tasks._random import seeded
@@ -49,7 +50,7 @@ class Training:
     def __init__(self, name: str, data: Data, args: argparse.Namespace, seed: int) -> None:
         self.name, self.data, self.args, self.seed = name, data, args, seed
         with seeded(mix(seed, "weights")):  # on the CPU, so the same weights on every device
-            self.net: PointNetwork = NETWORKS[name](num_classes=data.info.num_classes)
+            self.net: PointNetwork = NETWORKS[name](num_classes=data.info.num_classes, **start_of(name).first)
         self.net.to(args.device)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=args.lr, weight_decay=WEIGHT_DECAY)
         self.steps = data.train.steps(args.batch_size)

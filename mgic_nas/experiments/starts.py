@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._figure import GREY, MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
+from .._figure import GREY, ORANGE, PURPLE, TEAL, dress, figure, save
 from .._files import write_atomic
 from ..models.mgic import TRANSFER_INITS
 from ..train.job import Job, Setup
@@ -31,10 +31,10 @@ NAME = "starts"
 RECIPE = "quick"
 SEEDS = 3
 COLUMNS = (
-    "network", "data", "transfer_init", "zero_init_correction", "zero_init_last", "epochs", "seed",
+    "network", "data", "transfer_init", "zero_init_correction", "zero_init_last", "group_fan", "epochs", "seed",
     "val_acc", "curve", "train_loss", "seconds",
 )  # fmt: skip
-KEY = COLUMNS[:7]
+KEY = COLUMNS[:8]
 #: Name -> (model, arguments).
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "ResNet": ("mgic_resnet20", {"depths": 2}),
@@ -50,15 +50,31 @@ class Start(NamedTuple):
     transfer_init: str
     zero_init_correction: bool
     zero_init_last: bool
+    group_fan: bool
 
     def __str__(self) -> str:
-        norm, last = (0 if zero else 1 for zero in self[1:])
-        return f"{self.transfer_init}, N from {norm}, last BatchNorm from {last}"
+        norm, last = (0 if zero else 1 for zero in self[1:3])
+        return f"{self.transfer_init}, N from {norm}, last BatchNorm from {last}, fan of {'one' if self[3] else 'all'}"
+
+    def arguments(self, network: str) -> dict[str, Any]:
+        """Of the model: MobileNetV3's convs have no other fan than that of one group."""
+        given = self._asdict()
+        return given if network == "ResNet" else {name: v for name, v in given.items() if name != "group_fan"}
 
 
-STARTS = tuple(Start(*choice) for choice in itertools.product(TRANSFER_INITS, (False, True), (False, True)))
-#: What the networks begin with where nothing is said.
-PRESENT = {"ResNet": Start("uniform", False, True), "MobileNetV3-small": Start("uniform", False, False)}
+#: Name -> the starts. Of a ResNet's with the fan of one group only those whose residual branches start at zero, since
+#: the others' logits grow beyond bounds with depth; see tests/models/test_starts.py.
+STARTS: dict[str, tuple[Start, ...]] = {
+    "ResNet": (
+        *(Start(init, norm, True, True) for init, norm in itertools.product(TRANSFER_INITS, (False, True))),
+        *(Start(*choice, False) for choice in itertools.product(TRANSFER_INITS, (False, True), (True, False))),
+    ),
+    "MobileNetV3-small": tuple(
+        Start(*choice, True) for choice in itertools.product(TRANSFER_INITS, (False, True), (True, False))
+    ),
+}
+#: What the networks began with in the first versions.
+PRESENT = {"ResNet": Start("uniform", False, True, False), "MobileNetV3-small": Start("uniform", False, False, True)}
 
 
 def data_specs(cifar10: str) -> dict[str, str]:
@@ -82,9 +98,10 @@ class Training(NamedTuple):
 
 def wanted(table: Table, data: Sequence[str]) -> Iterator[Training]:
     """The trainings that are still to be made, those first that decide which others are."""
-    for seed, network, name, start in itertools.product(range(SEEDS), NETWORKS, data, STARTS):
-        if table.find(**(training := Training(network, name, start, ALL, seed)).key()) is None:
-            yield training
+    for seed, network, name in itertools.product(range(SEEDS), NETWORKS, data):
+        for start in STARTS[network]:
+            if table.find(**(training := Training(network, name, start, ALL, seed)).key()) is None:
+                yield training
     for epochs, network, name in itertools.product(LONG, NETWORKS, data):
         for start, seed in itertools.product(long_starts(table, network), range(SEEDS)):
             if table.find(**(training := Training(network, name, start, epochs, seed)).key()) is None:
@@ -92,11 +109,13 @@ def wanted(table: Table, data: Sequence[str]) -> Iterator[Training]:
 
 
 def long_starts(table: Table, network: str) -> list[Start]:
-    """The best by the mean of all data after :data:`ALL` epochs, and the present one."""
+    """The best that may become the default, by the mean of all data after :data:`ALL` epochs, and the present one."""
     means = {
-        start: [acc for rows in accuracies(table, network, ALL, start).values() for acc in rows] for start in STARTS
+        start: [acc for rows in accuracies(table, network, ALL, start).values() for acc in rows]
+        for start in STARTS[network]
+        if start.zero_init_last and start.group_fan
     }
-    best = sorted((s for s in STARTS if means[s]), key=lambda s: statistics.fmean(means[s]), reverse=True)[:BEST]
+    best = sorted((s for s in means if means[s]), key=lambda s: statistics.fmean(means[s]), reverse=True)[:BEST]
     return list(dict.fromkeys([*best, PRESENT[network]]))
 
 
@@ -110,7 +129,7 @@ def accuracies(table: Table, network: str, epochs: int, start: Start) -> dict[st
 
 
 def _start(row: dict[str, str]) -> Start:
-    return Start(row["transfer_init"], row["zero_init_correction"] == "True", row["zero_init_last"] == "True")
+    return Start(row["transfer_init"], *(row[name] == "True" for name in Start._fields[1:]))
 
 
 def measure(table: Table, specs: dict[str, str], threads: int) -> None:
@@ -118,7 +137,9 @@ def measure(table: Table, specs: dict[str, str], threads: int) -> None:
     while (training := next(wanted(table, list(specs)), None)) is not None:
         model, arguments = NETWORKS[training.network]
         setup = Setup(model, specs[training.data], training.epochs, get_recipe(RECIPE), "", "cpu", threads)
-        job = Job(0, 1, {**arguments, **training.start._asdict()}, 0, training.epochs, seed=training.seed)
+        job = Job(
+            0, 1, {**arguments, **training.start.arguments(training.network)}, 0, training.epochs, seed=training.seed
+        )
         begin = time.process_time()
         try:
             curve = list(train(job, setup))
@@ -153,7 +174,7 @@ def page(table: Table) -> str:
     for network, epochs in itertools.product(NETWORKS, sorted({ALL, *LONG})):
         rows = []
         present = accuracies(table, network, epochs, PRESENT[network])
-        for start in STARTS:
+        for start in STARTS[network]:
             found = accuracies(table, network, epochs, start)
             if found:
                 cells = [_cell(found.get(data, []), present.get(data, [])) for data in data_specs("")]
@@ -184,9 +205,9 @@ def draw(table: Table, path: Path) -> None:
     """curves.png: validation accuracy by epoch of every start at :data:`ALL` epochs, mean over seeds."""
     made = figure(11.0, 7.0)
     axes = made.subplots(len(NETWORKS), len(data_specs("")), squeeze=False)
-    colours = dict(zip(STARTS, (MUTED, GREY, ORANGE, "#e8b27d", PURPLE, "#b9a0d8", TEAL, "#7fc4bd")))
+    colours = (TEAL, ORANGE, PURPLE, GREY)  # of (R and P, N)
     for (i, network), (j, data) in itertools.product(enumerate(NETWORKS), enumerate(data_specs(""))):
-        for start in STARTS:
+        for start in STARTS[network]:
             curves = [
                 json.loads(row["curve"])
                 for row in table.rows
@@ -194,9 +215,17 @@ def draw(table: Table, path: Path) -> None:
             ]
             if curves := [c for c in curves if len(c) == ALL]:
                 means = [statistics.fmean(values) for values in zip(*curves)]
-                axes[i][j].plot(range(1, ALL + 1), means, color=colours[start], linewidth=1.6, label=str(start))
+                axes[i][j].plot(
+                    range(1, ALL + 1),
+                    means,
+                    color=colours[2 * TRANSFER_INITS.index(start.transfer_init) + start.zero_init_correction],
+                    linestyle=("-" if start.group_fan else "--") if start.zero_init_last else ":",
+                    linewidth=1.6,
+                    label=str(start),
+                )
         dress(axes[i][j], f"{network} on {data}", x="epoch", y="top-1 %")
-    axes[0][0].legend(fontsize=7)
+        if axes[i][j].get_legend_handles_labels()[0]:
+            axes[i][j].legend(fontsize=6)
     save(made, path)
 
 

@@ -1,4 +1,4 @@
-"""From which width an MGIC block is worth its place: parameters, MACs, memory and measured time beside the plain block's.
+"""From which width an MGIC block is worth its place: parameters, MACs, memory and time beside the plain block's.
 
     python -m mgic_nas.experiments.width --out runs/width
 
@@ -17,7 +17,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn

@@ -13,7 +13,16 @@ from .._lazy import lazy_exports
 if TYPE_CHECKING:
     from .base import Family
     from .mgicified import MgicifiedFamily
-    from .names import FAMILIES, create_model_line, in_timm, literal, network_names, timm_call
+    from .names import (
+        FAMILIES,
+        create_model_line,
+        in_timm,
+        literal,
+        network_names,
+        recorded_config,
+        start_of,
+        timm_call,
+    )
     from .registry import family, model_names
 
 __all__ = [
@@ -26,6 +35,8 @@ __all__ = [
     "literal",
     "model_names",
     "network_names",
+    "recorded_config",
+    "start_of",
     "timm_call",
 ]
 
@@ -41,6 +52,8 @@ __getattr__, __dir__ = lazy_exports(
         "literal": ".names",
         "model_names": ".registry",
         "network_names": ".names",
+        "recorded_config": ".names",
+        "start_of": ".names",
         "timm_call": ".names",
     },
 )

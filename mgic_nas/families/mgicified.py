@@ -15,10 +15,9 @@ from ..cost.count import count
 from ..errors import UserError, did_you_mean
 from ..models.convert.also import check_also
 from ..models.convert.blueprint import Blueprint, Conversion
-from ..models.mgic import FIRST_START, changed_start
 from ..models.rows import check_levels
 from .counted import CountedFamily
-from .names import timm_call
+from .names import start_of, timm_call
 
 
 class MgicifiedFamily(CountedFamily):
@@ -32,7 +31,7 @@ class MgicifiedFamily(CountedFamily):
         super().__init__()
         self.name = name
         self._base = name.partition(":")[2]
-        self.arguments = frozenset({*_MGIC_DEFAULTS, *FIRST_START, "levels", "drop_rate", "drop_path_rate"})
+        self.arguments = frozenset({*_MGIC_DEFAULTS, *_FIRST_START, "levels", "drop_rate", "drop_path_rate"})
         self.arguments |= frozenset() if self._base else {"base"}
         blueprint = _blueprint(self._base or "resnet18")
         self.input_size, self.num_classes = blueprint.input_size, blueprint.net.num_classes
@@ -49,7 +48,7 @@ class MgicifiedFamily(CountedFamily):
         base, levels, own = self._read(config)
         if own:
             _takes(base, tuple(own.items()))
-        start = changed_start(**self._start(config)) if levels else {}
+        start = {k: v for k, v in self._start(config).items() if v != _FIRST_START[k]} if levels else {}
         return base, levels, tuple(sorted([*own.items(), *start.items()]))
 
     def _choices(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +56,7 @@ class MgicifiedFamily(CountedFamily):
         return {**choices, "also": check_also(choices["also"])}
 
     def _start(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: config.get(name, value) for name, value in FIRST_START.items()}
+        return {name: config.get(name, value) for name, value in _FIRST_START.items()}
 
     def original(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
         """The network that a config converts, as it was."""
@@ -90,6 +89,7 @@ class MgicifiedFamily(CountedFamily):
         return timm.create_model(name, num_classes=num_classes, in_chans=in_chans, **{**arguments, **kwargs})
 
 
+_FIRST_START = start_of("mgicified").first
 _MGIC_DEFAULTS = {"s_g": 64, "s_c": 64, "min_levels": 0, "min_groups": 1, "also": ()}
 
 

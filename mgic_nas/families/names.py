@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._registry import Registry
 
@@ -18,6 +18,49 @@ NETWORKS = {
     "points": ("dgcnn", "diffgcn", "mgic_diffgcn"),
     "implicit": ("implicit_mobilenetv3", "implicit_ghostnet", "implicit_mgic_mobilenetv3"),
 }
+
+
+class Start(NamedTuple):
+    """How the networks of a family begin: arguments that change the first weights alone.
+
+    Attributes:
+        first: in the versions that did not record it. A config, an arch_id and a run that do not name an argument mean
+            this value.
+        now: as ``create_model`` has it, and new searches name it.
+    """
+
+    first: dict[str, Any]
+    now: dict[str, Any]
+
+
+_TRANSFERS = Start(
+    {"transfer_init": "uniform", "zero_init_correction": False},
+    {"transfer_init": "uniform", "zero_init_correction": True},
+)
+_RESNET = Start(
+    {**_TRANSFERS.first, "zero_init_last": True, "group_fan": False},
+    {**_TRANSFERS.now, "zero_init_last": True, "group_fan": True},
+)
+_MOBILENET = Start({**_TRANSFERS.first, "zero_init_last": False}, {**_TRANSFERS.now, "zero_init_last": True})
+#: By how the model's name begins; repeated from the models' signatures for the same reason as :data:`NETWORKS`.
+_STARTS = {
+    "mgic_resn": _RESNET,
+    "mgic_mobilenetv3": _MOBILENET,
+    "mgic_lraspp": _MOBILENET,
+    "mgicif": _TRANSFERS,
+    "mgic_diffgcn": _TRANSFERS,
+    "implicit_": _TRANSFERS,
+}
+
+
+def start_of(model: str) -> Start:
+    """How the networks of a model begin; of other people's models nothing is known."""
+    return next((start for begin, start in _STARTS.items() if model.startswith(begin)), Start({}, {}))
+
+
+def recorded_config(model: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config that a run or a table holds, with the start that it means where it does not name it."""
+    return {**start_of(model).first, **config}
 
 
 #: Makers of families, called with the model's name. Row families, ``mgicify:NAME`` and timm's names are not listed:
@@ -52,8 +95,13 @@ def in_timm(model: str) -> bool:
 
 
 def create_model_line(model: str, config: Mapping[str, Any], num_classes: int, in_chans: int) -> str:
-    """The line that builds a network, untrained, after ``import timm, mgic_nas``."""
-    name, arguments = timm_call(model, config)
+    """The line that builds a network, untrained, after ``import timm, mgic_nas``.
+
+    Arguments of its start that are this version's defaults are left out.
+    """
+    now = start_of(model).now
+    ordered = sorted(config.items(), key=lambda item: item[0] in now)  # the start last
+    name, arguments = timm_call(model, {k: v for k, v in ordered if k not in now or v != now[k]})
     arguments |= {"num_classes": num_classes, "in_chans": in_chans}
     module = "timm" if in_timm(model) else "mgic_nas"
     return f"{module}.create_model({literal(name)}, {', '.join(f'{k}={literal(v)}' for k, v in arguments.items())})"

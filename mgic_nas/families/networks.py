@@ -13,10 +13,9 @@ from typing import Any, get_type_hints
 
 from torch import nn
 
-from ..models.mgic import FIRST_START
 from .base import frozen, readable
 from .counted import META, CountedFamily
-from .names import NETWORKS
+from .names import NETWORKS, start_of
 
 #: Module of :mod:`mgic_nas.models` -> (default input size, default outputs) of its networks. A module may have
 #: ``canonical(name, config)``, with every argument in it: equal for the configs that are one architecture.
@@ -26,7 +25,7 @@ MODULES = {
     "implicit": ((5, 1, 1), 1),
 }
 # Arguments that came after the first version: at these values they stay out of arch_id, so that older ids hold.
-_LATER = {**FIRST_START, "min_levels": 0, "min_groups": 1, "levels": "auto"}
+_LATER = {"min_levels": 0, "min_groups": 1, "levels": "auto"}
 # From the data, or fixed by the name.
 _NOT_SEARCHED = frozenset({"num_classes", "num_outputs", "in_chans", "device", "dtype", "layout", "self", "kwargs"})
 
@@ -58,14 +57,16 @@ class NetworkFamily(CountedFamily):
         self._canonical = getattr(importlib.import_module(f"mgic_nas.models.{module}"), "canonical", None)
         parameters = _parameters(self._builder)
         self._outputs = "num_classes" if "num_classes" in parameters else "num_outputs"
-        self._defaults = {k: p.default for k, p in parameters.items() if k not in _NOT_SEARCHED}
+        first = start_of(name).first
+        self._later = {**_LATER, **first}
+        self._defaults = {k: first.get(k, p.default) for k, p in parameters.items() if k not in _NOT_SEARCHED}
         self.arguments = frozenset(self._defaults)
         self._valid: dict[Hashable, Hashable] = {}
 
     def canonical(self, config: Mapping[str, Any]) -> Hashable:
         self.refuse_unknown(config)
         full = {**self._defaults, **config}
-        full = {name: value for name, value in full.items() if name not in _LATER or value != _LATER[name]}
+        full = {name: value for name, value in full.items() if name not in self._later or value != self._later[name]}
         key = tuple((k, frozen(v)) for k, v in sorted(full.items()))
         if key not in self._valid:
             self.build(config, self.num_classes, self.input_size[0], device=META)  # or a UserError

@@ -9,9 +9,11 @@ from typing import Any
 
 from ..cost.rows_cost import Cost, rows_cost
 from ..errors import UserError
-from ..models.mgic import FIRST_START
 from ..models.rows import CACHED_STAGES, Rows
 from .base import TimmNamed, digest, frozen
+from .names import start_of
+
+_OF_LEVELS = ("transfer_init", "zero_init_correction")
 
 
 class RowFamily(TimmNamed):
@@ -23,7 +25,8 @@ class RowFamily(TimmNamed):
         self._cfg = type(cfg)
         self._defaults: dict[str, Any] = cfg._asdict()
         self._kind = module.net.__name__
-        self._hidden: dict[str, Any] = module.net.not_in_rows
+        self._start = start_of(name).first
+        self._hidden: dict[str, Any] = {**module.net.not_in_rows, **self._start}
         self.arguments = frozenset(self._defaults) | frozenset(self._hidden)
 
     def rows(self, config: Mapping[str, Any], in_chans: int = 3) -> Rows:
@@ -42,7 +45,7 @@ class RowFamily(TimmNamed):
         rows = self.rows(config)
         hidden = [(k, frozen(v)) for k, v in config.items() if k in self._hidden and v != self._hidden[k]]
         if hidden and not any(len(row.levels) > 1 for stage in rows.stages for row in stage):
-            hidden = [(k, v) for k, v in hidden if k not in FIRST_START]  # there is no R, P or N that could start
+            hidden = [(k, v) for k, v in hidden if k not in _OF_LEVELS]  # there is no R, P or N that could start
         return self._kind, rows, tuple(sorted(hidden))
 
     def arch_id(self, config: Mapping[str, Any]) -> str:

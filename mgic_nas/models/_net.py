@@ -18,7 +18,7 @@ from timm.models._features import feature_take_indices
 from torch import nn
 
 from .blocks import BLOCKS, conv_norm_act
-from .mgic import FIRST_START, MGICBlock, row_convs
+from .mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION, MGICBlock, row_convs
 from .rows import Row, Rows, Stage
 
 
@@ -62,12 +62,12 @@ class RowNet(nn.Module):
         **overrides: fields of ``cfg`` with other values. TypeError for an unknown one.
     """
 
-    #: Arguments that do not show in the rows, and their defaults; an architecture is told by them too.
+    #: Arguments that do not show in the rows, and their defaults; an architecture is told by them too, and by its start
+    #: (:func:`mgic_nas.families.names.start_of`).
     not_in_rows: ClassVar[dict[str, Any]] = {
         "drop_rate": 0.0,
         "drop_path_rate": 0.0,
         "norm_layer": nn.BatchNorm2d,
-        **FIRST_START,
     }
 
     def __init__(
@@ -79,8 +79,8 @@ class RowNet(nn.Module):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         norm_layer: Any = nn.BatchNorm2d,
-        transfer_init: str = "uniform",
-        zero_init_correction: bool = False,
+        transfer_init: str = TRANSFER_INIT,
+        zero_init_correction: bool = ZERO_INIT_CORRECTION,
         device: Any = None,
         dtype: Any = None,
         **overrides: Any,

@@ -28,7 +28,7 @@ from torch import nn
 from ..errors import UserError
 from ._net import _strided
 from .blocks import block_class
-from .mgic import MGICBlock, start
+from .mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION, MGICBlock, start
 from .rows import Row, Rows, Stage, check_choices, check_levels, hierarchy, positive_int
 
 __all__ = [
@@ -108,8 +108,8 @@ class ImplicitNetwork(nn.Module):
         min_levels: int = 0,
         min_groups: int = 1,
         levels: str = "auto",
-        transfer_init: str = "uniform",
-        zero_init_correction: bool = False,
+        transfer_init: str = TRANSFER_INIT,
+        zero_init_correction: bool = ZERO_INIT_CORRECTION,
         device: Any = None,
         dtype: Any = None,
     ) -> None:

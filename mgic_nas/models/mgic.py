@@ -53,9 +53,11 @@ class ChannelTransfer(nn.Conv2d):
         self.reset_parameters()
 
 
-#: How networks began before there was a choice. An arch_id and a run that do not name a start mean this one.
-FIRST_START: dict[str, Any] = {"transfer_init": "uniform", "zero_init_correction": False}
 TRANSFER_INITS = ("uniform", "aggregation")
+TRANSFER_INIT, ZERO_INIT_CORRECTION = (
+    "uniform",
+    True,
+)  # how the networks of this package begin by default; see runs/init
 NOISE = 0.02  # largest weight of a channel that is not the row's own, where those are 0.5 to 1
 
 
@@ -121,25 +123,22 @@ class MultigridBlock(nn.Module):
 
     def init_weights(self) -> None:
         """timm's hook, called after its own init of every norm: keeps that from overwriting the scale of N."""
-        if self.zero_init_correction:
-            for norm in self.norm:
-                if isinstance(weight := getattr(norm, "weight", None), nn.Parameter):
-                    nn.init.zeros_(weight)
+        weight = getattr(self.norm[-1], "weight", None) if len(self.norm) else None
+        if self.zero_init_correction and isinstance(weight, nn.Parameter):
+            nn.init.zeros_(weight)  # of the finest alone: zeros behind a zero would only delay
 
 
-def changed_start(transfer_init: str, zero_init_correction: bool) -> dict[str, Any]:
-    """The arguments of :func:`start` that are not :data:`FIRST_START`'s: those by which an architecture is told."""
-    given = {"transfer_init": transfer_init, "zero_init_correction": zero_init_correction}
-    return {name: value for name, value in given.items() if value != FIRST_START[name]}
-
-
-def start(net: nn.Module, transfer_init: str = "uniform", zero_init_correction: bool = False) -> None:
+def start(
+    net: nn.Module, transfer_init: str = TRANSFER_INIT, zero_init_correction: bool = ZERO_INIT_CORRECTION
+) -> None:
     """Chooses how the MGIC blocks of a network begin, after everything else has its first values.
 
     Args:
         net: a network with MGIC blocks, with new weights.
         transfer_init: R and P, one of :data:`TRANSFER_INITS`; see :meth:`ChannelTransfer.reset_parameters`.
-        zero_init_correction: N's scale starts at zero, and with it the coarse grid correction.
+        zero_init_correction: the scale of the finest level's N starts at zero, and with it the correction by all coarse
+            levels. Residual branches of coarse levels that begin at zero (``zero_init_last``) then begin at one: where
+            both the correction and its scale are zero, no gradient ever reaches the coarse levels.
 
     Raises:
         UserError: another transfer_init.
@@ -153,6 +152,16 @@ def start(net: nn.Module, transfer_init: str = "uniform", zero_init_correction: 
         elif isinstance(module, MultigridBlock) and zero_init_correction:
             module.zero_init_correction = True
             module.init_weights()
+            for layer in list(module.cnn)[:-1] + [module.coarsest] * bool(module.cnn):
+                _wake(layer)
+
+
+def _wake(layer: nn.Module) -> None:
+    """Scales of norms that are all zero become one."""
+    for module in layer.modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, nn.Parameter) and weight.dim() == 1 and not weight.is_meta and not weight.any():
+            nn.init.ones_(weight)
 
 
 class MGICBlock(MultigridBlock):

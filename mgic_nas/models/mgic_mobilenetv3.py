@@ -7,7 +7,7 @@ before the block, and every block is an MGIC block.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
@@ -206,13 +206,12 @@ class MGICMobileNetV3(RowNet):
 
     Args:
         cfg: which one.
-        zero_init_last: the residual branches start at zero.
+        zero_init_last: the residual branches start at zero. Otherwise the levels add up, and with them the logits of a
+            deep network.
         **kwargs: of :class:`~mgic_nas.models._net.RowNet`, fields of ``cfg`` among them.
     """
 
-    not_in_rows: ClassVar[dict[str, Any]] = {**RowNet.not_in_rows, "zero_init_last": False}
-
-    def __init__(self, cfg: MGICMobileNetV3Cfg = LARGE_100, zero_init_last: bool = False, **kwargs: Any) -> None:
+    def __init__(self, cfg: MGICMobileNetV3Cfg = LARGE_100, zero_init_last: bool = True, **kwargs: Any) -> None:
         super().__init__(cfg, **kwargs)
         efficientnet_init_weights(self)  # calls ChannelTransfer.init_weights last, so R and P keep theirs
         for module in self.modules():

@@ -6,8 +6,9 @@ Every stage begins with a grouped 3x3 conv where width or stride changes; after 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
@@ -129,13 +130,17 @@ class MGICResNet(RowNet):
     Args:
         cfg: which one.
         zero_init_last: the residual branches start at zero, as in timm's ResNets.
+        group_fan: grouped convs start as timm's EfficientNets have them, with the fan of one group. Otherwise with that
+            of all channels, as torch has it, which is too small by the root of the number of groups: before training
+            each stage's output is a tenth to a fiftieth of the one before.
         **kwargs: of :class:`~mgic_nas.models._net.RowNet`, fields of ``cfg`` among them.
     """
 
-    not_in_rows: ClassVar[dict[str, Any]] = {**RowNet.not_in_rows, "zero_init_last": True}
-
-    def __init__(self, cfg: MGICResNetCfg = RESNET20, zero_init_last: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self, cfg: MGICResNetCfg = RESNET20, zero_init_last: bool = True, group_fan: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(cfg, **kwargs)
+        self._group_fan = group_fan
         self.init_weights(zero_init_last)
 
     def init_weights(self, zero_init_last: bool = True) -> None:
@@ -145,6 +150,9 @@ class MGICResNet(RowNet):
                 module.reset_parameters()
             elif isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if self._group_fan:
+                    with torch.no_grad():
+                        module.weight.mul_(module.groups**0.5)
             if zero_init_last and isinstance(module, WrappedBlock):
                 module.zero_init_last()
         start(self, *self._start)

@@ -36,7 +36,7 @@ from torch import nn
 
 from ._graph import Graph, differentiate, knn, point_graph
 from ._point_layers import EdgeConv, GConv, MGICPointBlock, PointMLP
-from .mgic import start
+from .mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION, start
 from .rows import check_choices, check_levels, positive_int
 
 __all__ = [
@@ -191,8 +191,8 @@ def mgic_diffgcn(
     min_levels: int = 0,
     min_groups: int = 1,
     levels: str = "auto",
-    transfer_init: str = "uniform",
-    zero_init_correction: bool = False,
+    transfer_init: str = TRANSFER_INIT,
+    zero_init_correction: bool = ZERO_INIT_CORRECTION,
     device: Any = None,
     dtype: Any = None,
 ) -> PointNetwork:

@@ -19,6 +19,7 @@ from timm.models import checkpoint_seq
 from torch import nn
 
 from .blocks import conv_norm_act
+from .mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION
 from .mgic_mobilenetv3 import MGICMobileNetV3, MGICMobileNetV3Cfg
 from .rows import Conv, positive_int
 
@@ -62,7 +63,8 @@ class MGICLRASPP(nn.Module):
         filters: width of the head.
         drop_path_rate: stochastic depth in the trunk.
         exp_mult, depths, block, s_g, s_c, width_mult, in_chans, act_layer, norm_layer, min_levels, min_groups, levels,
-            transfer_init, zero_init_correction: see :class:`~mgic_nas.models.mgic_mobilenetv3.MGICMobileNetV3`.
+            transfer_init, zero_init_correction, zero_init_last: see
+            :class:`~mgic_nas.models.mgic_mobilenetv3.MGICMobileNetV3`.
     """
 
     def __init__(
@@ -83,8 +85,9 @@ class MGICLRASPP(nn.Module):
         min_levels: int = 0,
         min_groups: int = 1,
         levels: str = "auto",
-        transfer_init: str = "uniform",
-        zero_init_correction: bool = False,
+        transfer_init: str = TRANSFER_INIT,
+        zero_init_correction: bool = ZERO_INIT_CORRECTION,
+        zero_init_last: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -110,6 +113,7 @@ class MGICLRASPP(nn.Module):
             levels=levels,
             transfer_init=transfer_init,
             zero_init_correction=zero_init_correction,
+            zero_init_last=zero_init_last,
             dilated_tail=True,
             **dd,
         )

@@ -19,7 +19,7 @@ from typing import Any
 from .._files import read_json, write_json
 from ..engine.storage.folder import refuse_links_in
 from ..engine.storage.trial import Trial
-from ..families import create_model_line, in_timm, literal
+from ..families import create_model_line, in_timm, literal, recorded_config
 from .command import shown
 from .data import Summary, Winner
 
@@ -65,7 +65,10 @@ def local_dir(summary: Summary, winner: Winner) -> str:
 def create_model(summary: Summary, trial: Trial) -> str:
     """The line that builds a trial's network, untrained."""
     return create_model_line(
-        summary.config.model, trial.config, summary.config.num_classes, summary.config.input_size[0]
+        summary.config.model,
+        recorded_config(summary.config.model, trial.config),
+        summary.config.num_classes,
+        summary.config.input_size[0],
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, did_you_mean
-from ..families.names import create_model_line
+from ..families.names import create_model_line, start_of
 from .conditions import Scalar, Values
 from .document import Place, read_yaml
 from .parameters import InputSize, Setting
@@ -79,6 +79,31 @@ class SearchSpace:
     def from_dict(cls, written: Mapping[str, Any], source: str = "search space") -> SearchSpace:
         """The space that a dict of the YAML's form describes. UserError as in :meth:`from_yaml`, without lines."""
         return cls(read_definition(_plain(written), Place(source)))
+
+    @classmethod
+    def from_recorded(cls, written: Mapping[str, Any], source: str) -> SearchSpace:
+        """The space of a run or a table. One of an early version does not say how its networks began: as they did then.
+
+        UserError as in :meth:`from_dict`.
+        """
+        space = cls.from_dict(written, source)
+        return space.with_start(start_of(space.model).first)
+
+    def with_start(self, start: Mapping[str, Any]) -> SearchSpace:
+        """The same space, whose networks begin as ``start`` says where no argument of the space says otherwise."""
+        names = {p.name for p in self.parameters}
+        missing = {k: v for k, v in start.items() if k not in self.kwargs and k not in names}
+        if not missing:
+            return self
+        return SearchSpace.from_dict({**self.to_dict(), "kwargs": {**self.kwargs, **missing}}, self.source)
+
+    def started_as(self, recorded: Mapping[str, Any] | None) -> SearchSpace:
+        """The same space, with the start that ``recorded`` (its form in an older run or table) names, or today's."""
+        start = start_of(self.model).now
+        if recorded is not None:
+            kwargs = recorded.get("kwargs") or {}
+            start = {k: kwargs[k] for k in start if k in kwargs}
+        return self.with_start(start)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for YAML or JSON; ``from_dict`` gives an equal space back."""

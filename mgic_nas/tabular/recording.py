@@ -34,6 +34,7 @@ from ..space.feasible import FeasibleSet
 from ..space.search_space import SearchSpace
 from ..tasks.registry import load_data, resolve_spec
 from ..train.job import Job, Setup, read_result
+from ..train.loop import check_recipe
 from ..train.recipes import Recipe, get_recipe
 from .table import COLUMNS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
 from .table import write_curves as rewrite_curves
@@ -57,7 +58,7 @@ class Recording(JobSource):
     ) -> None:
         self.folder = Path(folder).absolute()
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))
-        space = SearchSpace.from_dict(config.space, source="table.yaml")
+        space = SearchSpace.from_recorded(config.space, source="table.yaml")
         limits = hard_limits(parse_budgets(config.budgets))
         candidates = FeasibleSet(space, config.input_size, config.num_classes, limits).candidates
         if not len(candidates):
@@ -191,12 +192,16 @@ def record(
     share = parse_gpus_per_trial(gpus_per_trial)
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
     recipe = get_recipe(recipe or "quick")
-    info = load_data(data).info
+    loaded = load_data(data)
+    check_recipe(recipe, loaded)
+    info = loaded.info
     for note in info.notes:
         print(f"{info.name}: {note}", file=sys.stderr, flush=True)
     parsed = parse_budgets(budgets)
     if any(budget.kind == "latency" for budget in parsed):
         raise UserError("a table has no latencies: limit it by MACs, params or activations.")
+    old = TableConfig.load(out) if (Path(out) / TABLE_YAML).exists() else None
+    space = space.started_as(None if old is None else old.space)
     config = TableConfig(
         space=space.to_dict(),
         data={"spec": data, **_listed(dataclasses.asdict(info))},

@@ -128,7 +128,7 @@ class Table:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.config = TableConfig.load(folder)
-        self.space = SearchSpace.from_dict(self.config.space, source=str(self.folder / TABLE_YAML))
+        self.space = SearchSpace.from_recorded(self.config.space, source=str(self.folder / TABLE_YAML))
         self.architectures = _read_architectures(self.folder, self.space)
         curves = read_curves(self.folder, self.config.epochs)
         self._rows = {key: rows for key, rows in curves.items() if key[0] in self.index}

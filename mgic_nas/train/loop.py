@@ -21,6 +21,7 @@ from ..tasks._random import seeded
 from ..tasks.base import mix
 from ._memory import PeakMemory
 from .job import Job, Setup
+from .recipes import Recipe
 from .stages import BUILD, CHECKPOINT, DATA, Watched, during, reading
 
 
@@ -58,6 +59,27 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def make_optimizer(recipe: Recipe, net: torch.nn.Module) -> torch.optim.Optimizer:
+    """The recipe's, from timm; UserError where timm has none of that name."""
+    try:
+        return create_optimizer_v2(
+            net,
+            opt=recipe.opt,
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            momentum=recipe.momentum,
+            filter_bias_and_bn=not recipe.decay_all,
+        )
+    except (ValueError, AttributeError, TypeError) as error:  # timm: "Optimizer adamv not found in registry"
+        raise UserError(f"recipe: opt={recipe.opt!r}: {error}; timm.optim.list_optimizers() names them") from None
+
+
+def check_recipe(recipe: Recipe, data: Data) -> None:
+    """UserError where nothing could be trained so: an unknown optimiser, an augmentation that the data do not take."""
+    make_optimizer(recipe, torch.nn.Linear(1, 1))
+    data.train.batches(1, augment=recipe.augment)  # an iterator: nothing is read yet
+
+
 class Training:
     """A candidate between two epochs: network, optimiser, schedule and what happened so far.
 
@@ -90,7 +112,7 @@ class Training:
         layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
         self.net = net.to(self.device).to(memory_format=layout)
         self.steps = self.data.train.steps(self.recipe.batch_size)
-        self.optimizer = self._optimizer()
+        self.optimizer = make_optimizer(self.recipe, self.net)
         self.schedule = self._schedule()
         self._amp = _amp_type(self.recipe.amp, self.device)
         # Only float16 needs its gradients scaled; disabled, the scaler does nothing.
@@ -165,20 +187,6 @@ class Training:
         if self._amp is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self._amp)
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        recipe = self.recipe
-        try:
-            return create_optimizer_v2(
-                self.net,
-                opt=recipe.opt,
-                lr=recipe.lr,
-                weight_decay=recipe.weight_decay,
-                momentum=recipe.momentum,
-                filter_bias_and_bn=not recipe.decay_all,
-            )
-        except ValueError as error:  # timm: "Optimizer adamv not found in registry"
-            raise UserError(f"recipe: opt={recipe.opt!r}: {error}; timm.optim.list_optimizers() names them") from None
 
     def _schedule(self) -> Any:
         recipe = self.recipe

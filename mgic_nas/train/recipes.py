@@ -73,6 +73,12 @@ class Recipe:
             self._check(name, _number(getattr(self, name)) and getattr(self, name) >= 0, "a number from 0 on")
         self._check("batch_size", isinstance(self.batch_size, int), "a whole number")
         self._check("smoothing", _number(self.smoothing) and 0 <= self.smoothing < 1, "a number from 0 to below 1")
+        for name in ("opt", "name"):
+            self._check(name, isinstance(getattr(self, name), str) and getattr(self, name), "a name")
+        text_fits = self.auto_augment is None or isinstance(self.auto_augment, str)
+        self._check("auto_augment", text_fits, "one of timm's policies, such as rand-m9-mstd0.5")
+        scale_fits = self.scale is None or (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1)
+        self._check("scale", scale_fits, "the smallest and the largest share of an image's area, such as [0.35, 1]")
         self._check("sched", self.sched in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
         self._check("amp", self.amp in ("auto", "off"), "auto or off (in YAML in quotes: 'off')")
         pad_fits = self.pad is None or (isinstance(self.pad, int) and self.pad >= 0)
@@ -84,7 +90,7 @@ class Recipe:
         for name in ("decay_all", "flip", "channels_last"):
             self._check(name, isinstance(getattr(self, name), bool), "true or false")
 
-    def _check(self, name: str, fits: bool, expected: str) -> None:
+    def _check(self, name: str, fits: object, expected: str) -> None:
         if not fits:
             raise UserError(f"recipe: {name}={getattr(self, name)!r} is not {expected}")
 

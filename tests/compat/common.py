@@ -25,9 +25,11 @@ from typing import Any
 
 import timm
 import torch
+import yaml
 from torch import nn
 
 import mgic_nas
+from mgic_nas.families import start_of
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parents[2]
@@ -83,6 +85,18 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "100"}
 
 
+def first_start(name: str, folder: Path) -> None:
+    """Puts a shipped space into ``folder``, with the start that networks had at bb2c7bb, where runs did not name it."""
+    written = mgic_nas.SearchSpace.from_yaml(name).to_dict()
+    kwargs = {**start_of(written["model"]).first, **written.get("kwargs", {})}
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump({**written, "kwargs": kwargs}, sort_keys=False))
+
+
+def without_start(text: str) -> str:
+    """Lines of ``create_model`` without the start, which they name in later versions where it is not the default."""
+    return re.sub(r", (transfer_init|zero_init_correction|zero_init_last|group_fan)=[\w\\\"]+", "", text)
+
+
 def call(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Runs ``mgic-nas`` to its end, whatever its exit code is."""
     return subprocess.run(
@@ -116,8 +130,8 @@ def _tiny(count: int, epochs: int, *options: str) -> list[str]:
 ONE = ("--concurrent", "1")
 #: Recorded trials.csv -> the search that made it.
 SEARCHES = {
-    "quickstart": _search("quickstart", "fashion", ["0.5M", "1M", "2M"], 8, 1, *ONE),
-    "quickstart-short": _search("quickstart", "fashion?train=1500&val=400", ["0.5M", "1M"], 3, 2, *ONE),
+    "quickstart": _search("quickstart.yaml", "fashion", ["0.5M", "1M", "2M"], 8, 1, *ONE),
+    "quickstart-short": _search("quickstart.yaml", "fashion?train=1500&val=400", ["0.5M", "1M"], 3, 2, *ONE),
 }
 #: Recorded run -> the command that made it, and that goes on with it.
 RUNS = {
@@ -184,7 +198,7 @@ def opened(run: Path) -> dict[str, Any]:
     done = call_here("report", str(run), "--json")
     found["report"] = {**done, "stdout": json.loads(done["stdout"])}
     found["files"] = {name: (run / name).read_text() for name in REPORTED if (run / name).exists()}
-    relative: dict[str, Any] = json.loads(json.dumps(found).replace(f"{Path.cwd()}/", ""))
+    relative: dict[str, Any] = json.loads(without_start(json.dumps(found)).replace(f"{Path.cwd()}/", ""))
     return relative
 
 
@@ -250,7 +264,7 @@ def build(case: Mapping[str, Any]) -> nn.Module:
     name, config = case["model"], case["config"]
     if case["how"] == "mgicify":
         return mgic_nas.mgicify(name, **config, zero_init_correction=False)  # later versions' default with weights
-    data = {"num_classes": case["num_classes"], "in_chans": case["input_size"][0]}
+    data = {"num_classes": case["num_classes"], "in_chans": case["input_size"][0], **start_of(name).first}
     if case["how"] == "timm":
         net: nn.Module = timm.create_model(name, **data, **config)
         return net

@@ -10,7 +10,7 @@ from mgic_nas.experiments import starts
 def test_experiment_goes_on_where_it_was_stopped(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after any training, it makes the rest, and the page shows differences on the same seeds."""
     monkeypatch.setattr(starts, "NETWORKS", {"ResNet": ("mgic_resnet20", {"depths": 1, "width_mult": 0.5})})
-    monkeypatch.setattr(starts, "STARTS", starts.STARTS[:2])
+    monkeypatch.setattr(starts, "STARTS", {"ResNet": starts.STARTS["ResNet"][:2]})
     monkeypatch.setattr(starts, "SEEDS", 2)
     monkeypatch.setattr(starts, "ALL", 1)
     monkeypatch.setattr(starts, "LONG", ())

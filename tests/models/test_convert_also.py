@@ -137,8 +137,8 @@ def test_with_one_group_and_no_correction_it_is_the_original(name: str, also: st
 
 def test_mlps_on_tokens_and_those_that_mix_tokens() -> None:
     net = mgic_nas.mgicify("mixer_s32_224", 16, 64, also="mlp", device=META)
-    replaced, left = ([item.name.split(".")[-1] for item in v] for v in (net.mgic_report.replaced, net.mgic_report.left))
-    assert (set(replaced), set(left)) == ({"mlp_channels"}, {"mlp_tokens"})
+    replaced, left = ({i.name.split(".")[-1] for i in v} for v in (net.mgic_report.replaced, net.mgic_report.left))
+    assert (replaced, left) == ({"mlp_channels"}, {"mlp_tokens"})
     assert {item.reason for item in net.mgic_report.left} == {"it mixes tokens, not channels"}
     mlp = net.blocks[0].mlp_channels
     assert isinstance(mlp, ConvertedMLP)
@@ -229,7 +229,9 @@ def test_a_saved_network_comes_back(name: str, tmp_path: Any) -> None:
 def test_hooks_follow_what_they_were_on() -> None:
     plain = timm.create_model("vgg11")
     seen = []
-    plain.features[8].register_forward_hook(lambda module, args, out: seen.append((type(module).__name__, out.shape[1])))
+    plain.features[8].register_forward_hook(
+        lambda module, args, out: seen.append((type(module).__name__, out.shape[1]))
+    )
     net = mgic_nas.mgicify(plain, 8, 16, also="plain").eval()
     seen.clear()
     net(images())
@@ -248,14 +250,17 @@ def test_frozen_stays_frozen() -> None:
 # --- architectures -------------------------------------------------------------------------------------------
 
 FAST = ["resnet18", "test_vit"]
-OTHERS = (
-    "resnet50 resnet26d resnetv2_50 resnetv2_50x1_bit resnext26ts regnety_004 res2net50_26w_4s resnest26d tresnet_m "
-    "legacy_seresnet18 nf_resnet26 efficientnet_b0 efficientnetv2_rw_t mobilenetv3_large_100 ghostnet_100 mixnet_s "
-    "repvgg_a0 repghostnet_050 xception41 dla34 darknet53 cs3darknet_s ese_vovnet39b hgnetv2_b0 densenet121 "
-    "hrnet_w18_small mobilenetv2_050 vgg11 vgg11_bn convmixer_768_32 convnext_atto poolformer_s12 efficientformer_l1 mobilevit_xxs "
-    "coatnet_nano_rw_224 swin_tiny_patch4_window7_224 vit_tiny_patch16_224 eva02_tiny_patch14_224 mixer_s32_224 "
-    "resmlp_12_224 visformer_tiny"
-).split()
+OTHERS = {
+    "resnets": "resnet50 resnet26d resnetv2_50 resnetv2_50x1_bit resnext26ts regnety_004 res2net50_26w_4s resnest26d "
+    "tresnet_m legacy_seresnet18 nf_resnet26",
+    "mobile": "efficientnet_b0 efficientnetv2_rw_t mobilenetv3_large_100 ghostnet_100 mixnet_s repghostnet_050 "
+    "mobilenetv2_050 convmixer_768_32",
+    "convs": "repvgg_a0 xception41 dla34 darknet53 cs3darknet_s ese_vovnet39b hgnetv2_b0 densenet121 "
+    "hrnet_w18_small vgg11 vgg11_bn convnext_atto poolformer_s12",
+    "tokens": "efficientformer_l1 mobilevit_xxs coatnet_nano_rw_224 swin_tiny_patch4_window7_224 "
+    "vit_tiny_patch16_224 eva02_tiny_patch14_224 mixer_s32_224 resmlp_12_224 visformer_tiny",
+}
+SLOW = [name for names in OTHERS.values() for name in names.split()]
 
 
 @pytest.fixture
@@ -269,9 +274,9 @@ def forget_traces():
 
 @pytest.mark.usefixtures("forget_traces")
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [*FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in OTHERS)])
+@pytest.mark.parametrize("name", [*FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
 def test_sweep(name: str) -> None:
-    """Everything at once: it trains, is cheaper, fuses, exports, is scripted as the original, and costs what it says."""
+    """Everything at once: it trains, is cheaper, fuses, exports, is scripted as the original, costs what it says."""
     torch.manual_seed(0)
     net = mgic_nas.mgicify(name, 16, 32, also=EVERYTHING, num_classes=7)
     report = net.mgic_report

@@ -20,4 +20,4 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     def accepted(*_: object, **__: object) -> None:
         raise AssertionError("taken for good")
 
-    monkeypatch.setattr(mgic_nas.run, "_execute", accepted)
+    monkeypatch.setattr(mgic_nas.run, "_train", accepted)

@@ -56,6 +56,14 @@ WRONG: dict[str, list[Any]] = {
         {"decay_milestones": 5},
         {"scale": 1},
         {"lr": float("inf")},
+        {"opt": "adamv"},
+        {"opt": 3},
+        {"opt": ""},
+        {"auto_augment": 7},
+        {"auto_augment": "rand-m9"},  # of large images only
+        {"scale": [2, 1]},
+        {"scale": [0.1]},
+        {"color_jitter": 0.4},
     ],
 }
 

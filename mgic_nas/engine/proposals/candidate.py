@@ -41,7 +41,7 @@ class SearchProblem:
     @classmethod
     def of_run(cls, config: RunConfig, space: Space | None = None) -> SearchProblem:
         """What a run's configuration says; ``space`` in place of its own."""
-        space = space or SearchSpace.from_dict(config.space, source=config.space_source or "run.yaml")
+        space = space or SearchSpace.from_recorded(config.space, source=config.space_source or "run.yaml")
         return cls(space, config.input_size, config.num_classes, config.parsed_budgets(), config.epochs)
 
     @cached_property

@@ -27,5 +27,3 @@ def check_also(also: Any) -> tuple[str, ...]:
     if not isinstance(also, (list, tuple, set, frozenset)) or any(name not in ALSO for name in also):
         raise UserError(f"also must be some of {', '.join(ALSO)} (as a text joined by '+'), not {given!r}.")
     return tuple(name for name in ALSO if name in also)
-
-

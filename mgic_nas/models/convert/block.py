@@ -174,7 +174,7 @@ class ChangeOfWidth(nn.Module):
 
 
 class ConvertedTransition(nn.Module):
-    """A block that changes width or resolution: :class:`ChangeOfWidth`, then the block at its new width in MGIC form."""
+    """A block that changes width or resolution: :class:`ChangeOfWidth`, then an MGIC block at the new width."""
 
     def __init__(self, change: ChangeOfWidth, block: ConvertedBlock) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ from torch import nn
 
 from ..._text import size_text
 from ...errors import UserError
-from ..mgic import MultigridBlock, start
+from ..mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION, MultigridBlock, start
 from ..rows import Level, check_choices, hierarchy
 from .also import check_also
 from .block import ConvertedBlock
@@ -197,8 +197,8 @@ def convert(
     min_groups: int = 1,
     init: str = "random",
     input_size: tuple[int, int, int] | None = None,
-    transfer_init: str = "uniform",
-    zero_init_correction: bool = False,
+    transfer_init: str = TRANSFER_INIT,
+    zero_init_correction: bool = ZERO_INIT_CORRECTION,
     also: Any = (),
 ) -> Conversion:
     """Replaces every eligible block of ``net``, in place; says what was replaced and what was left.

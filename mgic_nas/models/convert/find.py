@@ -236,9 +236,7 @@ def residual(name: str, module: nn.Module, x: torch.Tensor) -> Block | None:
     return _facts(name, kind, shape, inside, watch(module, inside, x))
 
 
-def _facts(
-    name: str, kind: str, shape: tuple[int, int, int], inside: dict[str, nn.Module], calls: Calls
-) -> Block:
+def _facts(name: str, kind: str, shape: tuple[int, int, int], inside: dict[str, nn.Module], calls: Calls) -> Block:
     """What a conversion has to know of a block's layers."""
     layers = {n: m for n, m in inside.items() if isinstance(m, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))}
     pooled, dense, widths = set(), [], {shape[0]}

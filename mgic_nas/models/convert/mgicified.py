@@ -23,7 +23,7 @@ from timm.models._features_fx import FeatureGraphNet
 from torch import nn
 
 from ...errors import UserError, did_you_mean
-from ..mgic import changed_start
+from ..mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION
 from ..rows import check_levels
 from .also import check_also
 from .blueprint import convert
@@ -114,8 +114,8 @@ def mgicified(
     min_levels: int = 0,
     min_groups: int = 1,
     levels: str = "auto",
-    transfer_init: str = "uniform",
-    zero_init_correction: bool = False,
+    transfer_init: str = TRANSFER_INIT,
+    zero_init_correction: bool = ZERO_INIT_CORRECTION,
     also: str | Sequence[str] = (),
     **kwargs: Any,
 ) -> nn.Module:
@@ -126,7 +126,7 @@ def mgicified(
     if not isinstance(base, str) or not is_model(base):
         raise UserError(f"Unknown model {base!r}.{did_you_mean(str(base), list_models())}")
     choices: dict[str, Any] = {"s_g": s_g, "s_c": s_c, "min_levels": min_levels, "min_groups": min_groups}
-    choices |= changed_start(transfer_init, zero_init_correction)
+    choices |= {"transfer_init": transfer_init, "zero_init_correction": zero_init_correction}
     choices |= _also(check_also(also))
     if check_levels(levels):
         choices["levels"] = levels
@@ -151,7 +151,7 @@ def name_as_mgicified(net: Any) -> None:
     kept = {k: v for k, v in cfg.items() if k not in _WEIGHTS}
     net.pretrained_cfg = net.default_cfg = {**kept, "url": "", "architecture": "mgicified"}
     report = net.mgic_report
-    choices = {k: getattr(report, k) for k in ("s_g", "s_c", "min_levels", "min_groups")}
-    choices |= changed_start(report.transfer_init, report.zero_init_correction)
+    names = ("s_g", "s_c", "min_levels", "min_groups", "transfer_init", "zero_init_correction")
+    choices = {k: getattr(report, k) for k in names}
     choices |= _also(report.also)
     net._model_args = {**getattr(net, "_model_args", {}), "base": base, **choices}

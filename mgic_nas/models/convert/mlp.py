@@ -112,7 +112,7 @@ def _trouble(
 def _pointwise(layer: Any) -> bool:
     if isinstance(layer, nn.Linear):
         return True
-    return isinstance(layer, nn.Conv2d) and layer.groups == 1 and set((*layer.kernel_size, *layer.stride)) == {1}
+    return isinstance(layer, nn.Conv2d) and layer.groups == 1 and {*layer.kernel_size, *layer.stride} == {1}
 
 
 def _transposed(x: torch.Tensor, modules: dict[str, nn.Module], calls: Calls) -> bool:

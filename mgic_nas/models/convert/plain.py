@@ -62,17 +62,14 @@ def _followers(
     found: list[str] = []
     output = calls[conv][0].output
     while len(found) < 2:
-        names = [n for n in readers.get(id(output), []) if n not in found and not n.startswith(tuple(map(_inside, found)))]
+        known = tuple(f"{name}." for name in found)  # timm's norms hold their activation
+        names = [n for n in readers.get(id(output), []) if n not in found and not n.startswith(known)]
         alike = [n for n in names if not any(is_activation(modules[n]) == is_activation(modules[f]) for f in found)]
         if len(names) != 1 or not alike:
             break
         found += alike
         output = calls[alike[0]][0].output
     return tuple(found)
-
-
-def _inside(name: str) -> str:
-    return f"{name}."
 
 
 def with_followers(net: nn.Module, facts: PlainConv) -> nn.Module:

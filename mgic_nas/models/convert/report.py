@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..._text import size_text
+from ..mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION
 from ..rows import Cost
 
 
@@ -45,8 +46,8 @@ class Conversion:
     input_size: tuple[int, int, int]  # (C, H, W)
     before: Cost | None = None
     after: Cost | None = None
-    transfer_init: str = "uniform"
-    zero_init_correction: bool = False
+    transfer_init: str = TRANSFER_INIT
+    zero_init_correction: bool = ZERO_INIT_CORRECTION
     also: tuple[str, ...] = ()
 
     def __str__(self) -> str:

@@ -153,7 +153,7 @@ def _look(
     reads = {n for n in reads if not any(n.startswith(f"{g}.") for g in gates)} - gates
     dense = {n for n in reads if isinstance(inside[n], _SIZES) and not _by_channel(inside[n])}
     wide = {n for n in reads - dense if not list(inside[n].children()) or _own_tensors(inside[n])}
-    ways = []
+    ways: list[dict[str, Any]] = []
     half = _numbers(block) // 2
     outer = [n for n in reads if connects(inside[n]) or n in dense or isinstance(inside[n], nn.Sequential)]
     for n in (n for n in inside if n in outer):
@@ -187,11 +187,16 @@ def _own_tensors(module: nn.Module) -> bool:
 
 def _is_gate(module: nn.Module, call: Any) -> bool:
     """Squeeze-and-excitation and its kin: keeps the map, and connects channels of pooled ones alone."""
-    layers = {n: m for n, m in module.named_modules() if isinstance(m, (nn.Conv1d, *_SIZES))}
+    layers: dict[str, nn.Module] = {n: m for n, m in module.named_modules() if isinstance(m, (nn.Conv1d, *_SIZES))}
     if not layers or "" in layers or refusal([call]):
         return False
     calls = watch(module, layers, torch.empty_like(call.args[0]))
-    return all(n in calls and (c := calls[n][0].args[0]).dim() < 4 or c.shape[2:].numel() == 1 for n in layers)
+    return all(n in calls and _is_pooled(layer, calls[n][0].args[0]) for n, layer in layers.items())
+
+
+def _is_pooled(layer: nn.Module, x: torch.Tensor) -> bool:
+    size = x.shape[1:-1] if isinstance(layer, nn.Linear) else x.shape[2:]
+    return isinstance(layer, nn.Conv1d) or x.dim() == 2 or size.numel() == 1
 
 
 def at_equal_width(block: nn.Module, change: Change, copies: bool) -> nn.Module:

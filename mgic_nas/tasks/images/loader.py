@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from timm.data import create_loader
+from timm.data import create_loader, create_transform
 
 from ...errors import UserError
 from .._random import seeded
@@ -74,7 +74,16 @@ class LoaderSplit(BaseSplit[Augment]):
         return self._dataset.copy()
 
     def _augmentation(self, augment: Augment | bool) -> Augment:
-        return augment if isinstance(augment, Augment) else Augment()
+        chosen = augment if isinstance(augment, Augment) else Augment()
+        try:
+            create_transform(self._config["input_size"], is_training=True, **_of_timm(chosen))
+        except Exception as error:  # timm asserts what it knows, and fails on the rest
+            raise UserError(
+                f"timm makes no augmentation of auto_augment={chosen.auto_augment!r} ({type(error).__name__}: {error})"
+                if str(error)
+                else f"timm knows no augmentation auto_augment={chosen.auto_augment!r}; one is rand-m9-mstd0.5"
+            ) from None
+        return chosen
 
     def _in_order(self, size: int, device: torch.device) -> Batches:
         return self._load(self._dataset.copy(), size, device, torch.Generator().manual_seed(0))
@@ -88,12 +97,7 @@ class LoaderSplit(BaseSplit[Augment]):
             device,
             torch.Generator().manual_seed(mix(seed, epoch, "order")),
             is_training=True,
-            scale=augment.scale or SCALE,
-            hflip=0.5 if augment.flip else 0.0,
-            color_jitter=augment.color_jitter or None,
-            auto_augment=augment.auto_augment,
-            # pad=0 and no flip is how a recipe says "as they are".
-            no_aug=augment == Augment(flip=False, pad=0),
+            **_of_timm(augment),
         )
 
     def _load(
@@ -121,6 +125,18 @@ class LoaderSplit(BaseSplit[Augment]):
             loader.loader.sampler.generator = generator
         with errors_of_workers():
             yield from loader
+
+
+def _of_timm(augment: Augment) -> dict[str, Any]:
+    """The arguments of timm's transform."""
+    return {
+        "scale": augment.scale or SCALE,
+        "hflip": 0.5 if augment.flip else 0.0,
+        "color_jitter": augment.color_jitter or None,
+        "auto_augment": augment.auto_augment,
+        # pad=0 and no flip is how a recipe says "as they are".
+        "no_aug": augment == Augment(flip=False, pad=0),
+    }
 
 
 @contextlib.contextmanager

@@ -117,6 +117,11 @@ def test_an_epoch_of_large_images_is_the_same_with_any_number_of_loader_processe
     assert not torch.equal(first, epoch(0, 1))
 
 
+def test_an_augmentation_that_timm_does_not_know_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    data = load_data(large(tmp_path) + "?val=6")
+    assert "'randy'" in refused(data.train.batches, 4, augment=Augment(auto_augment="randy"))
+
+
 def test_a_large_image_that_turns_out_broken_stops_the_training_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
 ) -> None:
