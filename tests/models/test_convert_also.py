@@ -247,6 +247,18 @@ def test_frozen_stays_frozen() -> None:
     assert all(p.requires_grad for p in net.layer3.parameters())
 
 
+@pytest.mark.parametrize("name", ["resnet18", "convmixer"])
+def test_no_norm_is_left_for_inference(name: str) -> None:
+    """The change's norm, N and the levels' norms are folded; ConvMixer's follow their activations and stay."""
+    if name == "resnet18":
+        net = mgic_nas.mgicify(name, 16, 32, also="transition", num_classes=3)
+    else:
+        net = mgic_nas.mgicify(ConvMixer(64, 1, patch_size=4), 16, 32, also="plain", input_size=(3, 32, 32))
+    fused = mgic_nas.fuse(unlike_the_start(net))
+    left = [n for n, m in fused.named_modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(left) == (0 if name == "resnet18" else 4)  # after the stem, the depthwise conv and a conv at each level
+
+
 # --- architectures -------------------------------------------------------------------------------------------
 
 FAST = ["resnet18", "test_vit"]

@@ -20,6 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 CONVS = {"convolution", "mm", "addmm", "linear"}
 _ADDS = {"add", "add_"}
 _ATTENTION = ("bmm", "baddbmm", "_scaled_dot_product")  # or what begins so
+#: What a network's own code raises on tensors that it does not expect.
+FAILURES = (RuntimeError, NotImplementedError, ValueError, TypeError, AssertionError, LookupError, AttributeError)
 _NO_DENSE = "none of its convs connects channels"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .find import Block, Calls, Dense, Flow, connects, watch
+from .find import FAILURES, Block, Calls, Dense, Flow, connects, watch
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -68,8 +68,11 @@ def _mlp(name: str, module: nn.Module, x: torch.Tensor, modules: dict[str, nn.Mo
     if any(isinstance(layer, nn.Conv2d) != maps for layer in layers.values()):
         return None
     fresh = torch.empty(x.shape, device="meta", dtype=x.dtype)
-    with torch.no_grad(), Flow(fresh) as flow:
-        seen = watch(module, layers, fresh)
+    try:
+        with torch.no_grad(), Flow(fresh) as flow:
+            seen = watch(module, layers, fresh)
+    except FAILURES:  # what it does depends on more than its input
+        return None
     pooled = (made[0].args[0].numel() // layers[n].weight.shape[1] <= x.shape[0] for n, made in seen.items())
     if flow.residual or flow.attention or any(pooled):
         return None

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .block import aggregates
-from .find import CONVS, Block, Calls, connects, depthwise, meta_copy, refusal, residual, tensors, watch
+from .find import CONVS, FAILURES, Block, Calls, connects, depthwise, meta_copy, refusal, residual, tensors, watch
 from .level import WIDTH_NAME, NotScalable, forget_hooks, put
 from .plain import is_activation
 
@@ -89,7 +89,10 @@ def _transition(name: str, block: nn.Module, calls: list[Any]) -> Transition | s
         return "a hook reads from its inside"
     shape = (2, x.shape[1], max(x.shape[2], 2 * stride), max(x.shape[3], 2 * stride))
     x = torch.empty(shape, device="meta", dtype=x.dtype)
-    change, shortcuts = _look(block, inside, x, y.shape[1], stride)
+    try:
+        change, shortcuts = _look(block, inside, x, y.shape[1], stride)
+    except FAILURES as error:
+        return f"by itself it does not run: {' '.join(str(error).split())[:80]}"
     why = ""
     for ways in ({}, *shortcuts, *_switches(block)):  # {}: a shortcut that only pools
         tried = Change(**{**_fields(change), **ways})
@@ -98,7 +101,7 @@ def _transition(name: str, block: nn.Module, calls: list[Any]) -> Transition | s
             found = residual(name, equal, torch.empty(2, *y.shape[1:], device="meta", dtype=x.dtype))
         except NotScalable as error:
             return f"no rule for {error}"
-        except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, AttributeError) as error:
+        except FAILURES as error:
             failed = f"without what it adds it does not run: {' '.join(str(error).split())[:80]}"
             why = why or failed
             continue
