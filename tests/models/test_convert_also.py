@@ -191,6 +191,8 @@ def test_values_that_mean_the_same() -> None:
 def test_the_report_says_what_and_why() -> None:
     text = str(mgic_nas.mgicify("skresnet18", 16, 32, also=EVERYTHING, device=META).mgic_report)
     assert "also=transition+plain+mlp" in text
+    change = str(mgic_nas.mgicify("resnet18", 16, 32, also="transition", device=META).mgic_report)
+    assert "BasicBlock behind a 3x3 conv, 64 to 128, stride 2: 128 > 64 > 32 channels" in change
     assert "it changes the width, 64 to 128, and no rule for layers that read parts of its input" in text
     assert "Conv2d: it changes the width, 3 to 64" in text.replace("Conv2d + BatchNorm2d + ReLU", "Conv2d")
 

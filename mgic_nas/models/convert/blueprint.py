@@ -33,7 +33,7 @@ from .level import NotScalable, call_hooks
 from .mlp import find_mlps
 from .plain import find_convs
 from .report import Conversion, Left, Replaced
-from .transition import find_transitions
+from .transition import Transition, find_transitions
 from .ways import layer_at, new_module, wrapped
 
 __all__ = ["Blueprint", "Conversion", "ConvertedBlock", "convert"]
@@ -140,7 +140,7 @@ class Blueprint:
     def replaced(self, plan: Mapping[str, Hierarchy]) -> tuple[Replaced, ...]:
         """A plan as the report shows it."""
         return tuple(
-            Replaced(n, self._facts[n].kind, tuple(v.channels for v in levels), tuple(v.groups for v in levels))
+            Replaced(n, _kind_text(self._facts[n]), tuple(v.channels for v in levels), tuple(v.groups for v in levels))
             for n, levels in plan.items()
         )
 
@@ -178,6 +178,14 @@ class Blueprint:
             f"{nothing} no block of it, at equal width and stride 1, adds its input to what channel-connecting layers "
             "make of it."
         )
+
+
+def _kind_text(facts: Block) -> str:
+    if not isinstance(facts, Transition):
+        return facts.kind
+    change = facts.change
+    stride = f", stride {change.stride}" * (change.stride > 1)
+    return f"{facts.kind} behind a 3x3 conv, {change.c_in} to {change.c_out}{stride}"
 
 
 def _levels(block: Block, s_g: int, s_c: int, min_levels: int, min_groups: int) -> Hierarchy:
