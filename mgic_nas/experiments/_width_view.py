@@ -53,8 +53,9 @@ def page(times: Rows, memory: Rows) -> str:
     for block in _values(times, "block"):
         lines += ["", f"## Every ratio: {block}", "", *_ratios(times, ways, block)]
     lines += ["", "## Growth (sec. 3.4)", "", *_growth(times)]
+    lines += ["", "## Speed", "", *_speed(times, ways)]
     lines += ["", "## Memory (sec. 3.4)", "", *_memory(memory)]
-    versions = {row["runtime"]: row["version"] for row in times}
+    versions = {row["runtime"]: row["version"].partition("-")[0] for row in times}
     shown = ", ".join(f"{name} {number}" for name, number in versions.items() if name != "torch")
     lines += ["", f"{len(times)} comparisons, {describe(times[-1])}" + (f", {shown}" if shown else "") + "."]
     return "\n".join(lines) + "\n"
@@ -144,6 +145,31 @@ def _growth(times: Rows) -> list[str]:
             widths = f"{int(a['width']):,} to {int(b['width']):,}"
             lines.append(f"| {block} | {widths} | {' | '.join(cells)} |")
     return lines
+
+
+def _speed(times: Rows, ways: Sequence[tuple[str, str]]) -> list[str]:
+    """Why the ratios are not those of the MACs."""
+    lines = [
+        "GMACs a second of the forward pass (in training: of the forward pass over the time of both), plain and, "
+        "behind the stroke, MGIC with s_g = 16. Ratios above the MACs' are MGIC's many small layers; ratios below "
+        "them, at 1,024 and 2,048 channels, are a plain block that is slow for its MACs on 7x7 maps.",
+        "",
+        f"| block | width | {' | '.join(WAYS[way] for way in ways)} |",
+        f"|---|--:|{'--:|' * len(ways)}",
+    ]
+    for block, width in itertools.product(_values(times, "block"), _values(times, "width")):
+        cells = []
+        for way in ways:
+            row = next((r for r in _series(times, way, block, "16") if r["width"] == width), None)
+            cells.append(" / ".join(_gmacs(row, prefix) for prefix in ("plain_", "")) if row else "–")
+        if set(cells) != {"–"}:
+            lines.append(f"| {block} | {int(width):,} | {' | '.join(cells)} |")
+    return lines
+
+
+def _gmacs(row: Mapping[str, str], prefix: str) -> str:
+    macs = int(row[f"{prefix}macs"]) * int(row["batch"])
+    return f"{macs / float(row[f'{prefix}ms']) / 1e6:.1f}"
 
 
 def _memory(memory: Rows) -> list[str]:
