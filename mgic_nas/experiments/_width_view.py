@@ -152,7 +152,7 @@ def _speed(times: Rows, ways: Sequence[tuple[str, str]]) -> list[str]:
     lines = [
         "GMACs a second of the forward pass (in training: of the forward pass over the time of both), plain and, "
         "behind the stroke, MGIC with s_g = 16. Ratios above the MACs' are MGIC's many small layers; ratios below "
-        "them, at 1,024 and 2,048 channels, are a plain block that is slow for its MACs on 7x7 maps.",
+        "them, in torch at 1,024 and 2,048 channels, are a plain block that is slow for its MACs on 7x7 maps.",
         "",
         f"| block | width | {' | '.join(WAYS[way] for way in ways)} |",
         f"|---|--:|{'--:|' * len(ways)}",
