@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import timm
 import torch
 import yaml
@@ -85,9 +86,16 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "100"}
 
 
+def shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the names of shipped spaces mean what they meant at bb2c7bb."""
+    then = {path.stem: path for path in sorted((DATA / "search_spaces").glob("*.yaml"))}
+    for module in ("mgic_nas.space.shipped", "mgic_nas.profiling"):
+        monkeypatch.setattr(f"{module}.shipped_spaces", lambda: then)
+
+
 def first_start(name: str, folder: Path) -> None:
-    """Puts a shipped space into ``folder``, with the start that networks had at bb2c7bb, where runs did not name it."""
-    written = mgic_nas.SearchSpace.from_yaml(name).to_dict()
+    """Puts a shipped space of bb2c7bb into ``folder``, with the start of then, which runs did not name."""
+    written = mgic_nas.SearchSpace.from_yaml(DATA / "search_spaces" / f"{name}.yaml").to_dict()
     kwargs = {**start_of(written["model"]).first, **written.get("kwargs", {})}
     (folder / f"{name}.yaml").write_text(yaml.safe_dump({**written, "kwargs": kwargs}, sort_keys=False))
 

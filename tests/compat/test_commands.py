@@ -24,6 +24,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("recorded", RECORDED["commands"], ids=[c["command"] for c in RECORDED["commands"]])
 def test_says_what_it_said(recorded: dict[str, Any], copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copied)
+    common.shipped(monkeypatch)
     done = common.call_here(*recorded["command"].split())
     assert (done["code"], done["stderr"]) == (recorded["code"], recorded["stderr"])
     if recorded["stdout"].startswith(("{", "[")):
