@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from ...errors import UserError
 from .config import RunConfig, continued, find_run
 from .latencies import LATENCY_CSV
+from .record import TRIALS_CSV, read_record
 from .study import STUDY_DB
 
 LOCK = ".lock"
@@ -56,6 +57,11 @@ def lock_folder(folder: Path, config: RunConfig) -> Lock:
         refuse_links(folder, _IN_PLACE)
         refuse_links(trials.parent, [_TUNE])
         refuse_links_in(trials, levels=2)
+        if not (folder / STUDY_DB).exists() and (folder / TRIALS_CSV).exists() and read_record(folder).entries:
+            raise UserError(
+                f"{folder} has the results of a run ({TRIALS_CSV}) whose {STUDY_DB} is gone, so it can be reported but "
+                f"not go on: put {STUDY_DB} back, or name another folder."
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return Lock(folder)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..._files import write_csv
+from ..._files import read_csv, write_csv
+from ...errors import UserError
+from ...families.names import recorded_config
 from ...pareto import non_dominated
 from .config import RunConfig
 from .latencies import read_latencies
-from .study import ENDED, OVER, REJECTED, read_study
+from .study import ENDED, OVER, REJECTED, STUDY_DB, read_study
 from .trial import COMPLETE, COSTS, Row, Trial
 
 TRIALS_CSV = "trials.csv"
@@ -77,10 +79,12 @@ class Record:
 def read_record(folder: str | Path) -> Record:
     """What the study in ``folder`` says now; also while a driver is writing it, or after one was killed.
 
-    Nothing is written. UserError where there is no run or no study.
+    A run without its study is read from its trials.csv. Nothing is written. UserError where there is no run or neither.
     """
     folder = Path(folder)
     config = RunConfig.load(folder)
+    if not (folder / STUDY_DB).exists() and (folder / TRIALS_CSV).exists():
+        return _record_of_csv(folder, config)
     frozen, attributes = read_study(folder)
     trials = sorted((t for f in frozen if (t := Trial.from_frozen(f))), key=lambda t: t.number)
     superseded = {t.supersedes for t in trials}
@@ -125,3 +129,51 @@ def rows(trials: Iterable[Trial], timed: bool = False) -> list[Row]:
     mask = non_dominated([t.val_acc or 0.0 for t in complete], [t.cost("macs") for t in complete])
     front = {t.number for t, on_front in zip(complete, mask, strict=True) if on_front}
     return [t.to_row(names, t.number in front, timed) for t in trials]
+
+
+def _record_of_csv(folder: Path, config: RunConfig) -> Record:
+    """A run of which somebody keeps, or was sent, the table and the page."""
+    rows = _rows_of_csv(folder / TRIALS_CSV, config.space.get("params") or {})
+    try:
+        fixed = recorded_config(config.model, config.space.get("kwargs") or {})
+        trials = sorted((Trial.from_row(row, fixed) for row in rows), key=lambda t: t.number)
+    except (KeyError, ValueError, OverflowError) as error:
+        reason = f"it has no column {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{folder / TRIALS_CSV} cannot be read: {reason}.") from None
+    return Record(
+        entries=tuple(trials),
+        rejected={},
+        uniform=0,
+        ended="",
+        trials_folder=config.trials_folder(folder),
+        timed=str(read_latencies(folder)[1] or "") if "latency" in config.limits() else None,
+    )
+
+
+def _rows_of_csv(path: Path, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a trials.csv with the parameters' types restored: csv knows only text."""
+    try:
+        rows: list[dict[str, Any]] = [dict(row) for row in read_csv(path)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    for row in rows:
+        for column in row:
+            if column.startswith("p."):
+                spec = params.get(column[2:], params.get(column[2:].rpartition(".")[0], {}))
+                choices = spec.get("choices") if isinstance(spec, Mapping) else ()
+                row[column] = _value(row[column], choices if isinstance(choices, list) else ())
+    return rows
+
+
+def _value(text: str, choices: Iterable[Any]) -> Any:
+    for choice in choices:
+        if text == ("" if choice is None else str(choice)):
+            return choice
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
