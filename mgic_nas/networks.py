@@ -22,6 +22,7 @@ from ._files import read_json, write_atomic, write_json
 from .cost.count import count
 from .errors import UserError, did_you_mean
 from .families import family
+from .models.convert.also import check_also
 from .models.convert.blueprint import convert
 from .models.convert.find import meta_copy
 from .models.convert.mgicified import name_as_mgicified
@@ -181,6 +182,7 @@ def mgicify(
     transfer_init: str = TRANSFER_INIT,
     zero_init_correction: bool = ZERO_INIT_CORRECTION,
     input_size: tuple[int, int, int] | None = None,
+    also: str | Sequence[str] = (),
     **kwargs: Any,
 ) -> nn.Module:
     """A network whose residual blocks of equal width are MGIC blocks of themselves.
@@ -199,6 +201,9 @@ def mgicify(
             "weights" and N from zero the network is the original's with grouped convs, whose accuracy
             :func:`mgic_nas.recalibrate` brings nearer to the original's.
         input_size: (C, H, W) of an image; by default the network's own.
+        also: what else is converted, some of "transition" (residual blocks that change width or resolution: a grouped
+            3x3 conv, then the block at its new width, as in the paper's families), "plain" (convs without a residual
+            that keep the width: VGG's, ConvMixer's), "mlp" (MLPs on each token's channels: ViT's, Mixer's).
         **kwargs: of ``timm.create_model``, with a name only.
 
     Returns:
@@ -210,6 +215,7 @@ def mgicify(
         UserError: an unknown name, an impossible value, or a network without an eligible block; in one line.
     """
     check_choices(s_g, s_c, min_levels, min_groups)
+    also = check_also(also)
     if isinstance(model, nn.Module):
         if kwargs:
             raise UserError(f"A built network takes no {', '.join(kwargs)}: give its timm name, or build it with them.")
@@ -222,7 +228,8 @@ def mgicify(
     else:
         raise UserError(f"Unknown model {model!r}.{did_you_mean(str(model), timm.list_models())}")
     plain = meta_copy(net)
-    report = convert(net, s_g, s_c, min_levels, min_groups, init, input_size, transfer_init, zero_init_correction)
+    begin: dict[str, Any] = {"transfer_init": transfer_init, "zero_init_correction": zero_init_correction}
+    report = convert(net, s_g, s_c, min_levels, min_groups, init, input_size, **begin, also=also)
     before, after = (count(n, report.input_size) for n in (plain, meta_copy(net)))
     net.mgic_report = replace(report, before=before, after=after)
     name_as_mgicified(net)

@@ -13,6 +13,7 @@ from torch import nn
 
 from ..cost.count import count
 from ..errors import UserError, did_you_mean
+from ..models.convert.also import check_also
 from ..models.convert.blueprint import Blueprint, Conversion
 from ..models.rows import check_levels
 from .counted import CountedFamily
@@ -40,8 +41,7 @@ class MgicifiedFamily(CountedFamily):
         self.refuse_unknown(config)
         base = config.get("base", self._base or "resnet18")
         own = {k: config[k] for k in ("drop_rate", "drop_path_rate") if k in config}
-        choices = [config.get(k, default) for k, default in _MGIC_DEFAULTS.items()]
-        levels = _levels(base, *choices)
+        levels = _levels(base, *self._choices(config).values())
         return base, () if check_levels(config.get("levels", "auto")) else levels, own
 
     def canonical(self, config: Mapping[str, Any]) -> Hashable:
@@ -50,6 +50,10 @@ class MgicifiedFamily(CountedFamily):
             _takes(base, tuple(own.items()))
         start = {k: v for k, v in self._start(config).items() if v != _FIRST_START[k]} if levels else {}
         return base, levels, tuple(sorted([*own.items(), *start.items()]))
+
+    def _choices(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        choices = {k: config.get(k, default) for k, default in _MGIC_DEFAULTS.items()}
+        return {**choices, "also": check_also(choices["also"])}
 
     def _start(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return {name: config.get(name, value) for name, value in _FIRST_START.items()}
@@ -62,7 +66,7 @@ class MgicifiedFamily(CountedFamily):
     def conversion(self, config: Mapping[str, Any], input_size: tuple[int, int, int], num_classes: int) -> Conversion:
         """What a config replaces and what it leaves, with the cost before and after at an input size."""
         base, _, _ = self._read(config)
-        choices = {k: config.get(k, default) for k, default in _MGIC_DEFAULTS.items()}
+        choices = self._choices(config)
         blueprint = _blueprint(base)
         as_it_is = check_levels(config.get("levels", "auto"))
         plan, left = ({}, ()) if as_it_is else blueprint.plan(**choices)
@@ -86,7 +90,7 @@ class MgicifiedFamily(CountedFamily):
 
 
 _FIRST_START = start_of("mgicified").first
-_MGIC_DEFAULTS = {"s_g": 64, "s_c": 64, "min_levels": 0, "min_groups": 1}
+_MGIC_DEFAULTS = {"s_g": 64, "s_c": 64, "min_levels": 0, "min_groups": 1, "also": ()}
 
 
 @cache

@@ -1,86 +1,46 @@
-"""Any network with residual blocks of equal width, in MGIC form: each such block becomes an MGIC block of itself.
+"""Any network with residual blocks, in MGIC form: each one of equal width becomes an MGIC block of itself.
 
 The algorithm's choices are those of the paper's families (``rows.py``): level widths are ``w_0 // 2**j`` down to s_c,
 where w_0 is the narrowest map that a layer of the block reads (a bottleneck's inner width, a MobileNet's outer one),
 and every other width is divided alike; g_j follows from s_g and the widths that the block connects. Depthwise convs
 stay depthwise, grouped ones (ResNeXt, RegNet) take the finer of both; squeeze-and-excitation and its kin stand on the
 finest level alone (as the paper's MobileNetV3 has it); a linear layer on channels-last maps (ConvNeXt) becomes a
-grouped 1x1 conv. N is a norm of the block's own kind. Blocks that change width or resolution stay as they are.
+grouped 1x1 conv. N is a norm of the block's own kind.
+
+Blocks that change width or resolution, convs without a residual and MLPs on tokens stay as they are, unless ``also``
+names them: a grouped 3x3 conv then makes the change before the block, which is in MGIC form at its new width, as the
+paper's families have it (sec. 3.3); Algorithm 1 needs no residual in the block that it wraps, and no map.
 """
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
-from timm.layers import LayerNorm2d
 from timm.models import get_model_input_config
-from timm.utils import reparameterize_model
 from torch import nn
 
 from ..._text import size_text
 from ...errors import UserError
-from ..fusing import fold_pairs
 from ..mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION, MultigridBlock, start
 from ..rows import Level, check_choices, hierarchy
-from .find import Block, find_blocks, meta_copy
+from .also import check_also
+from .block import ConvertedBlock
+from .find import Block, find_blocks, meta_copy, watch_net
 from .init import INITS
-from .level import NotScalable, at_level, call_hooks
+from .level import NotScalable, call_hooks
+from .mlp import find_mlps
+from .plain import find_convs
 from .report import Conversion, Left, Replaced
+from .transition import find_transitions
+from .ways import layer_at, new_module, wrapped
 
 __all__ = ["Blueprint", "Conversion", "ConvertedBlock", "convert"]
 
 Hierarchy = tuple[Level, ...]
+Kind = tuple[Block, str]
 _NARROW = "no level is added"
-
-
-class ConvertedBlock(MultigridBlock):
-    """Algorithm 1 around a block of another network."""
-
-    def __init__(self, block: nn.Module, facts: Block, levels: Sequence[Level], init: str = "random") -> None:
-        sample = next(block.parameters())
-        dd: dict[str, Any] = {"device": sample.device, "dtype": sample.dtype}
-        super().__init__(
-            levels,
-            lambda j, level: at_level(block, facts, j, level.groups, init),
-            lambda channels: _norm_like(block, channels, dd),
-            **dd,
-        )
-        if not any(p.requires_grad for p in block.parameters()):  # frozen stays frozen
-            self.requires_grad_(False)
-        self.train(block.training)
-
-    def fuse(self) -> MultigridBlock:
-        """As :meth:`MultigridBlock.fuse`, and the norms of the block's own levels: timm's blocks do not fold theirs."""
-        # A copy: timm goes on into this one's children, and blocks of several branches cannot be merged twice.
-        try:
-            fused: ConvertedBlock = reparameterize_model(self)
-        except RuntimeError:  # a merge of timm's that knows of no groups (NextViT's)
-            for module in self.modules():
-                if hasattr(module, "reparameterize"):
-                    module.reparameterize = _stay  # type: ignore[assignment]
-            fused = reparameterize_model(self)
-        super(ConvertedBlock, fused).fuse()
-        fold_pairs(fused)
-        return fused
-
-
-def _stay() -> None:
-    """The ``reparameterize`` of a module whose own one fails."""
-
-
-def _norm_like(block: nn.Module, channels: int, dd: dict[str, Any]) -> nn.Module:
-    """N: a norm of the kind that the block uses, with N(0) = 0 at the start; BatchNorm where it uses none."""
-    for module in block.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            return nn.BatchNorm2d(channels, eps=module.eps, momentum=module.momentum, **dd)
-        if isinstance(module, nn.GroupNorm):
-            return nn.GroupNorm(math.gcd(module.num_groups, channels), channels, eps=module.eps, **dd)
-        if isinstance(module, nn.LayerNorm):
-            return LayerNorm2d(channels, eps=module.eps, **dd)
-    return nn.BatchNorm2d(channels, **dd)
 
 
 class Blueprint:
@@ -101,19 +61,45 @@ class Blueprint:
         if any(isinstance(m, MultigridBlock) for m in net.modules()):
             raise UserError(f"{self.title} has nothing to convert: its blocks are MGIC blocks already.")
         try:
-            self.blocks = find_blocks(self.net, self.input_size)
+            self.blocks = find_blocks(self.net, watch_net(self.net, self.input_size))
         except (RuntimeError, NotImplementedError, ValueError, AssertionError) as error:
             size = size_text(self.input_size)
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{self.title} cannot be run on {size} images on the meta device: {reason}") from error
         self._facts = {b.name: b for b in self.blocks}
+        self._residual = frozenset(self._facts)
         # Blocks of one kind are tried once.
-        self._kinds = {b.name: (replace(b, name=""), repr(self.net.get_submodule(b.name))) for b in self.blocks}
-        self._examples = {kind: name for name, kind in self._kinds.items()}
+        self._examples: dict[Kind, nn.Module] = {}
+        self._kind = cache(self._look_at)
         self._trouble = cache(self._try)
+        self.found = cache(self._find)
+
+    def _find(self, also: tuple[str, ...]) -> list[Block]:
+        """The blocks that a conversion looks at, in the network's order."""
+        if not also:
+            return self.blocks
+        found = {b.name: b for b in self.blocks}
+        if "transition" in also:
+            found |= {b.name: b for b in self._transitions}
+        if "plain" in also:
+            names = {*found, *(b.name for b in self._transitions)}
+            found |= {b.name: b for b in find_convs(self.net, self._calls, names)}
+        if "mlp" in also:
+            names = {b.name for b in found.values() if not b.reason}
+            found |= {b.name: b for b in find_mlps(self.net, self._calls, names)}
+        self._facts |= found
+        return [found[name] for name, _ in self.net.named_modules() if name in found]
+
+    @cached_property
+    def _calls(self) -> Any:
+        return watch_net(self.net, self.input_size)
+
+    @cached_property
+    def _transitions(self) -> list[Block]:
+        return find_transitions(self.net, self._calls, self.blocks)
 
     def plan(
-        self, s_g: int, s_c: int, min_levels: int = 0, min_groups: int = 1
+        self, s_g: int, s_c: int, min_levels: int = 0, min_groups: int = 1, also: Any = ()
     ) -> tuple[dict[str, Hierarchy], tuple[Left, ...]]:
         """The levels of every block that is converted, by its name, and the blocks that are left, with the reason.
 
@@ -122,14 +108,14 @@ class Blueprint:
         check_choices(s_g, s_c, min_levels, min_groups)
         replaced: dict[str, Hierarchy] = {}
         left = []
-        for block in self.blocks:
+        for block in self.found(check_also(also)):
             reason = block.reason
             if not reason:
                 levels = _levels(block, s_g, s_c, min_levels, min_groups)
                 if len(levels) == 1:
                     reason = f"{_NARROW}: at {block.narrow} channels it is no wider than s_c"
                 else:
-                    kind = self._kinds[block.name]
+                    kind = self._kind(block.name)
                     reason = next(filter(None, (self._trouble(kind, j, v.groups) for j, v in enumerate(levels))), "")
             if reason:
                 left.append(Left(block.name, block.kind, reason))
@@ -144,7 +130,7 @@ class Blueprint:
         new: dict[int, nn.Module] = {}
         for name, levels in plan.items():
             block = modules[name]
-            new[id(block)] = ConvertedBlock(block, self._facts[name], levels, init)
+            new[id(block)] = new_module(net, self._facts[name], levels, init)
             _move_hooks(block, new[id(block)])
         for parent in modules.values():
             for key, child in parent._modules.items():
@@ -158,12 +144,19 @@ class Blueprint:
             for n, levels in plan.items()
         )
 
-    def _try(self, kind: tuple[Block, str], level: int, groups: int) -> str:
+    def _look_at(self, name: str) -> Kind:
+        facts = self._facts[name]
+        block = wrapped(self.net, facts)
+        kind = replace(facts, name=""), repr(block)
+        self._examples.setdefault(kind, block)
+        return kind
+
+    def _try(self, kind: Kind, level: int, groups: int) -> str:
         """Builds the block at a level and runs it on a map; what went wrong, or ""."""
-        name, facts = self._examples[kind], kind[0]
+        facts = kind[0]
         shape = (2, facts.channels >> level, *facts.shape[1:])
         try:
-            small = at_level(self.net.get_submodule(name), facts, level, groups, "random")
+            small = layer_at(self._examples[kind], facts, level, groups)
             with torch.no_grad():
                 out = small(torch.empty(shape, device="meta", dtype=next(small.parameters()).dtype))
         except NotScalable as error:
@@ -179,7 +172,8 @@ class Blueprint:
         if left:
             item = next((v for v in left if "it changes the" not in v.reason), left[0])
             where = f"{item.name} ({item.kind})"
-            raise UserError(f"{nothing} none of its {len(left)} residual blocks fits, such as {where}: {item.reason}.")
+            what = "residual blocks" if all(b.name in self._residual for b in left) else "blocks"
+            raise UserError(f"{nothing} none of its {len(left)} {what} fits, such as {where}: {item.reason}.")
         raise UserError(
             f"{nothing} no block of it, at equal width and stride 1, adds its input to what channel-connecting layers "
             "make of it."
@@ -205,6 +199,7 @@ def convert(
     input_size: tuple[int, int, int] | None = None,
     transfer_init: str = TRANSFER_INIT,
     zero_init_correction: bool = ZERO_INIT_CORRECTION,
+    also: Any = (),
 ) -> Conversion:
     """Replaces every eligible block of ``net``, in place; says what was replaced and what was left.
 
@@ -216,8 +211,9 @@ def convert(
     check_choices(s_g, s_c, min_levels, min_groups)
     if init not in INITS:
         raise UserError(f"init must be {' or '.join(map(repr, INITS))}, not {init!r}.")
+    also = check_also(also)
     blueprint = Blueprint(net, input_size)
-    plan, left = blueprint.plan(s_g, s_c, min_levels, min_groups)
+    plan, left = blueprint.plan(s_g, s_c, min_levels, min_groups, also)
     blueprint.apply(net, plan, init)
     start(net, transfer_init, zero_init_correction)
     report = Conversion(
@@ -232,6 +228,7 @@ def convert(
         blueprint.input_size,
         transfer_init=transfer_init,
         zero_init_correction=zero_init_correction,
+        also=also,
     )
     net.mgic_report = report
     return report

@@ -17,9 +17,11 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # Operators by their ATen names.
-_CONVS = {"convolution", "mm", "addmm", "linear"}
+CONVS = {"convolution", "mm", "addmm", "linear"}
 _ADDS = {"add", "add_"}
 _ATTENTION = ("bmm", "baddbmm", "_scaled_dot_product")  # or what begins so
+#: What a network's own code raises on tensors that it does not expect.
+FAILURES = (RuntimeError, NotImplementedError, ValueError, TypeError, AssertionError, LookupError, AttributeError)
 _NO_DENSE = "none of its convs connects channels"
 
 
@@ -74,52 +76,63 @@ def meta_copy(module: nn.Module) -> Any:
     return copy.deepcopy(module, memo)
 
 
-@torch.inference_mode(False)  # a network may be built in inference mode, whose tensors count no versions
-def find_blocks(net: nn.Module, input_size: tuple[int, int, int]) -> list[Block]:
-    """The residual blocks of ``net``, in order, and the modules of their classes that are none, with the reason.
-
-    Args:
-        net: on the meta device, in eval mode.
-        input_size: (C, H, W) of the images.
-    """
-    modules = dict(net.named_modules())
-    calls = _watch(net, modules, torch.empty(2, *input_size, device="meta", dtype=_dtype(net)))
-    found: dict[str, Block] = {}
-    for name, module in reversed(modules.items()):  # children before their parents: the innermost is the block
-        inside = name + "." if name else ""
-        if (
-            not any(other.startswith(inside) for other in found)
-            and _connects(module)
-            and not _refusal(calls.get(name, []))
-        ):
-            block = _residual(name, module, calls[name][0].args[0])
-            if block:
-                found[name] = block
-    kinds = {type(modules[name]) for name in found}
-    for name, module in modules.items():
-        if type(module) in kinds and name not in found and name in calls:
-            reason = _refusal(calls[name]) or (
-                "it does not add its input to its output" if _connects(module) else _NO_DENSE
-            )
-            found[name] = Block(name, type(module).__name__, _shape(calls[name][0]), reason)
-    return [found[name] for name in modules if name in found]
-
-
 @dataclass(frozen=True)
-class _Call:
+class Call:
+    """One call of a module."""
+
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     output: Any
 
 
-def _watch(net: nn.Module, modules: dict[str, nn.Module], x: torch.Tensor) -> dict[str, list[_Call]]:
-    """Every call of every module in one forward pass."""
-    calls: dict[str, list[_Call]] = {}
+Calls = dict[str, list[Call]]
+
+
+@torch.inference_mode(False)  # a network may be built in inference mode, whose tensors count no versions
+def watch_net(net: nn.Module, input_size: tuple[int, int, int]) -> Calls:
+    """Every call of every module of ``net``, on the meta device and in eval mode, for two (C, H, W) images."""
+    dtype = next((p.dtype for p in net.parameters() if p.dtype.is_floating_point), torch.float32)
+    return watch(net, dict(net.named_modules()), torch.empty(2, *input_size, device="meta", dtype=dtype))
+
+
+@torch.inference_mode(False)
+def find_blocks(net: nn.Module, calls: Calls) -> list[Block]:
+    """The residual blocks of ``net``, in order, and the modules of their classes that are none, with the reason.
+
+    Args:
+        net: on the meta device, in eval mode.
+        calls: of :func:`watch_net`.
+    """
+    modules = dict(net.named_modules())
+    found: dict[str, Block] = {}
+    for name, module in reversed(modules.items()):  # children before their parents: the innermost is the block
+        inside = name + "." if name else ""
+        if (
+            not any(other.startswith(inside) for other in found)
+            and connects(module)
+            and not refusal(calls.get(name, []))
+        ):
+            block = residual(name, module, calls[name][0].args[0])
+            if block:
+                found[name] = block
+    kinds = {type(modules[name]) for name in found}
+    for name, module in modules.items():
+        if type(module) in kinds and name not in found and name in calls:
+            reason = refusal(calls[name]) or (
+                "it does not add its input to its output" if connects(module) else _NO_DENSE
+            )
+            found[name] = Block(name, type(module).__name__, map_shape(calls[name][0]), reason)
+    return [found[name] for name in modules if name in found]
+
+
+def watch(net: nn.Module, modules: dict[str, nn.Module], x: torch.Tensor) -> Calls:
+    """Every call of every one of ``modules`` in one forward pass of ``net``."""
+    calls: Calls = {}
     handles = []
     for name, module in modules.items():
 
         def record(_: nn.Module, args: Any, kwargs: Any, output: Any, name: str = name) -> None:
-            calls.setdefault(name, []).append(_Call(args, kwargs, output))
+            calls.setdefault(name, []).append(Call(args, kwargs, output))
 
         handles.append(module.register_forward_hook(record, with_kwargs=True))
     try:
@@ -131,11 +144,7 @@ def _watch(net: nn.Module, modules: dict[str, nn.Module], x: torch.Tensor) -> di
     return calls
 
 
-def _dtype(module: nn.Module) -> torch.dtype:
-    return next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), torch.float32)
-
-
-def _connects(module: nn.Module) -> bool:
+def connects(module: nn.Module) -> bool:
     """Whether a layer in it connects channels, so that there is something to group; a bare container is no block."""
     if type(module) in (nn.Sequential, nn.ModuleList, nn.ModuleDict) or not list(module.children()):
         return False
@@ -147,12 +156,12 @@ def depthwise(conv: nn.Conv2d) -> bool:
     return conv.groups == conv.in_channels > 1
 
 
-def _shape(call: _Call) -> tuple[int, int, int]:
+def map_shape(call: Call) -> tuple[int, int, int]:
     x = call.args[0] if call.args else None
     return tuple(x.shape[1:]) if isinstance(x, torch.Tensor) and x.dim() == 4 else (0, 0, 0)  # type: ignore[return-value]
 
 
-def _refusal(calls: list[_Call]) -> str:
+def refusal(calls: list[Call]) -> str:
     """Why a module is none that keeps one map's shape, from how it was called; "" where it is."""
     if not calls:
         return "it is not used"
@@ -169,7 +178,7 @@ def _refusal(calls: list[_Call]) -> str:
     return ""
 
 
-class _Flow(TorchDispatchMode):
+class Flow(TorchDispatchMode):
     """Follows a block's input through its operators: is it added, unconvolved, to something convolved?"""
 
     def __init__(self, x: torch.Tensor) -> None:
@@ -182,14 +191,14 @@ class _Flow(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        inputs = list(_tensors((args, kwargs)))
+        inputs = list(tensors((args, kwargs)))
         op = func.overloadpacket.__name__
-        convolved = op in _CONVS or any(id(t) in self._convolved for t in inputs)
+        convolved = op in CONVS or any(id(t) in self._convolved for t in inputs)
         plain = any(id(t) in self._plain for t in inputs)
         self.attention |= op.startswith(_ATTENTION)
         if op in _ADDS and convolved and all(t.shape == self._shape for t in inputs) and len(inputs) == 2:
             self.residual |= plain and any(id(t) in self._convolved for t in inputs)
-        for t in _tensors(out):
+        for t in tensors(out):
             if convolved:
                 self._convolved[id(t)] = t
                 self._plain.pop(id(t), None)
@@ -198,24 +207,24 @@ class _Flow(TorchDispatchMode):
         return out
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
+def tensors(value: Any) -> Iterator[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, dict):
-        yield from _tensors(tuple(value.values()))
+        yield from tensors(tuple(value.values()))
     elif isinstance(value, (list, tuple)):
         for v in value:
-            yield from _tensors(v)
+            yield from tensors(v)
 
 
-def _residual(name: str, module: nn.Module, x: torch.Tensor) -> Block | None:
+def residual(name: str, module: nn.Module, x: torch.Tensor) -> Block | None:
     """The block that ``module`` is, or None where it adds nothing to its input."""
     _, c, height, width = x.shape
     # Afresh, and no smaller than 2x2, so that a pooled map can be told from a small one.
     x = torch.empty(2, c, max(height, 2), max(width, 2), device="meta", dtype=x.dtype)
     version = x._version
     inside = {n: m for n, m in module.named_modules() if n}
-    with torch.no_grad(), _Flow(x) as flow:
+    with torch.no_grad(), Flow(x) as flow:
         module(x)
     if not flow.residual:
         return None
@@ -226,12 +235,10 @@ def _residual(name: str, module: nn.Module, x: torch.Tensor) -> Block | None:
         return Block(name, kind, shape, "it holds attention")
     if x._version != version:
         return Block(name, kind, shape, "it changes its input in place")
-    return _facts(name, kind, shape, inside, _watch(module, inside, x))
+    return _facts(name, kind, shape, inside, watch(module, inside, x))
 
 
-def _facts(
-    name: str, kind: str, shape: tuple[int, int, int], inside: dict[str, nn.Module], calls: dict[str, list[_Call]]
-) -> Block:
+def _facts(name: str, kind: str, shape: tuple[int, int, int], inside: dict[str, nn.Module], calls: Calls) -> Block:
     """What a conversion has to know of a block's layers."""
     layers = {n: m for n, m in inside.items() if isinstance(m, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))}
     pooled, dense, widths = set(), [], {shape[0]}
@@ -258,7 +265,7 @@ def _facts(
     for n in inside:
         own = [k for k in layers if k == n or k.startswith(n + ".")]
         known = any(n.startswith(g + ".") for g in gates)
-        if own and not known and pooled.issuperset(own) and n in calls and not _refusal(calls[n]):
+        if own and not known and pooled.issuperset(own) and n in calls and not refusal(calls[n]):
             gates.append(n)
     widths |= {layers[n].weight.shape[i] for n in pooled for i in (0, 1) if not isinstance(layers[n], nn.Conv1d)}
     return Block(name, kind, shape, "", tuple(dense), tuple(gates), frozenset(pooled), frozenset(widths))

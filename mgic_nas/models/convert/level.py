@@ -16,7 +16,7 @@ from .find import Block, depthwise, meta_copy
 from .init import Source
 
 # Names under which modules store numbers of channels that their forward pass reads (GhostModule.out_chs, ...).
-_WIDTH_NAME = re.compile(r"(^|_)(ch|chs|chans|channels|features|width|dims?|planes|splits?|shape|parameters)(_|$)")
+WIDTH_NAME = re.compile(r"(^|_)(ch|chs|chans|channels|features|width|dims?|planes|splits?|shape|parameters)(_|$)")
 _NARROWEST = 4  # a smaller number under such a name may be an axis or a count
 
 
@@ -46,21 +46,20 @@ def at_level(block: nn.Module, facts: Block, level: int, groups: int, init: str)
         NotScalable: a tensor whose dimensions are no widths of the block.
     """
     copy: nn.Module = meta_copy(block)
-    for name in call_hooks(copy):  # they are moved to the MGIC block, once
-        setattr(copy, name, type(getattr(copy, name))())
+    forget_hooks(copy)  # they are moved to the MGIC block, once
     source = Source(level, init)
     dense = {d.name for d in facts.dense}
     for name, original in block.named_modules():
         if level and any(name == g or name.startswith(g + ".") for g in facts.gates):
             if name in facts.gates:  # squeeze-and-excitation stands on the finest level alone
-                _replace(copy, name, nn.Identity())
+                put(copy, name, nn.Identity())
             continue
         module = copy.get_submodule(name)
         if isinstance(original, nn.Conv2d):
             _resize_conv(module, original, groups if name in dense else 1, source)
         elif isinstance(original, nn.Linear):
             small = _resize_linear(module, original, groups if name in dense else 1, source)
-            _replace(copy, name, small)
+            put(copy, name, small)
         else:
             _resize_other(module, original, name, facts.widths, source)
     _store_groups(copy, block, facts, level)
@@ -73,7 +72,14 @@ def call_hooks(module: nn.Module) -> list[str]:
     return [name for name in vars(module) if name.startswith(prefixes) and "_hook" in name]
 
 
-def _replace(root: nn.Module, name: str, module: nn.Module) -> None:
+def forget_hooks(net: nn.Module) -> None:
+    """Leaves no hook on any module of a copy."""
+    for module in net.modules():
+        for name in call_hooks(module):
+            setattr(module, name, type(getattr(module, name))())
+
+
+def put(root: nn.Module, name: str, module: nn.Module) -> None:
     parent, _, child = name.rpartition(".")
     root.get_submodule(parent)._modules[child] = module
 
@@ -135,7 +141,7 @@ def _resize_other(module: Any, original: nn.Module, name: str, widths: frozenset
     if not source.level:
         return
     for key, value in vars(original).items():
-        if not key.startswith("_") and _WIDTH_NAME.search(key):
+        if not key.startswith("_") and WIDTH_NAME.search(key):
             setattr(module, key, _divided(value, widths, source.level))
     if isinstance(original, nn.GroupNorm):
         module.num_groups = math.gcd(original.num_groups, module.num_channels)

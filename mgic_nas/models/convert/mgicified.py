@@ -5,6 +5,7 @@ So a converted network that was saved by timm comes back with its weights, and a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch import nn
 from ...errors import UserError, did_you_mean
 from ..mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION
 from ..rows import check_levels
+from .also import check_also
 from .blueprint import convert
 
 _WEIGHTS = ("url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source", "tag", "custom_load", "label_offset")
@@ -53,6 +55,10 @@ def _given_cfg(base: str, cfg: Any) -> dict[str, Any]:
         return given
     registered = default_cfgs["mgicified"].default.to_dict()
     return {**_cfg(base), **{k: v for k, v in given.items() if k not in registered or registered[k] != v}}
+
+
+def _also(names: tuple[str, ...]) -> dict[str, Any]:
+    return {"also": list(names)} if names else {}  # a list: what JSON gives back
 
 
 def _build(base: str, choices: dict[str, Any], **kwargs: Any) -> nn.Module:
@@ -110,16 +116,18 @@ def mgicified(
     levels: str = "auto",
     transfer_init: str = TRANSFER_INIT,
     zero_init_correction: bool = ZERO_INIT_CORRECTION,
+    also: str | Sequence[str] = (),
     **kwargs: Any,
 ) -> nn.Module:
     """The timm network ``base`` with its residual blocks in MGIC form; further arguments are those of ``base``.
 
-    ``levels="none"`` leaves every block as it is: ``base`` itself.
+    ``levels="none"`` leaves every block as it is: ``base`` itself. ``also`` is that of :func:`mgic_nas.mgicify`.
     """
     if not isinstance(base, str) or not is_model(base):
         raise UserError(f"Unknown model {base!r}.{did_you_mean(str(base), list_models())}")
     choices: dict[str, Any] = {"s_g": s_g, "s_c": s_c, "min_levels": min_levels, "min_groups": min_groups}
     choices |= {"transfer_init": transfer_init, "zero_init_correction": zero_init_correction}
+    choices |= _also(check_also(also))
     if check_levels(levels):
         choices["levels"] = levels
     cfg = _given_cfg(base, kwargs.pop("pretrained_cfg", None))
@@ -145,4 +153,5 @@ def name_as_mgicified(net: Any) -> None:
     report = net.mgic_report
     names = ("s_g", "s_c", "min_levels", "min_groups", "transfer_init", "zero_init_correction")
     choices = {k: getattr(report, k) for k in names}
+    choices |= _also(report.also)
     net._model_args = {**getattr(net, "_model_args", {}), "base": base, **choices}

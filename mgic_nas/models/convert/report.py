@@ -48,10 +48,12 @@ class Conversion:
     after: Cost | None = None
     transfer_init: str = TRANSFER_INIT
     zero_init_correction: bool = ZERO_INIT_CORRECTION
+    also: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         extra = f", min_levels={self.min_levels}" * bool(self.min_levels)
         extra += f", min_groups={self.min_groups}" * (self.min_groups != 1)
+        extra += f", also={'+'.join(self.also)}" * bool(self.also)
         total = len(self.replaced) + len(self.left)
         lines = [
             f"{self.model} in MGIC form (s_g={self.s_g}, s_c={self.s_c}{extra}): "
