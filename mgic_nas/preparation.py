@@ -34,6 +34,7 @@ from .space import SearchSpace, parse_budgets
 from .tasks import cautions, metric_of, resolve_spec
 from .train.job import Setup
 from .train.loop import cached_data
+from .train.recipes import resumed_recipe
 
 if TYPE_CHECKING:
     from .train import Recipe
@@ -113,6 +114,8 @@ def prepare(given: Given) -> Prepared:
     folder = Path(given.out or Path("runs") / _slug(f"{Path(space.source).stem}-{info.name}"))
     old = find_run(folder)
     recipe = train.get_recipe(_first(given.recipe, old and old.recipe, DEFAULT_RECIPE))
+    if old is not None and given.recipe is not None:
+        recipe = resumed_recipe(given.recipe, old.recipe)
     epochs = _first(given.epochs, old and old.epochs, default_epochs(info.sizes["train"], recipe))
     problem = SearchProblem(space, info.input_size, info.num_classes, limits, epochs)
     config = RunConfig(

@@ -34,7 +34,7 @@ from ..space.feasible import FeasibleSet
 from ..space.search_space import SearchSpace
 from ..tasks.registry import load_data, resolve_spec
 from ..train.job import Job, Setup, read_result
-from ..train.recipes import Recipe, get_recipe
+from ..train.recipes import Recipe, get_recipe, resumed_recipe
 from .table import COLUMNS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
 from .table import write_curves as rewrite_curves
 
@@ -190,7 +190,9 @@ def record(
         at_least_one(name, number)
     share = parse_gpus_per_trial(gpus_per_trial)
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
-    recipe = get_recipe(recipe or "quick")
+    recipe = recipe or "quick"
+    made = os.path.exists(os.path.join(out, TABLE_YAML))
+    recipe = resumed_recipe(recipe, TableConfig.load(out).recipe) if made else get_recipe(recipe)
     info = load_data(data).info
     for note in info.notes:
         print(f"{info.name}: {note}", file=sys.stderr, flush=True)
