@@ -82,7 +82,7 @@ class FoldedBlock(nn.Module):
         down = reversed(list(block.restrict))
         self.restrict, self.coarsest, self.cnn = block.restrict, block.coarsest, block.cnn
         self.direct = nn.ModuleList([_direct(r, p) for r, p in zip(down, block.prolong)])  # type: ignore[arg-type]
-        self.prolong = nn.ModuleList([_conv(p, p.weight, p.groups, bias=False) for p in block.prolong])  # type: ignore[arg-type, union-attr]
+        self.prolong = nn.ModuleList([_conv(p, p.weight, p.groups, bias=False) for p in block.prolong])  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         xs = [x]
