@@ -17,7 +17,7 @@ from ..models.merging import fold_corrections, merge_groups
 from .latency import WARM_UP
 from .runtimes import RUNTIMES, prepare
 
-WIDTHS = (8, 16, 32)  # channels of a merged group that are tried
+WIDTHS = (8, 16, 32)  # of which the channels of a merged group are a multiple
 ROUNDS = 21  # of measurements in turns
 GAIN = 0.97  # a form is taken for another that takes less than this part of its time
 

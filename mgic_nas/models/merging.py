@@ -10,14 +10,15 @@ from .mgic import ChannelTransfer, MultigridBlock
 
 
 def merge_groups(net: nn.Module, width: int, spatial: bool) -> int:
-    """Merges narrow groups of grouped convs into block-diagonal ones of at least ``width`` channels in and out.
+    """Merges groups of grouped convs into block-diagonal ones of a multiple of ``width`` channels in and out.
 
     A conv of 8 groups of 4 channels is one of 2 groups of 16, most of whose weights are zero: more multiplications,
-    which a kernel that computes 16 channels at a time does anyway. Depthwise convs stay as they are.
+    which a kernel that computes 16 channels at a time does anyway. Where no number of groups comes to a multiple, all
+    become one: such kernels pad a conv without groups. Depthwise convs stay as they are.
 
     Args:
         net: changed in place.
-        width: channels of a group, in and out; the fewest groups are merged that reach it.
+        width: what the channels of a group shall be a multiple of; the fewest groups are merged for that.
         spatial: of convs with kernels larger than 1x1, or else of the 1x1 ones.
 
     Returns:
@@ -36,11 +37,11 @@ def merge_groups(net: nn.Module, width: int, spatial: bool) -> int:
 
 def _factor(conv: nn.Conv2d, width: int) -> int:
     """How many groups become one: a divisor of their number."""
-    narrow = min(conv.in_channels, conv.out_channels) // conv.groups
-    if conv.groups == conv.in_channels or narrow >= width or conv.padding_mode != "zeros":
+    rows, columns = conv.out_channels // conv.groups, conv.in_channels // conv.groups
+    if conv.groups == conv.in_channels or conv.padding_mode != "zeros":
         return 1
     divisors = [n for n in range(1, conv.groups + 1) if conv.groups % n == 0]
-    return next((n for n in divisors if n * narrow >= width), conv.groups)
+    return next((n for n in divisors if n * rows % width == n * columns % width == 0), conv.groups)
 
 
 def _block_diagonal(conv: nn.Conv2d, factor: int) -> nn.Conv2d:

@@ -67,6 +67,9 @@ def test_outputs_are_the_same(name: str, arguments: dict[str, object], change: s
         (nn.Conv2d(64, 32, 3, groups=8, stride=2, padding=1), 8, 4),  # 8 channels in and 4 out
         (nn.Conv2d(24, 24, 3, groups=6, dilation=2), 8, 3),
         (nn.Conv2d(24, 24, 3, groups=6), 16, 1),  # of the divisors 1, 2, 3, 6 none gives 16 but the whole
+        (nn.Conv2d(24, 40, 3, groups=8), 8, 1),  # 3 channels in and 5 out
+        (nn.Conv2d(48, 48, 3, groups=2), 16, 1),
+        (nn.Conv2d(48, 48, 3, groups=2), 8, 2),
         (nn.Conv2d(32, 32, 3, groups=8, bias=False), 4, 8),
         (nn.Conv2d(32, 32, 3, groups=32), 16, 32),  # depthwise
         (nn.Conv2d(32, 64, 3, groups=32), 16, 32),  # depthwise with a multiplier
@@ -75,7 +78,7 @@ def test_outputs_are_the_same(name: str, arguments: dict[str, object], change: s
         (Conv2dSame(32, 32, 3, groups=8), 16, 8),
     ],
 )
-def test_groups_get_as_wide_as_asked_where_that_is_possible(conv: nn.Conv2d, width: int, groups: int) -> None:
+def test_groups_get_a_multiple_of_what_is_asked_or_become_one(conv: nn.Conv2d, width: int, groups: int) -> None:
     net = nn.Sequential(conv.double())
     x = torch.randn(2, conv.in_channels, 9, 9, dtype=torch.float64)
     before = net(x)
