@@ -14,7 +14,7 @@ from torch import nn
 from ..errors import UserError
 from ..models.fusing import fuse as fold
 from ..models.merging import fold_corrections, merge_groups
-from .latency import WARM_UP
+from .latency import LEAST_REPEATS, WARM_UP
 from .runtimes import RUNTIMES, prepare
 
 WIDTHS = (8, 16, 32)  # of which the channels of a merged group are a multiple
@@ -108,6 +108,7 @@ def times_in_turns(
     batch: int = 1,
     threads: int = 1,
     rounds: int = ROUNDS,
+    seconds: float = 1.0,
 ) -> dict[str, float]:
     """Median seconds of one inference of each, in turns: a shared machine drifts, and ratios do not.
 
@@ -116,7 +117,9 @@ def times_in_turns(
         size: of one input.
         batch: inputs at a time.
         threads: on a CPU.
-        rounds: of which the median is taken, after some that are not counted.
+        rounds: of which the median is taken, after :data:`WARM_UP` others; fewer (at least :data:`LEAST_REPEATS`)
+            where one of the contestants takes longer than ``seconds`` for all of them.
+        seconds: see ``rounds``.
     """
     inputs = torch.randn(batch, *size, generator=torch.Generator().manual_seed(0))
     ready = {
@@ -133,7 +136,9 @@ def times_in_turns(
                 begin = prepared.clock()
                 runs[name]()
                 found[name].append(prepared.clock() - begin)
-    return {name: statistics.median(seconds[WARM_UP:]) for name, seconds in found.items()}
+        if len(found[name]) >= WARM_UP + LEAST_REPEATS and max(map(sum, found.values())) > seconds:
+            break
+    return {name: statistics.median(times[WARM_UP:]) for name, times in found.items()}
 
 
 def _input_size(model: nn.Module) -> tuple[int, int, int]:

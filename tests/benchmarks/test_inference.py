@@ -65,7 +65,7 @@ def test_inference(
             forms[told(network)] = (runtime, mgic_nas.fuse(net))
             chosen = mgic_nas.fuse(net, runtime, input_size=size, batch=batch)
             forms[f"{told(network)}, for {runtime}"] = (runtime, chosen)
-        seconds = times_in_turns(forms, size, batch, rounds=31)
+        seconds = times_in_turns(forms, size, batch, rounds=31, seconds=2.0)
         first = seconds[told(plain)]
         rows += [[runtime, name, f"{1e3 * value:.2f}", f"{value / first:.2f}"] for name, value in seconds.items()]
         values = list(seconds.values())
