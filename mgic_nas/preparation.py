@@ -35,6 +35,7 @@ from .space import SearchSpace, parse_budgets
 from .tasks import cautions, metric_of, resolve_spec
 from .train.job import Setup
 from .train.loop import cached_data, check_recipe
+from .train.recipes import resumed_recipe
 
 if TYPE_CHECKING:
     from .train import Recipe
@@ -116,6 +117,8 @@ def prepare(given: Given) -> Prepared:
     old = find_run(folder)
     space = space.started_as(None if old is None else old.space)
     recipe = train.get_recipe(_first(given.recipe, old and old.recipe, DEFAULT_RECIPE))
+    if old is not None and given.recipe is not None:
+        recipe = resumed_recipe(given.recipe, old.recipe)
     check_recipe(recipe, data)
     epochs = _first(given.epochs, old and old.epochs, default_epochs(info.sizes["train"], recipe))
     complete = space.with_start(start_of(space.model).first)  # of a run that does not name it

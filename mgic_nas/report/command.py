@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from ..engine.storage.config import RunConfig
-from ..train.recipes import RECIPES
+from ..train.recipes import RECIPES, ROUNDING
 
 
 def command(config: RunConfig, folder: str | Path) -> str:
@@ -48,7 +48,8 @@ def _recipe(config: RunConfig) -> str:
     if name not in RECIPES:
         return ""
     preset = RECIPES[name].to_dict()
-    return name if all(preset.get(key, value) == value for key, value in config.recipe.items()) else ""
+    told = {key: value for key, value in config.recipe.items() if key not in ROUNDING}
+    return name if all(preset.get(key, value) == value for key, value in told.items()) else ""
 
 
 def shown_data(config: RunConfig) -> str:

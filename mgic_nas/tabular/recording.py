@@ -35,7 +35,7 @@ from ..space.search_space import SearchSpace
 from ..tasks.registry import load_data, resolve_spec
 from ..train.job import Job, Setup, read_result
 from ..train.loop import check_recipe
-from ..train.recipes import Recipe, get_recipe
+from ..train.recipes import Recipe, get_recipe, resumed_recipe
 from .table import COLUMNS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
 from .table import write_curves as rewrite_curves
 
@@ -191,7 +191,8 @@ def record(
         at_least_one(name, number)
     share = parse_gpus_per_trial(gpus_per_trial)
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
-    recipe = get_recipe(recipe or "quick")
+    old = TableConfig.load(out) if (Path(out) / TABLE_YAML).exists() else None
+    recipe = get_recipe(recipe or "quick") if old is None else resumed_recipe(recipe or "quick", old.recipe)
     loaded = load_data(data)
     check_recipe(recipe, loaded)
     info = loaded.info
@@ -200,7 +201,6 @@ def record(
     parsed = parse_budgets(budgets)
     if any(budget.kind == "latency" for budget in parsed):
         raise UserError("a table has no latencies: limit it by MACs, params or activations.")
-    old = TableConfig.load(out) if (Path(out) / TABLE_YAML).exists() else None
     space = space.started_as(None if old is None else old.space)
     config = TableConfig(
         space=space.to_dict(),

@@ -72,13 +72,22 @@ if hasattr(os, "sched_setaffinity"):  # Linux
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
 from mgic_nas.cli import main
-sys.exit(main(sys.argv[1:]))
 """
+# bb2c7bb had neither this memory layout nor the fused optimiser in "quick": other sums of the same numbers.
+_RECIPE_AS_IT_WAS = """\
+import dataclasses
+from mgic_nas.train import RECIPES
+RECIPES["quick"] = dataclasses.replace(RECIPES["quick"], channels_last=False, fused=False)
+"""
+_MAIN = "sys.exit(main(sys.argv[1:]))\n"
 
 
-def command(*argv: str) -> list[str]:
-    """``mgic-nas`` on one core; ``-P``: the current folder is not searched for packages."""
-    return [sys.executable, "-P", "-c", _ON_ONE_CORE, *argv]
+def command(*argv: str, old_recipe: bool = False) -> list[str]:
+    """``mgic-nas`` on one core; ``-P``: the current folder is not searched for packages.
+
+    ``old_recipe``: for a new search, whose accuracies are compared with what bb2c7bb's recipe came to.
+    """
+    return [sys.executable, "-P", "-c", _ON_ONE_CORE + (_RECIPE_AS_IT_WAS if old_recipe else "") + _MAIN, *argv]
 
 
 def environment() -> dict[str, str]:
@@ -105,11 +114,10 @@ def without_start(text: str) -> str:
     return re.sub(r", (transfer_init|zero_init_correction|zero_init_last|group_fan)=[\w\\\"]+", "", text)
 
 
-def call(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Runs ``mgic-nas`` to its end, whatever its exit code is."""
-    return subprocess.run(
-        command(*argv), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=580, check=False
-    )
+def call(*argv: str, cwd: Path, old_recipe: bool = False) -> subprocess.CompletedProcess[str]:
+    """Runs ``mgic-nas`` to its end, whatever its exit code is; see :func:`command`."""
+    words = command(*argv, old_recipe=old_recipe)
+    return subprocess.run(words, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=580, check=False)
 
 
 def call_here(*argv: str) -> dict[str, Any]:
