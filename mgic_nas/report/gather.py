@@ -15,6 +15,7 @@ from ..engine.storage.record import TRIALS_CSV, Record, read_record
 from ..engine.storage.study import STUDY_DB
 from ..engine.storage.trial import Trial, curve_points
 from ..errors import UserError
+from ..space.budget import latency_kinds
 from .data import Summary
 from .reference import read_reference
 
@@ -74,7 +75,7 @@ def _record_of_csv(folder: Path, config: RunConfig) -> Record:
         uniform=0,
         ended="",
         trials_folder=config.trials_folder(folder),
-        timed=str(read_latencies(folder)[1] or "") if "latency" in config.limits() else None,
+        timed={kind: str(read_latencies(folder, kind)[1] or "") for kind in latency_kinds(config.parsed_budgets())},
     )
 
 

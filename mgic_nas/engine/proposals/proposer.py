@@ -80,8 +80,8 @@ class Proposer:
         problem = self._problem
         if self._gave_up or not problem.feasible.exact:
             text = f"no untried architecture within the budgets was found in {DRAWS:,} draws"
-        if problem.latencies is not None:
-            text += problem.latencies.slow_ones(problem.space.model, problem.num_classes)
+        for latencies in problem.latencies:
+            text += latencies.slow_ones(problem.space.model, problem.num_classes)
         return text
 
     @property
