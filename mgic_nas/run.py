@@ -69,8 +69,8 @@ def search(
         budgets: ``5e6`` or ``"5M"`` (MACs), ``"params=1M"``, ``"activations=2M"``, ``"latency=5ms"``. The largest of
             each kind is the hard limit of everything that is trained; smaller ones have their own winner. A latency is
             measured here, before anything is trained: one image at a time, on one CPU thread or on the GPU, in torch.
-            ``"latency-onnxruntime-b8-t2=5ms"`` is the fused network's, of a whole batch of 8 on 2 threads, in a runtime:
-            ``torch``, ``compile``, ``onnxruntime`` or ``openvino``.
+            ``"latency-onnxruntime-b8-t2=5ms"`` is the fused network's, of a whole batch of 8 on 2 threads, in a
+            runtime: ``torch``, ``compile``, ``onnxruntime`` or ``openvino``.
         trials: how many architectures are trained in all; by default 16, or all that fit where there are fewer.
         epochs: of training each; by default as many as give 240 updates of the weights, 3 at least.
         out: the run's folder; by default ``runs/<space>-<data>``.

@@ -22,6 +22,7 @@ from ...cost.runtimes.kinds import LATENCY, RuntimeKind
 from ...cost.runtimes.registry import RUNTIMES
 from ...errors import UserError
 from ...families.names import create_model_line
+from ...space.parameters import Setting
 
 if TYPE_CHECKING:
     from .config import RunConfig
@@ -87,6 +88,7 @@ class Latencies:
         kind: ``latency``, ``latency-onnxruntime-b8``, ...
         too_slow: the arch_ids that were measured and take longer than ``limit``.
         lacking: the arch_ids that the csv is known to lack.
+        settings: arch_id -> setting of the space, of what a csv names so; else empty.
     """
 
     def __init__(self, folder: Path, place: Place, measure: Measure, limit: float, kind: str = LATENCY) -> None:
@@ -94,6 +96,7 @@ class Latencies:
         self.place = place
         self.limit = limit
         self.lacking: set[str] = set()
+        self.settings: Mapping[str, Setting] = {}
         self._path = folder / file_name(kind)
         self._columns = _columns(kind)
         self._measure = measure

@@ -88,14 +88,14 @@ def read_table(path: Path, space: Space) -> LatencyTable:
         raise UserError(f"{path} cannot be read: {error}.") from None
     if not rows:
         raise UserError(f"{path} holds no measurements: it needs a heading and a row for each network.")
-    columns = {name.strip(): name for name in rows[0]}
+    columns = {name.strip(): name for row in rows for name in row}
     if MILLISECONDS not in columns:
         raise UserError(f"{path} has no column {MILLISECONDS}.")
     names = {name: columns.get(name, columns.get(f"p.{name}")) for name in space.params}
     missing = [name for name, column in names.items() if column is None]
     if missing and "arch_id" not in columns:
         raise UserError(
-            f"{path} has neither a column arch_id nor one for each parameter of the space: it lacks {', '.join(missing)}."
+            f"{path} has neither a column arch_id nor all parameters of the space: it lacks {', '.join(missing)}."
         )
     times: dict[str, list[float]] = {}
     settings: dict[str, Setting] = {}

@@ -42,6 +42,8 @@ def of_run(folder: Path | None, config: RunConfig, feasible: FeasibleSet) -> tup
         table = table_of(config, kind, feasible.space)
         place, measure = _of_table(config, table) if table else _of_machine(config, runtime_kind(kind))
         latencies = Latencies(folder, place, measure, limits[kind], kind)
+        if table:
+            latencies.settings = table.settings
         if table and feasible.small:
             latencies.lacking.update(arch_ids(feasible) - table.seconds.keys())
         found.append(latencies)
