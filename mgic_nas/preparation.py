@@ -77,8 +77,8 @@ class Prepared(NamedTuple):
     old: RunConfig | None
 
 
-def prepare(given: Given) -> Prepared:
-    """Checks everything, and writes nothing.
+def prepare(given: Given, keep: bool = True) -> Prepared:
+    """Checks everything, and writes nothing but what was timed into the user's cache: with ``keep``.
 
     Raises:
         UserError: wrong input.
@@ -161,7 +161,7 @@ def prepare(given: Given) -> Prepared:
     if old is None or old.budgets != config.budgets:
         refuse_impossible(problem, space, info, given.data)
     if old is None or (old.budgets, old.latencies) != (config.budgets, config.latencies):
-        notes += try_out(config, problem.feasible)
+        notes += try_out(config, problem.feasible, keep)
     if old is None and given.trials is None:
         config = dataclasses.replace(config, trials=default_trials(problem))
     for note in notes:  # now, so that wrong input is one line alone

@@ -132,7 +132,7 @@ def plan(
     space: SearchSpace | str | Path, data: str, budgets: Iterable[str | float] | str | float, **options: Any
 ) -> Plan:
     """What :func:`search` with the same arguments is about to do, and what that will take. Writes nothing on disk."""
-    folder, config, problem, old = prepare(Given(space, data, budgets, **options))
+    folder, config, problem, old = prepare(Given(space, data, budgets, **options), keep=False)
     left = config.trials
     if old is not None:
         left -= sum(trial.state in FINISHED for trial in engine.read_record(folder).entries)

@@ -1,4 +1,4 @@
-"""Networks in the runtimes that may run them: the same outputs, and a time; what a user would be misled by otherwise."""
+"""Networks in the runtimes that may run them: the same outputs, a time, and where it is kept."""
 
 import json
 import sys
@@ -130,7 +130,8 @@ def test_each_way_to_measure_has_one_name() -> None:
             for threads in (1, 2):
                 kind = RuntimeKind(runtime, batch, threads)
                 assert runtime_kind(str(kind)) == kind
-                assert is_latency(str(kind)) and csv_stem(str(kind)) is None
+                assert is_latency(str(kind))
+                assert csv_stem(str(kind)) is None
     assert str(RuntimeKind("onnxruntime", 8, 2)) == "latency-onnxruntime-b8-t2"
     assert runtime_kind("latency") is None
     assert csv_stem("latency") is None

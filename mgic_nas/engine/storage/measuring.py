@@ -63,8 +63,13 @@ def refuse_missing(kinds: Iterable[str]) -> None:
             RUNTIMES.load(runtime.runtime).refuse_missing()
 
 
-def try_out(config: RunConfig, feasible: FeasibleSet) -> list[str]:
+def try_out(config: RunConfig, feasible: FeasibleSet, keep: bool = True) -> list[str]:
     """Reads the csvs of measurements and times the cheapest network in each runtime, before anything is written.
+
+    Args:
+        config: of the run.
+        feasible: the architectures that are within the budgets on counts.
+        keep: what was timed, in the user's cache.
 
     Returns:
         How many networks of a small space each csv covers, a line each.
@@ -87,7 +92,7 @@ def try_out(config: RunConfig, feasible: FeasibleSet) -> list[str]:
                         "the other budgets, and what it lacks is not trained."
                     )
         elif (runtime := runtime_kind(kind)) and (cheapest := feasible.cheapest(frozenset())):
-            _, measure = _of_machine(config, runtime)
+            _, measure = _of_machine(config, runtime, keep)
             measure(cheapest.arch_id, feasible.space.config(cheapest.setting))
     return notes
 
@@ -121,7 +126,7 @@ def _of_table(config: RunConfig, table: LatencyTable) -> tuple[Place, Measure]:
     return _place(config, table.path.name, table.digest), lambda arch_id, _: table.seconds.get(arch_id)
 
 
-def _of_machine(config: RunConfig, kind: RuntimeKind | None) -> tuple[Place, Measure]:
+def _of_machine(config: RunConfig, kind: RuntimeKind | None, keep: bool = True) -> tuple[Place, Measure]:
     if kind is None:
         return of_torch(config)
     place, device = here(config.input_size, config.gpus_per_trial, kind)
@@ -143,7 +148,8 @@ def _of_machine(config: RunConfig, kind: RuntimeKind | None) -> tuple[Place, Mea
         seconds = known.get(arch_id)
         if seconds is None:
             seconds = timed(config.model, arguments, config.input_size, config.num_classes, kind, device)
-            known.put(arch_id, seconds)
+            if keep:
+                known.put(arch_id, seconds)
         return seconds
 
     return place, measure

@@ -177,7 +177,9 @@ def test_real_measurement_is_cached_and_repeats(tmp_path: Path) -> None:
     (measuring,) = of_run(tmp_path, config, feasible)
     small, large = ({"depths": depths, "s_g": 4, "s_c": 8} for depths in (1, 6))
     seconds, longer = measuring.seconds("small", small), measuring.seconds("large", large)
-    assert seconds and longer and 0 < seconds < longer < 60
+    assert seconds is not None
+    assert longer is not None
+    assert 0 < seconds < longer < 60
     (again,) = of_run(tmp_path, config, feasible)
     assert again.seconds("small", {"no such argument": 1}) == seconds
     assert measuring.place.threads == 1

@@ -157,7 +157,7 @@ def test_large_space_is_searched_among_what_the_csv_names(
 def test_csv_of_none_that_fits_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     config = make_config(budgets=["5k", f"{KIND}=5ms"], latencies=[table(tmp_path, {"a8b8": 1.0})])
     feasible = SearchProblem.of_run(config, FakeSpace()).feasible
-    with pytest.raises(UserError, match="measures none of the .* networks of fake space within the other budgets"):
+    with pytest.raises(UserError, match=r"measures none of the .* networks of fake space within the other budgets"):
         try_out(config, feasible)
     table(tmp_path, {"a1b1": 1.0, "a8b8": 1.0})
     assert try_out(config, feasible) == [
