@@ -18,6 +18,8 @@ def command(config: RunConfig, folder: str | Path) -> str:
     words = ["mgic-nas", "search", source.removesuffix(" (shipped)"), "--data", shown_data(config)]
     for budget in config.budgets:
         words += ["--budget", budget]
+    for path in config.latencies:
+        words += ["--latencies", shown(path, up=1)]
     words += ["--trials", str(config.trials), "--epochs", str(config.epochs)]
     words += ["--sampler", config.sampler, "--seed", str(config.seed), "--executor", config.executor]
     if config.rungs != "none":

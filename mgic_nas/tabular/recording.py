@@ -20,6 +20,7 @@ from typing import Any
 
 from .._files import csv_text
 from .._machine import cpu_model
+from ..cost.runtimes.kinds import is_latency
 from ..engine.executors.registry import choose
 from ..engine.executors.registry import executor as find_executor
 from ..engine.executors.slots import parse_gpus_per_trial
@@ -199,7 +200,7 @@ def record(
     for note in info.notes:
         print(f"{info.name}: {note}", file=sys.stderr, flush=True)
     parsed = parse_budgets(budgets)
-    if any(budget.kind == "latency" for budget in parsed):
+    if any(is_latency(budget.kind) for budget in parsed):
         raise UserError("a table has no latencies: limit it by MACs, params or activations.")
     space = space.started_as(None if old is None else old.space)
     config = TableConfig(

@@ -8,10 +8,10 @@ from ..._lazy import lazy_exports
 from .registry import RUNTIMES, Prepared, Runtime
 
 if TYPE_CHECKING:
-    from .measure import prepare, runtime_latency
+    from .measure import prepare, runtime_latency, shipped_latency
     from .onnx_export import onnx_bytes
 
-__all__ = ["RUNTIMES", "Prepared", "Runtime", "onnx_bytes", "prepare", "runtime_latency"]
+__all__ = ["RUNTIMES", "Prepared", "Runtime", "onnx_bytes", "prepare", "runtime_latency", "shipped_latency"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
@@ -19,5 +19,6 @@ __getattr__, __dir__ = lazy_exports(
         "onnx_bytes": ".onnx_export",
         "prepare": ".measure",
         "runtime_latency": ".measure",
+        "shipped_latency": ".measure",
     },
 )

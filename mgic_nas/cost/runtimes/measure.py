@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ...models.fusing import fuse
 from ..latency import REPEATS, median_seconds
 from .registry import RUNTIMES, Prepared
 
@@ -44,3 +45,10 @@ def runtime_latency(
     inputs = torch.randn(batch, *input_size, generator=torch.Generator().manual_seed(0))
     with prepared.active():
         return median_seconds(prepared.bind(inputs), prepared.clock, repeats=repeats, seconds=seconds)
+
+
+def shipped_latency(
+    runtime: str, net: nn.Module, input_size: tuple[int, ...], *, batch: int = 1, threads: int = 1
+) -> float:
+    """:func:`runtime_latency` of a network in the form that ships: fused (:func:`mgic_nas.fuse`)."""
+    return runtime_latency(runtime, fuse(net), input_size, batch=batch, threads=threads)

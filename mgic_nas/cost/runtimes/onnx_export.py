@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import importlib
 import io
 import logging
 import warnings
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from ...errors import UserError
+from .registry import package
 
 OPSET = 18
 INPUT, OUTPUT = "input", "output"
@@ -44,14 +44,6 @@ def onnx_bytes(net: nn.Module, input_size: tuple[int, ...], batch: int = 1) -> b
         raise UserError(f"{type(net).__name__} cannot be exported to ONNX: {reason}") from None
 
 
-def package(name: str) -> Any:
-    """The module of a package that a runtime needs; UserError, with the command that installs it, for none."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(f"{name} cannot be used ({error}): pip install {name}.") from None
-
-
 def _exported(net: nn.Module, inputs: torch.Tensor, dynamo: bool) -> bytes:
     """By the exporter that traces (0.3 to 3 s), or by the other, ten times slower and no better."""
     stream = io.BytesIO()
@@ -65,9 +57,9 @@ def _exported(net: nn.Module, inputs: torch.Tensor, dynamo: bool) -> bytes:
             if dynamo:
                 program = torch.onnx.export(net, (inputs,), dynamo=True, verbose=False, **names)
                 assert program is not None
-                program.save(stream)
+                stream.write(program.model_proto.SerializeToString())
             else:
-                torch.onnx.export(net, (inputs,), stream, dynamo=False, **names)
+                torch.onnx.export(net, (inputs,), stream, dynamo=False, **names)  # type: ignore[arg-type]  # it takes a stream too
     finally:
         logger.setLevel(level)
     return stream.getvalue()

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from ...errors import UserError
-from .onnx_export import INPUT, OUTPUT, onnx_bytes, package
-from .registry import Prepared, Runtime
+from .onnx_export import INPUT, OUTPUT, onnx_bytes
+from .registry import Prepared, Runtime, package
 
 
 def _onnxruntime(net: nn.Module, input_size: tuple[int, ...], batch: int, threads: int) -> Prepared:
@@ -66,8 +66,8 @@ def _openvino(net: nn.Module, input_size: tuple[int, ...], batch: int, threads: 
     return Prepared(bind, outputs, contextlib.nullcontext, clock)
 
 
-onnxruntime = Runtime(("onnxruntime", "torch"), _onnxruntime)
-openvino = Runtime(("openvino", "torch"), _openvino)
+onnxruntime = Runtime(("onnxruntime", "torch"), _onnxruntime, needs=("onnxruntime", "onnx"))
+openvino = Runtime(("openvino", "torch"), _openvino, needs=("openvino", "onnx"))
 
 
 def _unreadable(runtime: str, net: nn.Module, error: Exception) -> UserError:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..._registry import Registry
+from ...errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -39,15 +41,22 @@ class Runtime:
     """Something that runs networks.
 
     Attributes:
-        packages: of PyPI that decide what is run and how fast, the one that runs it first.
+        packages: of PyPI that decide what is run and how fast.
         prepare: ``(net, input_size, batch, threads)`` -> :class:`Prepared`, for a network in eval mode and in the
             form that ships. UserError where the network or the machine does not allow it.
+        needs: packages that are no dependency of this one.
         gpu: whether it runs on the device of the network's parameters; others run on the CPU.
     """
 
     packages: tuple[str, ...]
     prepare: Callable[[nn.Module, tuple[int, ...], int, int], Prepared]
+    needs: tuple[str, ...] = ()
     gpu: bool = False
+
+    def refuse_missing(self) -> None:
+        """UserError, with the command that installs it, where a package is missing that this runtime needs."""
+        for name in self.needs:
+            package(name)
 
     def version(self) -> str:
         """``onnxruntime 1.23.0, torch 2.11.0``: another version is another latency."""
@@ -58,6 +67,14 @@ class Runtime:
             except importlib.metadata.PackageNotFoundError:
                 found.append(f"{package} not installed")
         return ", ".join(found)
+
+
+def package(name: str) -> Any:
+    """The module of a package that a runtime needs; UserError, with the command that installs it, for none."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"{name} cannot be used ({error}): pip install {name}.") from None
 
 
 #: name -> :class:`Runtime`; its module imports the runtime itself only in order to prepare a network.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ..._files import read_csv, write_csv
 from ...errors import UserError
 from ...families.names import recorded_config
 from ...pareto import non_dominated
+from ...space.budget import latency_kinds
 from .config import RunConfig
 from .latencies import read_latencies
 from .study import ENDED, OVER, REJECTED, STUDY_DB, read_study
@@ -33,7 +34,7 @@ class Record:
         uniform: how many architectures were drawn uniformly, because the sampler found none.
         ended: why no further architecture is proposed ("no untried architecture is left ..."); empty if there may be.
         trials_folder: where their weights are.
-        timed: where a budget is on latency, how it was measured, in words; None where there is none.
+        timed: the kinds of latency that a budget is on, and how each was measured, in words.
         over: the run came to its end; what is paused then was not worth more training.
     """
 
@@ -42,12 +43,12 @@ class Record:
     uniform: int
     ended: str
     trials_folder: Path
-    timed: str | None = None
+    timed: Mapping[str, str] = field(default_factory=dict)
     over: bool = False
 
     @cached_property
     def rows(self) -> list[Row]:
-        return rows(self.entries, self.timed is not None)
+        return rows(self.entries, tuple(self.timed))
 
     @property
     def columns(self) -> list[str]:
@@ -89,18 +90,19 @@ def read_record(folder: str | Path) -> Record:
     trials = sorted((t for f in frozen if (t := Trial.from_frozen(f))), key=lambda t: t.number)
     superseded = {t.supersedes for t in trials}
     trials = [t for t in trials if t.number not in superseded]
-    timed = None
-    if "latency" in config.limits():
-        seconds, place = read_latencies(folder)
-        timed = str(place or "")
-        trials = [replace(t, latency=seconds.get(t.arch_id)) for t in trials]
+    found = {kind: read_latencies(folder, kind) for kind in latency_kinds(config.parsed_budgets())}
+    if found:
+        trials = [
+            replace(t, latencies={kind: s[t.arch_id] for kind, (s, _) in found.items() if t.arch_id in s})
+            for t in trials
+        ]
     return Record(
         tuple(trials),
         dict(Counter(f.user_attrs[REJECTED] for f in frozen if REJECTED in f.user_attrs and f.state.name == "PRUNED")),
         sum(t.drawn == "uniform" for t in trials),
         str(attributes.get(ENDED, "")),
         config.trials_folder(folder),
-        timed,
+        {kind: str(place or "") for kind, (_, place) in found.items()},
         bool(attributes.get(OVER, False)),
     )
 
@@ -110,7 +112,7 @@ def read_trials(folder: str | Path) -> list[Row]:
     return read_record(folder).rows
 
 
-def write_trials_csv(folder: str | Path, trials: Iterable[Trial] | None = None, timed: bool = False) -> None:
+def write_trials_csv(folder: str | Path, trials: Iterable[Trial] | None = None, timed: Sequence[str] = ()) -> None:
     """Writes trials.csv, whole or not at all; without ``trials`` from the study. ``timed``: as in :func:`rows`."""
     table = read_trials(folder) if trials is None else rows(trials, timed)
     write_csv(Path(folder) / TRIALS_CSV, columns(table), table)
@@ -121,8 +123,8 @@ def columns(table: Sequence[Row]) -> list[str]:
     return list(table[0] if table else Trial(0, "", {}, {}, None).to_row([]))
 
 
-def rows(trials: Iterable[Trial], timed: bool = False) -> list[Row]:
-    """One row a trial, by number; all with the same columns. ``timed``: with latency_ms."""
+def rows(trials: Iterable[Trial], timed: Sequence[str] = ()) -> list[Row]:
+    """One row a trial, by number; all with the same columns. ``timed``: kinds of latency."""
     trials = sorted(trials, key=lambda t: t.number)
     names = list(dict.fromkeys(name for t in trials for name in t.setting))
     complete = [t for t in trials if t.state == COMPLETE and t.val_acc is not None]
@@ -146,7 +148,7 @@ def _record_of_csv(folder: Path, config: RunConfig) -> Record:
         uniform=0,
         ended="",
         trials_folder=config.trials_folder(folder),
-        timed=str(read_latencies(folder)[1] or "") if "latency" in config.limits() else None,
+        timed={kind: str(read_latencies(folder, kind)[1] or "") for kind in latency_kinds(config.parsed_budgets())},
     )
 
 
