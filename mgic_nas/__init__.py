@@ -13,8 +13,8 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .cost import Cost
+    from .cost.fused import fuse
     from .errors import Interrupted, MachineFault, UserError
-    from .models.fusing import fuse
     from .networks import create_model, load_winner, mgicify
     from .profiling import profile
     from .recalibration import recalibrate
@@ -31,7 +31,7 @@ else:  # so that a type checker reports a name that does not exist
             "SearchSpace": ".space",
             "UserError": ".errors",
             "create_model": ".networks",
-            "fuse": ".models.fusing",
+            "fuse": ".cost.fused",
             "load_run": ".run",
             "load_winner": ".networks",
             "mgicify": ".networks",

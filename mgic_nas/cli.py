@@ -85,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("space", metavar="SPACE", help="a YAML file or the name of a shipped space")
     p.add_argument("--data", required=True, metavar="D", help="fashion, a folder, segmentation:..., points:..., ...")
     p.add_argument("--budget", action="append", required=True, metavar="B", help="5M (MACs), params=1M, latency=5ms")
+    p.add_argument(
+        "--latencies", action="append", metavar="CSV", help="measurements: jetson.csv makes --budget latency-jetson=5ms"
+    )
     p.add_argument("--trials", type=int, metavar="N", help="architectures to train, in all (default: 16, or all)")
     p.add_argument("--epochs", type=int, metavar="E", help="epochs of each (default: what makes 240 steps, at least 3)")
     p.add_argument(
@@ -208,6 +211,7 @@ def _search(args: argparse.Namespace) -> None:
         "keep": args.keep,
         "address": args.address,
         "storage": args.storage,
+        "latencies": args.latencies,
     }
     if args.dry_run:
         planned = plan(args.space, args.data, args.budget, **options)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import train
+from .cost.runtimes.kinds import csv_stem
 from .engine.executors.registry import check_address, choose
 from .engine.executors.slots import parse_gpus_per_trial
 from .engine.proposals.candidate import SearchProblem
@@ -27,14 +28,18 @@ from .engine.storage.config import (
     version_warning,
     versions,
 )
+from .engine.storage.latency_table import check_csv_names
+from .engine.storage.measuring import refuse_missing, try_out
 from .errors import UserError
 from .families import start_of
 from .planning import DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
 from .progress import say
 from .space import SearchSpace, parse_budgets
+from .space.budget import latency_kinds, refuse_unnamed
 from .tasks import cautions, metric_of, resolve_spec
 from .train.job import Setup
 from .train.loop import cached_data, check_recipe
+from .train.recipes import resumed_recipe
 
 if TYPE_CHECKING:
     from .train import Recipe
@@ -62,6 +67,7 @@ class Given:
     address: str | None = None
     storage: str | Path | None = None
     recipe: str | Mapping[str, object] | Recipe | None = None
+    latencies: Iterable[str | Path] | str | Path | None = None
 
 
 class Prepared(NamedTuple):
@@ -73,8 +79,8 @@ class Prepared(NamedTuple):
     old: RunConfig | None
 
 
-def prepare(given: Given) -> Prepared:
-    """Checks everything, and writes nothing.
+def prepare(given: Given, keep: bool = True) -> Prepared:
+    """Checks everything, and writes nothing but what was timed into the user's cache: with ``keep``.
 
     Raises:
         UserError: wrong input.
@@ -104,6 +110,10 @@ def prepare(given: Given) -> Prepared:
         check_address(address)
     budgets = given.budgets
     limits = parse_budgets([budgets] if isinstance(budgets, str | int | float) else budgets)
+    tables = _tables(given.latencies)
+    if tables is not None:
+        refuse_unnamed(latency_kinds(limits), [path.stem for path in tables])
+    refuse_missing(latency_kinds(limits))
     if not limits:
         raise UserError("name at least one budget, such as --budget 5M (MACs) or --budget params=1M.")
 
@@ -116,8 +126,13 @@ def prepare(given: Given) -> Prepared:
     old = find_run(folder)
     space = space.started_as(None if old is None else old.space)
     recipe = train.get_recipe(_first(given.recipe, old and old.recipe, DEFAULT_RECIPE))
+    if old is not None and given.recipe is not None:
+        recipe = resumed_recipe(given.recipe, old.recipe)
     check_recipe(recipe, data)
     epochs = _first(given.epochs, old and old.epochs, default_epochs(info.sizes["train"], recipe))
+    if tables is None:  # as when the run was made, as far as budgets are on them still
+        stems = set(map(csv_stem, latency_kinds(limits)))
+        tables = tuple(p for p in map(Path, old.latencies if old else ()) if p.stem in stems)
     complete = space.with_start(start_of(space.model).first)  # of a run that does not name it
     problem = SearchProblem(complete, info.input_size, info.num_classes, limits, epochs)
     config = RunConfig(
@@ -141,6 +156,7 @@ def prepare(given: Given) -> Prepared:
         storage=None if given.storage is None else str(Path(given.storage).absolute()),
         versions=versions(),
         created=now(),
+        latencies=[str(path) for path in tables],
     )
     notes = [f"{info.name}: {note}" for note in info.notes]  # what was left out, converted or found twice
     notes += [f"{info.name}: warning: {line}" for line in cautions.of_data(metric_of(spec), about)]
@@ -152,11 +168,23 @@ def prepare(given: Given) -> Prepared:
         config.refuse_occupied_storage()
     if old is None or old.budgets != config.budgets:
         refuse_impossible(problem, space, info, given.data)
+    if old is None or (old.budgets, old.latencies) != (config.budgets, config.latencies):
+        notes += try_out(config, problem.feasible, keep)
     if old is None and given.trials is None:
         config = dataclasses.replace(config, trials=default_trials(problem))
     for note in notes:  # now, so that wrong input is one line alone
         say(note)
     return Prepared(folder, config, problem, old)
+
+
+def _tables(given: Any) -> tuple[Path, ...] | None:
+    """The csvs of measurements, absolute; None where none was named."""
+    if given is None:
+        return None
+    several: Any = [given] if isinstance(given, str | os.PathLike) else given
+    if not isinstance(several, list | tuple) or not all(isinstance(path, str | os.PathLike) for path in several):
+        raise UserError(f"latencies must be the path of a csv, or a list of such, not {given!r}.")
+    return check_csv_names(map(Path, several))
 
 
 def _first(*values: Any) -> Any:

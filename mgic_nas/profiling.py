@@ -15,13 +15,17 @@ from ._text import size_text
 from .cost import Cost
 from .cost import latency as clock
 from .cost.count import count
+from .cost.runtimes.kinds import LATENCY, runtime_kind
 from .engine.storage.config import at_least_one
 from .engine.storage.latencies import THREADS, here
+from .engine.storage.measuring import timed as timed_in
+from .engine.storage.trial import latency_column
 from .errors import UserError, did_you_mean
 from .families import Family, MgicifiedFamily, create_model_line, family, model_names, network_names
 from .models.convert.report import Conversion
 from .models.fusing import fuse
 from .space import Budget, SearchSpace, Survey, parse_budgets, shipped_spaces
+from .space.budget import latency_kinds, refuse_unnamed
 from .space.document import read_yaml
 from .space.survey import survey
 from .tasks import load_data
@@ -74,8 +78,8 @@ class NetworkProfile:
     """The cost of one network at a stated input size, and whether it fits each budget.
 
     ``conversion`` says of a converted one (``mgicify:NAME``) what was replaced, and what the original costs;
-    ``inference`` is there where it was timed; ``latency`` (seconds of one image, and how they were measured) where a
-    budget is on it.
+    ``inference`` is there where it was timed; ``latencies`` (kind -> seconds of a
+    whole batch, and how they were measured) where budgets are on them.
     """
 
     name: str
@@ -86,12 +90,14 @@ class NetworkProfile:
     budgets: tuple[Budget, ...] = field(default=())
     conversion: Conversion | None = None
     inference: Inference | None = None
-    latency: tuple[float, str] | None = None
+    latencies: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def fits(self) -> dict[str, bool]:
         """Budget label -> whether the network is within it."""
-        latency = self.latency[0] if self.latency else 0.0
-        return {b.label: latency <= b.limit if b.kind == "latency" else b.fits(self.cost) for b in self.budgets}
+        return {
+            b.label: self.latencies[b.kind][0] <= b.limit if b.kind in self.latencies else b.fits(self.cost)
+            for b in self.budgets
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -110,7 +116,8 @@ class NetworkProfile:
             **asdict(self.cost),
             "fits": self.fits(),
             **converted,
-            "latency_ms": self.latency[0] * 1e3 if self.latency else None,
+            latency_column(LATENCY): None,
+            **{latency_column(kind): seconds * 1e3 for kind, (seconds, _) in self.latencies.items()},
             "inference": asdict(self.inference) if self.inference else None,
         }
 
@@ -128,8 +135,8 @@ class NetworkProfile:
                 paper = "   (what the paper's tables count)"
                 lines.append(f"    without R and P    {self.cost.macs_without_transfers:>15,}{paper}")
             lines.append(f"  activations          {self.cost.activations:>15,}")
-        if self.latency:
-            lines.append(f"  latency              {self.latency[0] * 1e3:>12.4g} ms   ({self.latency[1]})")
+        for kind, (seconds, how) in self.latencies.items():
+            lines.append(f"  {kind:<20} {seconds * 1e3:>12.4g} ms   ({how})")
         lines += [f"  budget {label:<13} {'fits' if ok else 'does not fit':>15}" for label, ok in self.fits().items()]
         if self.inference:
             lines.append(str(self.inference))
@@ -155,9 +162,14 @@ def _measure(known: Family, config: dict[str, Any], size: tuple[int, int, int], 
     )
 
 
-def _latency(known: Family, config: dict[str, Any], size: tuple[int, int, int], classes: int) -> tuple[float, str]:
-    """As a search measures it: (seconds of one image, how)."""
-    place, device = here(size)
+def _latency(
+    known: Family, config: dict[str, Any], size: tuple[int, int, int], classes: int, kind: str
+) -> tuple[float, str]:
+    """As a search measures it: (seconds of a whole batch, how)."""
+    runtime = runtime_kind(kind)
+    place, device = here(size, runtime=runtime)
+    if runtime is not None:
+        return timed_in(known.name, config, size, classes, runtime, device), str(place)
     return clock.image_latency(known.build(config, classes, size[0]).to(device), size, threads=THREADS), str(place)
 
 
@@ -199,6 +211,8 @@ def profile_target(
         info = load_data(data).info
         size, classes = info.input_size, info.num_classes
     limits = parse_budgets(budgets)
+    kinds = latency_kinds(limits)
+    refuse_unnamed(kinds)
     if space:
         return survey(space, size, classes, limits)
     config = _config(settings)
@@ -207,8 +221,8 @@ def profile_target(
     cost = known.cost(config, size, classes)
     conversion = known.conversion(config, size, classes) if isinstance(known, MgicifiedFamily) else None
     inference = _measure(known, config, size, classes) if timed else None
-    latency = _latency(known, config, size, classes) if any(b.kind == "latency" for b in limits) else None
-    return NetworkProfile(target, config, size, classes, cost, tuple(limits), conversion, inference, latency)
+    latencies = {kind: _latency(known, config, size, classes, kind) for kind in kinds}
+    return NetworkProfile(target, config, size, classes, cost, tuple(limits), conversion, inference, latencies)
 
 
 def _size(text: str | None) -> tuple[int, int, int] | None:

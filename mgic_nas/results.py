@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from . import engine, families
 from ._text import size_text
+from .cost.runtimes.kinds import csv_stem, is_latency
 from .engine.storage.trial import COMPLETE, Trial
 from .errors import UserError
 from .networks import load_weights
 from .space import SearchSpace, parse_budget
+from .space.budget import latency_kinds, refuse_unnamed
 from .tasks import cautions, metric_of
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class Run:
         params: str | float | None = None,
         activations: str | float | None = None,
         latency: str | float | None = None,
+        limits: Mapping[str, str | float] | None = None,
     ) -> Winner:
         """The most accurate network within all given limits; with none given the most accurate of all.
 
@@ -68,17 +71,27 @@ class Run:
             params: trainable numbers.
             activations: outputs of all conv and linear layers.
             latency: ``"5ms"``, or seconds; measured in runs that have a budget on it.
+            limits: by kind, for those whose names are no Python names: ``{"latency-onnxruntime-b8": "5ms"}``, of a
+                whole batch.
 
         Raises:
             UserError: no network that was trained to the end is within them.
         """
         given = {"macs": macs, "params": params, "activations": activations, "latency": latency}
-        limits = [_limit(kind, value) for kind, value in given.items() if value is not None]
+        if not isinstance(limits, Mapping | None):
+            raise UserError(f"limits must be a mapping such as {{'latency-openvino': '5ms'}}, not {limits!r}.")
+        for kind, value in (limits or {}).items():
+            if given.get(kind) is not None:
+                raise UserError(f"{kind} is limited twice: keep one.")
+            given[kind] = value
+        budgets = [_limit(kind, value) for kind, value in given.items() if value is not None]
+        own = (csv_stem(kind) for kind in latency_kinds(self.config.parsed_budgets()))
+        refuse_unnamed((budget.kind for budget in budgets), filter(None, own))
         record = self._record()
-        found = self._winner(record, limits)
+        found = self._winner(record, budgets)
         if found is None:
-            wanted = ", ".join(b.label for b in limits) or "any budget"
-            least = self._least(record.entries, limits)
+            wanted = ", ".join(b.label for b in budgets) or "any budget"
+            least = self._least(record.entries, budgets)
             raise UserError(f"{self.folder}: no trained network is within {wanted}; {least}")
         return found
 
@@ -103,7 +116,7 @@ class Run:
         if not complete:
             return "none was trained to its end yet."
         least = min((t.cost(kind) for t in complete if not math.isnan(t.cost(kind))), default=math.inf)
-        if kind == "latency":
+        if is_latency(kind):
             return f"the fastest takes {least * 1e3:.4g} ms." if least < math.inf else "none was measured in this run."
         unit = "MACs" if kind == "macs" else kind
         return f"the smallest has {least:,} {unit} at {size_text(self.config.input_size)}."
@@ -146,14 +159,13 @@ class Run:
                 lines.append(f"  within {label}: nothing yet")
                 continue
             trial = winner.trial
-            latency = "" if trial.latency is None else f", {trial.latency * 1e3:.4g} ms"
+            latency = "".join(f", {kind} {s * 1e3:.4g} ms" for kind, s in trial.latencies.items())
             lines.append(
                 f"  within {label}: {metric.text(trial.val_acc or 0.0)}, {trial.macs:,} MACs at {size}, "
                 f"{trial.params:,} params{latency}"
             )
             lines.append(f"    {winner.line}")
-        if record.timed:
-            lines.append(f"  latency: {record.timed}")
+        lines += [f"  {kind}: {how}" for kind, how in record.timed.items() if how]
         if (self.folder / "report.html").exists():
             lines.append(f"  report: {self.folder / 'report.html'}")
         return "\n".join(lines)
@@ -257,5 +269,7 @@ class Winner:
 def _limit(kind: str, value: str | float) -> Budget:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UserError(f"{kind} must be a number or a text such as '1M', not {value!r}.")
-    unit = "s" if kind == "latency" else ""
+    if not isinstance(kind, str):
+        raise UserError(f"a limit is named by its kind, such as 'macs', not by {kind!r}.")
+    unit = "s" if is_latency(kind) else ""
     return parse_budget(f"{kind}={value if isinstance(value, str) else repr(float(value)) + unit}")

@@ -15,13 +15,14 @@ from .engine.executors.registry import executor
 from .engine.faults import EVERYWHERE, of_driver
 from .engine.proposals.candidate import SearchProblem
 from .engine.storage.config import RunConfig
-from .engine.storage.latencies import place_of
+from .engine.storage.measuring import place_of
 from .engine.storage.trial import FINISHED
 from .errors import Interrupted, MachineFault, UserError
 from .planning import Plan, make_plan
 from .preparation import Given, prepare, setup_of
 from .progress import Progress, Refreshed, say
 from .results import Run, Winner
+from .space.budget import latency_kinds
 from .tasks import metric_of
 from .train.loop import cached_data
 
@@ -55,18 +56,21 @@ def search(
     progress: bool = True,
     retry_failed: bool = False,
     wait: bool = False,
+    latencies: Iterable[str | Path] | str | Path | None = None,
 ) -> Run:
     """Searches a space for the most accurate networks within budgets, and builds the report.
 
     The same call again resumes the run in ``out``, whatever ended it; more ``trials`` extend it. Only trials,
-    budgets, executor, concurrent, gpus_per_trial and address may differ then.
+    budgets, latencies, executor, concurrent, gpus_per_trial and address may differ then.
 
     Args:
         space: what is searched: a :class:`SearchSpace`, a YAML file, or a shipped name such as ``"quickstart"``.
         data: what is learned, as :func:`mgic_nas.tasks.load_data` takes it: ``"fashion"``, a folder, ...
         budgets: ``5e6`` or ``"5M"`` (MACs), ``"params=1M"``, ``"activations=2M"``, ``"latency=5ms"``. The largest of
             each kind is the hard limit of everything that is trained; smaller ones have their own winner. A latency is
-            measured here, before anything is trained: one image at a time, on one CPU thread or on the GPU.
+            measured here, before anything is trained: one image at a time, on one CPU thread or on the GPU, in torch.
+            ``"latency-onnxruntime-b8-t2=5ms"`` is the fused network's, of a whole batch of 8 on 2 threads, in a
+            runtime: ``torch``, ``compile``, ``onnxruntime`` or ``openvino``.
         trials: how many architectures are trained in all; by default 16, or all that fit where there are fewer.
         epochs: of training each; by default as many as give 240 updates of the weights, 3 at least.
         out: the run's folder; by default ``runs/<space>-<data>``.
@@ -87,6 +91,9 @@ def search(
         progress: show progress on stderr.
         retry_failed: train again what is booked as failed in the run; no further trial is counted for it.
         wait: where the machine lacks something (space, data), try again every minute instead of ending.
+        latencies: csvs of what was measured on other devices, with a column ``latency_ms`` and ``arch_id`` or every
+            parameter of the space; ``jetson.csv`` makes budgets ``"latency-jetson=5ms"``. What it lacks is not
+            trained.
 
     Raises:
         UserError: wrong input, before anything is made on disk; another run or another search in ``out``.
@@ -111,6 +118,7 @@ def search(
         address,
         storage,
         recipe,
+        latencies,
     )
     with terminable():
         folder, config, problem, _ = prepare(given)
@@ -137,7 +145,7 @@ def plan(
     space: SearchSpace | str | Path, data: str, budgets: Iterable[str | float] | str | float, **options: Any
 ) -> Plan:
     """What :func:`search` with the same arguments is about to do, and what that will take. Writes nothing on disk."""
-    folder, config, problem, old = prepare(Given(space, data, budgets, **options))
+    folder, config, problem, old = prepare(Given(space, data, budgets, **options), keep=False)
     left = config.trials
     if old is not None:
         left -= sum(trial.state in FINISHED for trial in engine.read_record(folder).entries)
@@ -155,8 +163,8 @@ def load_run(folder: str | Path) -> Run:
 def _train(source: engine.Controller, folder: Path, problem: SearchProblem, show: bool) -> None:
     """Trains what the controller hands out; MachineFault where it gives up."""
     config = source.config
-    if "latency" in problem.limits:
-        say(f"latency: {place_of(config)}; each candidate once, before it is trained")
+    for kind in latency_kinds(config.parsed_budgets()):
+        say(f"{kind}: {place_of(config, kind)}; each candidate once, before it is trained")
     for note in source.notes:
         say(f"{folder}: {note}")
     setup = setup_of(config, folder)

@@ -43,7 +43,7 @@ def test_five_lines_say_what_a_search_will_do_and_take(tmp_path: Path, monkeypat
     assert "the smallest " in data
     assert "nothing left out" in data
     assert "1x14x14 (the images' own)" in size
-    assert "50 distinct networks; within 0.5M 11, 1M 27" in space
+    assert "96 distinct networks; within 0.5M 24, 1M 49" in space
     assert "16 trials of 35 epochs, 245 steps of 64" in training
     assert " of training in all (" in cost
     assert planned.estimate is not None
@@ -88,7 +88,7 @@ def test_a_budget_that_photographs_of_this_size_exceed_names_the_size_that_does_
     assert "\n" not in said
     assert "at 3x224x224" in said
     assert f"--data '{folder}?size=32'" in said
-    assert plan("quickstart", f"{folder}?size=32&val=4", "2M", concurrent=1).trials == 6  # all that fit
+    assert plan("quickstart", f"{folder}?size=32&val=4", "2M", concurrent=1).trials == 12  # all that fit
 
 
 def test_no_size_is_named_where_none_helps_or_none_can_be_chosen(tmp_path: Path) -> None:

@@ -72,22 +72,41 @@ def image_latency(
     clock: Callable[[], float] = time.perf_counter
     if device.type == "cpu" and threads == 1:
         clock = time.thread_time
-    times: list[float] = []
+
+    def run() -> None:
+        net(x)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
     training = net.training
     net.eval()
     try:
         with torch.inference_mode(), _threads(threads):
-            until = time.perf_counter() + seconds
-            for i in range(WARM_UP + repeats):
-                begin = clock()
-                net(x)
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-                times.append(clock() - begin)
-                if i + 1 >= WARM_UP + LEAST_REPEATS and time.perf_counter() > until:
-                    break
+            return median_seconds(run, clock, repeats=repeats, seconds=seconds)
     finally:
         net.train(training)
+
+
+def median_seconds(
+    run: Callable[[], object], clock: Callable[[], float], *, repeats: int = REPEATS, seconds: float = 1.0
+) -> float:
+    """Median of a clock's seconds for one call, after :data:`WARM_UP` calls that are not counted.
+
+    Args:
+        run: what is timed.
+        clock: seconds, of the thread, the process or the wall.
+        repeats: calls of which the median is taken; fewer (at least :data:`LEAST_REPEATS`) where all of them take
+            longer than ``seconds`` of the wall clock.
+        seconds: see ``repeats``.
+    """
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    for i in range(WARM_UP + repeats):
+        begin = clock()
+        run()
+        times.append(clock() - begin)
+        if i + 1 >= WARM_UP + LEAST_REPEATS and time.perf_counter() > until:
+            break
     return statistics.median(times[WARM_UP:])
 
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineFault
 from ..families.names import recorded_config
+from ..space.budget import COUNTS, latency_kinds
 from ..train.job import Job, attempt_folder, read_result
 from . import events
 from .events import Counts, Observer
@@ -40,7 +41,7 @@ from .samplers.registry import make_sampler
 from .schedulers.registry import make_scheduler
 from .storage.config import RUN_YAML, RunConfig
 from .storage.folder import claim_folder, lock_folder, update_config
-from .storage.latencies import of_run
+from .storage.measuring import of_run
 from .storage.record import write_trials_csv
 from .storage.study import REJECTED, StudyStore
 from .storage.trial import (
@@ -119,8 +120,8 @@ class Controller(JobSource):
         try:
             self.config = config if self.folder is None else claim_folder(self.folder, config)
             self.trials_folder = NOWHERE if self.folder is None else self.config.trials_folder(self.folder)
-            self._weights = Weights(self.trials_folder, self.config.keep)
-            latencies = of_run(self.folder, self.config)
+            self._weights = Weights(self.trials_folder, self.config.keep, (*COUNTS, *latency_kinds(problem.budgets)))
+            latencies = of_run(self.folder, self.config, problem.feasible)
             self.problem = problem = replace(problem, latencies=latencies)
             # Of our own samplers and schedulers; not made where Optuna's sample.
             pool = functools.cache(lambda: CandidatePool(problem, self.config.seed))

@@ -33,7 +33,7 @@ class Ledger:
         wanted: how many trials are to be started.
         budgets: the best accuracy is kept for each.
         observer: called with every event, until it raises.
-        latencies: measures, where a budget is on latency.
+        latencies: measure, one for each kind of latency that a budget is on.
 
     Attributes:
         trials: by number.
@@ -48,7 +48,7 @@ class Ledger:
         wanted: int,
         budgets: Sequence[Budget],
         observer: Observer | None,
-        latencies: Latencies | None = None,
+        latencies: Sequence[Latencies] = (),
     ) -> None:
         self.trials: dict[int, Trial] = {}
         self.live: set[int] = set()
@@ -67,9 +67,10 @@ class Ledger:
 
     def add(self, trial: Trial) -> Trial:
         """An architecture whose training was started, now or by an earlier driver."""
-        if self._latencies is not None and trial.state not in (STOPPED, FAILED):
+        if trial.state not in (STOPPED, FAILED):
             # Known already, unless it was trained before there was a budget on latency, or on another machine.
-            trial = replace(trial, latency=self._latencies.seconds(trial.arch_id, trial.config))
+            known = {one.kind: one.seconds(trial.arch_id, trial.config) for one in self._latencies}
+            trial = replace(trial, latencies={kind: seconds for kind, seconds in known.items() if seconds is not None})
         self.trials[trial.number] = trial
         self.tried.add(trial.arch_id)
         self._uniform += trial.drawn == UNIFORM
@@ -138,7 +139,7 @@ class Ledger:
         began = time.monotonic()
         if self._folder is not None and began >= self._csv_due:
             with contextlib.suppress(OSError):  # it follows from the study, and is tried again; the end's must succeed
-                write_trials_csv(self._folder, self.trials.values(), timed=self._latencies is not None)
+                write_trials_csv(self._folder, self.trials.values(), [one.kind for one in self._latencies])
             ended = time.monotonic()
             self._csv_due = ended + max(CSV_EVERY, (ended - began) / CSV_SHARE)
 

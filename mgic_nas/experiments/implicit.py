@@ -198,7 +198,8 @@ def write(table: Table, data: Data, path: Path) -> None:
         f"  whose variance ({variance:.4f}) is the MSE of the constant mean",
         f"- recipe, the same for all: Adam, {int(recipe['steps']):,} steps of {recipe['batch_size']} samples, learning",
         f"  rate {recipe['lr']} (warm-up over a tenth of the steps, cosine to 0), float32",
-        f"- MGIC: s_g = {recipe['s_g']}, s_c = {recipe['s_c']}",
+        f"- MGIC: s_g = {recipe['s_g']}, s_c = {recipe['s_c']}; R and P begin uniform, N at one (the first versions' "
+        "start)",
         "- the paper, after 9.5 billion samples, finds MGIC's error the lowest; this is",
         f"  {int(recipe['steps']):,} times {recipe['batch_size']} samples on a tenth of y's range",
         f"- machine: {describe(table.rows[-1])}; one thread, CPU seconds of one training",

@@ -191,8 +191,9 @@ def page(table: Table, args: argparse.Namespace) -> str:
         "",
         f"Recipe, the same for all: AdamW, one cycle up to {some['lr']}, weight decay {WEIGHT_DECAY}, batch "
         f"{some['batch_size']}, label smoothing {SMOOTHING}; each epoch sees other {some['points']} of a cloud's "
-        f"{PAPER_POINTS:,} points, each axis scaled by 2/3 to 3/2, the cloud shifted by up to 0.2. No test cloud took "
-        "part in any choice: the last epoch's weights are scored on them once.",
+        f"{PAPER_POINTS:,} points, each axis scaled by 2/3 to 3/2, the cloud shifted by up to 0.2. R and P begin "
+        "uniform, N at one (the first versions' start). No test cloud took part in any choice: the last epoch's "
+        "weights are scored on them once.",
         "",
         f"These are short trainings on few points; the paper's accuracies, at {PAPER_POINTS:,} points, are no target "
         f"for them. One test cloud is {100 / int(some['test']):.2f} %, and where a network has one seed, differences "

@@ -25,6 +25,7 @@ from ..models.mgic import TRANSFER_INITS
 from ..train.job import Job, Setup
 from ..train.loop import train
 from ..train.recipes import get_recipe
+from . import _starts_errors as errors
 from ._record import Table, command, describe, say
 
 NAME = "starts"
@@ -161,7 +162,7 @@ def measure(table: Table, specs: dict[str, str], threads: int) -> None:
         )
 
 
-def page(table: Table) -> str:
+def page(table: Table, more: Sequence[str] = ()) -> str:
     """README.md: a table for each network and number of epochs, with paired differences to the present start."""
     lines = [
         "# How MGIC blocks begin",
@@ -185,6 +186,7 @@ def page(table: Table) -> str:
             lines += ["", f"## {network}, {epochs} epoch{'s' * (epochs > 1)}", ""]
             lines += [f"| start | {' | '.join(data_specs(''))} |", "|---|---|---|"]
             lines += [line for _, line in sorted(rows, reverse=True)]
+    lines += more
     if table.rows:
         lines += ["", "![Learning curves](curves.png)", "", f"{len(table.rows)} trainings, {describe(table.rows[-1])}."]
     return "\n".join(lines) + "\n"
@@ -234,16 +236,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=f"mgic_nas.experiments.{NAME}", description=__doc__.splitlines()[0])
     parser.add_argument("--cifar10", required=True, metavar="FOLDER", help="CIFAR-10 as load_data takes it")
     parser.add_argument("--out", default="runs/init", metavar="DIR")
+    parser.add_argument(
+        "--coarse",
+        default="runs/coarse",
+        metavar="DIR",
+        help="of mgic_nas.experiments.coarse: whose maps Table 1 is on",
+    )
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     args = parser.parse_args(argv)
     out = Path(args.out)
 
     def work() -> None:
         table = Table(out / "results.csv", COLUMNS, KEY, {"recipe": RECIPE})
+        more: list[str] = []
         try:
+            more = errors.page(errors.measure(out / "errors.csv", args.cifar10, Path(args.coarse)))
             measure(table, data_specs(args.cifar10), args.threads)
         finally:
-            write_atomic(out / "README.md", page(table))
+            write_atomic(out / "README.md", page(table, more))
             draw(table, out / "curves.png")
 
     return command(NAME, functools.partial(work))

@@ -44,7 +44,7 @@ def build(folder: str | Path, reference: str | Path | None = None, echo: Callabl
     with _alone(folder):
         summary = gather(folder, reference)
         if (folder / STUDY_DB).exists():
-            write_trials_csv(folder, summary.record.entries, timed=summary.record.timed is not None)
+            write_trials_csv(folder, summary.record.entries, tuple(summary.record.timed))
         write_atomic(folder / "front.csv", front_csv(summary))
         problems = export_winners(summary)
         for label, problem in problems.items():

@@ -6,16 +6,29 @@ import math
 from collections.abc import Iterable
 
 from .. import _text as words
+from ..cost.runtimes.kinds import is_latency, latency_title
 from .data import Summary
 
 TITLES = {"macs": "MACs", "params": "Parameters", "activations": "Activations"}
 NAMED = 15  # as many reference points are named in a figure; more would be a scribble
 
 
+def costs(summary: Summary) -> dict[str, str]:
+    """Kind -> title of every cost of the run's networks: what is counted, then the latencies."""
+    return TITLES | {kind: latency_title(kind) for kind in summary.record.timed}
+
+
+def on_axis(kind: str, cost: float) -> float:
+    """A cost as it stands on an axis: latencies in milliseconds."""
+    return cost * 1e3 if is_latency(kind) else cost
+
+
 def axis_title(summary: Summary, kind: str) -> str:
     """``MACs per image at 1×14×14 (log scale)``; parameters depend on no input size."""
     if kind == "params":
         return "Parameters (log scale)"
+    if is_latency(kind):
+        return f"{latency_title(kind)}, ms {summary.at} (log scale)"
     return f"{TITLES[kind]} per {summary.metric.item} {summary.at} (log scale)"
 
 

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from ..engine.storage.config import RunConfig
-from ..train.recipes import RECIPES
+from ..train.recipes import RECIPES, ROUNDING
 
 
 def command(config: RunConfig, folder: str | Path) -> str:
@@ -18,6 +18,8 @@ def command(config: RunConfig, folder: str | Path) -> str:
     words = ["mgic-nas", "search", source.removesuffix(" (shipped)"), "--data", shown_data(config)]
     for budget in config.budgets:
         words += ["--budget", budget]
+    for path in config.latencies:
+        words += ["--latencies", shown(path, up=1)]
     words += ["--trials", str(config.trials), "--epochs", str(config.epochs)]
     words += ["--sampler", config.sampler, "--seed", str(config.seed), "--executor", config.executor]
     if config.rungs != "none":
@@ -48,7 +50,8 @@ def _recipe(config: RunConfig) -> str:
     if name not in RECIPES:
         return ""
     preset = RECIPES[name].to_dict()
-    return name if all(preset.get(key, value) == value for key, value in config.recipe.items()) else ""
+    told = {key: value for key, value in config.recipe.items() if key not in ROUNDING}
+    return name if all(preset.get(key, value) == value for key, value in told.items()) else ""
 
 
 def shown_data(config: RunConfig) -> str:

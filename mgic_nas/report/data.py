@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .. import _text as words
 from .. import pareto
@@ -23,6 +24,8 @@ from ..tasks.metrics import Metric
 from ..tasks.registry import metric_of
 from .command import command, shown_data
 from .reference import ReferencePoint
+
+LEAST_RANKED = 3  # networks between which ranks are correlated
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,19 @@ class Summary:
             for name in names
         }
         return {name: tuple(sorted(values.values(), key=value_key)) for name, values in tried.items()}
+
+
+def rank_correlation(summary: Summary, kind: str) -> tuple[int, float | None]:
+    """(networks that were measured, Spearman's rank correlation between their MACs and a cost).
+
+    None for fewer than three, or where all have the same cost.
+    """
+    known = summary.costed(kind)
+    if len(known) < LEAST_RANKED:
+        return len(known), None
+    table = pd.DataFrame({"macs": [t.cost("macs") for t in known], "cost": [t.cost(kind) for t in known]})
+    found = float(table.corr(method="spearman").to_numpy()[0, 1])
+    return len(known), None if math.isnan(found) else found
 
 
 def value_key(value: Any) -> tuple[str, Any]:

@@ -14,9 +14,10 @@ from itertools import pairwise
 from typing import Any
 
 from .. import _text as words
+from ..cost.runtimes.kinds import is_latency, latency_title
 from ..engine.storage.trial import Trial
 from . import story
-from .axes import NAMED, TITLES, axis_title, lowest_shown
+from .axes import NAMED, axis_title, costs, lowest_shown, on_axis
 from .data import Summary
 from .layout import HOVER, Figure, accuracy_axis, frame, log_axis, whole_axis, with_gaps
 from .panels import parameter, varied
@@ -35,6 +36,7 @@ def hover_texts(summary: Summary, numbers: Set[int] | None = None) -> dict[int, 
         lines = [f"<b>Trial {t.number}</b>  {summary.acc(t)}"]
         lines.append(f"{words.count(t.macs)} MACs, {words.count(t.activations)} activations {summary.at}")
         lines.append(f"{words.count(t.params)} parameters")
+        lines += [f"{latency_title(kind)}: {story.milliseconds(t, kind)}" for kind in t.latencies]
         lines += [f"{html.escape(k)} = {html.escape(words.scalar(v))}" for k, v in t.setting.items()]
         texts[t.number] = "<br>".join(lines)
     return texts
@@ -44,7 +46,7 @@ def figures(summary: Summary) -> dict[str, Figure]:
     """Every figure of the page by the id of its place; those that have nothing to show are left out."""
     result: dict[str, Figure] = {}
     if summary.complete:
-        for kind in TITLES:
+        for kind in costs(summary):
             if summary.costed(kind):
                 result[f"front-{kind}"] = front(summary, kind)
         result["hypervolume"] = hypervolume(summary)
@@ -117,7 +119,7 @@ def front(summary: Summary, kind: str = "macs") -> Figure:
     budgets = [b for b in summary.budgets if b.kind == kind]
     layout = frame(
         xaxis={
-            **log_axis([*(t.cost(kind) for t in trials), *_xs(data), *(b.limit for b in budgets)]),
+            **log_axis([*_xs(data), *(on_axis(kind, b.limit) for b in budgets)]),
             "title": {"text": axis_title(summary, kind), "standoff": 14},
         },
         yaxis={**accuracy_axis(summary, data), "title": {"text": f"{story.title(summary)} (%)", "standoff": 10}},
@@ -126,12 +128,13 @@ def front(summary: Summary, kind: str = "macs") -> Figure:
         showlegend=True,
     )
     for budget in budgets:
-        x = math.log10(budget.limit)
+        limit = on_axis(kind, budget.limit)
+        x = math.log10(limit)
         layout["shapes"].append(
             {
                 "type": "line",
-                "x0": budget.limit,
-                "x1": budget.limit,
+                "x0": limit,
+                "x1": limit,
                 "y0": 0,
                 "y1": 1,
                 "yref": "paper",
@@ -146,7 +149,7 @@ def front(summary: Summary, kind: str = "macs") -> Figure:
                 "yref": "paper",
                 "yanchor": "bottom",
                 "showarrow": False,
-                "text": words.count(budget.limit, strip=True),
+                "text": f"{limit:.4g} ms" if is_latency(kind) else words.count(limit, strip=True),
                 "font": {"color": "var(--budget)", "size": 12},
             }
         )
@@ -245,7 +248,7 @@ def _dots(number: int) -> dict[str, float]:
 def _points(trials: Sequence[Trial], kind: str, measure: str) -> dict[str, Any]:
     return {
         "type": "scatter",
-        "x": [t.cost(kind) for t in trials],
+        "x": [on_axis(kind, t.cost(kind)) for t in trials],
         "y": [getattr(t, measure) for t in trials],
         "customdata": [t.number for t in trials],
     }

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .._files import csv_rows, read_csv
+from .._files import csv_rows
 from ..engine.storage.config import RunConfig
-from ..engine.storage.latencies import read_latencies
 from ..engine.storage.record import TRIALS_CSV, Record, read_record
 from ..engine.storage.study import STUDY_DB
 from ..engine.storage.trial import Trial, curve_points
-from ..errors import UserError
 from .data import Summary
 from .reference import read_reference
 
 
 def gather(folder: str | Path, reference: str | Path | None = None) -> Summary:
     """What is on disk of a run. Nothing is written.
-
-    A run without its study (a table and a page that somebody keeps or was sent) is read from its trials.csv.
 
     Args:
         folder: the run.
@@ -34,7 +30,8 @@ def gather(folder: str | Path, reference: str | Path | None = None) -> Summary:
     folder = Path(folder)
     config = RunConfig.load(folder)
     points = read_reference(reference) if reference is not None else ()
-    record = _with_curves(read_record(folder)) if (folder / STUDY_DB).exists() else _record_of_csv(folder, config)
+    begun = any((folder / name).exists() for name in (STUDY_DB, TRIALS_CSV))
+    record = _with_curves(read_record(folder)) if begun else Record((), {}, 0, "", config.trials_folder(folder))
     return Summary(folder, config, record, points, Path(reference).name if reference is not None else "")
 
 
@@ -59,49 +56,3 @@ def _with_curves(record: Record) -> Record:
         return trial.curve or read_curve(folder / f"attempt-{k}" for k in range(trial.attempt + 1))
 
     return replace(record, entries=tuple(replace(t, curve=curve(t)) for t in record.entries))
-
-
-def _record_of_csv(folder: Path, config: RunConfig) -> Record:
-    rows = _rows_of_csv(folder / TRIALS_CSV, config.space.get("params") or {})
-    try:
-        trials = sorted((Trial.from_row(row, config.space.get("kwargs")) for row in rows), key=lambda t: t.number)
-    except (KeyError, ValueError, OverflowError) as error:
-        reason = f"it has no column {error}" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{folder / TRIALS_CSV} cannot be read: {reason}.") from None
-    return Record(
-        entries=tuple(trials),
-        rejected={},
-        uniform=0,
-        ended="",
-        trials_folder=config.trials_folder(folder),
-        timed=str(read_latencies(folder)[1] or "") if "latency" in config.limits() else None,
-    )
-
-
-def _rows_of_csv(path: Path, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a trials.csv with the parameters' types restored: csv knows only text."""
-    try:
-        rows: list[dict[str, Any]] = [dict(row) for row in read_csv(path)]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    for row in rows:
-        for column in row:
-            if column.startswith("p."):
-                spec = params.get(column[2:], params.get(column[2:].rpartition(".")[0], {}))
-                choices = spec.get("choices") if isinstance(spec, Mapping) else ()
-                row[column] = _value(row[column], choices if isinstance(choices, list) else ())
-    return rows
-
-
-def _value(text: str, choices: Iterable[Any]) -> Any:
-    for choice in choices:
-        if text == ("" if choice is None else str(choice)):
-            return choice
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from .. import _text as words
+from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
+from ..space.budget import latency_kinds
 from . import story
 from .data import Summary
 from .thinning import ROWS, evenly
@@ -34,7 +36,7 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
         parts += ["## The winner within each budget", _winners(summary), *_lines(summary, problems)]
         parts += [_escape(story.accuracy_note(summary))] if summary.complete else []
     if summary.front:
-        parts += ["## The front", _front(summary)]
+        parts += ["## The front", _front(summary), *map(_escape, story.ranked_alike(summary))]
         if len(summary.front) > ROWS:
             parts.append(f"These are {ROWS:,} of {len(summary.front):,}; front.csv has all.")
     if summary.steps:
@@ -53,21 +55,20 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
 
 def _winners(summary: Summary) -> str:
     rows: list[Sequence[str]] = []
-    timed = any(b.kind == "latency" for b in summary.budgets)
+    timed = latency_kinds(summary.budgets)
     for winner in summary.winners:
         trial = winner.trial
         budget = _escape(story.limit(summary, winner.budget))
         if trial is None:
-            rows.append((budget, "–", _escape(story.no_winner(summary, winner.budget)), "", "", "", *[""] * timed))
+            rows.append((budget, "–", _escape(story.no_winner(summary, winner.budget)), "", "", "", *[""] * len(timed)))
             continue
         costs = [words.count(trial.cost(kind)) for kind in ("macs", "params", "activations")]
         loss = summary.loss(trial)
         acc = summary.acc(trial) + (f" ({summary.metric.loss} {loss})" if loss else "")
-        if timed:
-            costs.append("–" if trial.latency is None else f"{trial.latency * 1e3:.4g}{words.THIN}ms")
+        costs += [story.milliseconds(trial, kind) for kind in timed]
         rows.append((budget, acc, *costs, f"{trial.number}: {_setting(trial)}"))
     size = summary.at
-    costs = [f"MACs {size}", "Parameters", f"Activations {size}", *["Latency"] * timed]
+    costs = [f"MACs {size}", "Parameters", f"Activations {size}", *map(latency_title, timed)]
     return _table(("Budget", story.title(summary), *costs, "Trial"), f"l{'r' * (1 + len(costs))}l", rows)
 
 
@@ -121,7 +122,7 @@ def _made(summary: Summary) -> list[str]:
         ("Sampler, seed", f"{summary.config.sampler or '–'}, {summary.config.seed}"),
         *([("Early stopping", summary.config.rungs)] if summary.config.rungs != "none" else []),
         ("Trained by", summary.config.executor + (f", on {words.listed(summary.devices)}" if summary.devices else "")),
-        *([("Latency measured", summary.record.timed)] if summary.record.timed else []),
+        *story.latencies(summary),
         ("Proposals rejected untrained", story.rejections(summary)),
         ("Training time", words.duration(sum(t.seconds or 0 for t in summary.trials))),
         ("From first start to last end", words.duration(summary.record.wall_seconds)),

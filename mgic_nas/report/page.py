@@ -16,9 +16,10 @@ import yaml
 from plotly.offline import get_plotlyjs
 
 from .. import _text as words
+from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
 from . import figures, story
-from .axes import TITLES
+from .axes import costs
 from .data import Summary, Winner
 from .panels import varied
 from .thinning import CELLS, ROWS
@@ -59,8 +60,9 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
         winners=[_winner(summary, w, problems) for w in summary.winners],
         steps=_steps(summary)[:ROWS],
         unit=words.unit_name(story.gain_unit(summary)),
-        fronts=[kind for kind in TITLES if f"front-{kind}" in drawn],
-        titles=TITLES,
+        fronts=[kind for kind in costs(summary) if f"front-{kind}" in drawn],
+        titles=costs(summary),
+        latency_title=latency_title,
         below=figures.below_view(summary),
         parameters=list(enumerate(varied(summary))) if drawn else [],
         failures=[{"trial": t, "line": words.one_line(t.error)} for t in failures[:ROWS]],
@@ -169,7 +171,7 @@ def _made(summary: Summary) -> list[tuple[str, str]]:
         ),
         *([("Early stopping", summary.config.rungs)] if summary.config.rungs != "none" else []),
         ("Trained by", summary.config.executor + (f", on {words.listed(summary.devices)}" if summary.devices else "")),
-        *([("Latency measured", summary.record.timed)] if summary.record.timed else []),
+        *story.latencies(summary),
         ("Proposals rejected untrained", story.rejections(summary)),
         ("Recipe", story.recipe(summary)),
         ("Made", summary.config.created.replace("T", " ")),

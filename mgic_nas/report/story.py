@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from .. import _text as words
 from .._text import THIN
+from ..cost.runtimes.kinds import LATENCY, is_latency, latency_title
 from ..engine.storage.trial import Trial
 from ..space.budget import Budget
 from ..tasks import cautions
 from .command import space_name
-from .data import Summary, Winner
+from .data import Summary, Winner, rank_correlation
 from .thinning import CLOUD, panel
 
 
@@ -109,8 +110,9 @@ def _buys(summary: Summary, small: Trial, large: Trial) -> str:
 
 def amount(budget: Budget) -> str:
     """``1 M MACs``, ``1 M parameters``, ``5 ms``: a limit without its input size."""
-    if budget.kind == "latency":
-        return f"{budget.limit * 1e3:.4g}{THIN}ms"
+    if is_latency(budget.kind):
+        where = latency_title(budget.kind).removeprefix(latency_title(LATENCY))
+        return f"{budget.limit * 1e3:.4g}{THIN}ms{where}"
     noun = {"macs": "MACs", "params": "parameters", "activations": "activations"}[budget.kind]
     return f"{words.count(budget.limit, strip=True)} {noun}"
 
@@ -161,10 +163,38 @@ def budgets(summary: Summary) -> list[str]:
         by_kind.setdefault(budget.kind, []).append(budget)
     result = []
     for kind, several in by_kind.items():
-        numbers = [words.count(b.limit, strip=True) for b in several[:-1]] if kind != "latency" else []
+        numbers = [words.count(b.limit, strip=True) for b in several[:-1]] if not is_latency(kind) else []
         numbers = numbers or [amount(b) for b in several[:-1]]
         result.append(words.listed([*numbers, limit(summary, several[-1])]))
     return result
+
+
+def milliseconds(trial: Trial, kind: str) -> str:
+    """``4.21 ms``; a dash where it was not measured."""
+    value = trial.milliseconds(kind)
+    return "–" if value is None else f"{value:.4g}{THIN}ms"
+
+
+def latencies(summary: Summary) -> list[tuple[str, str]]:
+    """What was measured, and how: a kind of latency each."""
+    return [
+        (f"{latency_title(kind)} measured" if kind == LATENCY else latency_title(kind), how)
+        for kind, how in summary.record.timed.items()
+        if how
+    ]
+
+
+def ranked_alike(summary: Summary) -> list[str]:
+    """How far the networks' order by MACs is that by each latency: one sentence each."""
+    sentences = []
+    for kind in summary.record.timed:
+        networks, rank = rank_correlation(summary, kind)
+        if rank is not None:
+            sentences.append(
+                f"Spearman's rank correlation between MACs and milliseconds ({latency_title(kind)}) is {rank:.2f} "
+                f"over {networks:,} networks."
+            )
+    return sentences
 
 
 def status(summary: Summary) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 from .. import _text as words
 from .._files import csv_text
 from ..engine.storage.record import columns
+from ..engine.storage.trial import latency_column
+from ..space.budget import latency_kinds
 from .data import Summary
 from .story import no_winner
 from .winners import create_model, local_dir
@@ -70,12 +72,11 @@ def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
                 row[loss] = trial.val_loss
             for kind in ("macs", "macs_without_transfers", "params", "activations"):
                 row[kind] = getattr(trial, kind)
-            if trial.latency is not None:
-                row["latency_ms"] = round(trial.latency * 1e3, 6)
+            row |= {latency_column(kind): trial.milliseconds(kind) for kind in trial.latencies}
         rows.append(row)
     names = list(BUDGET_COLUMNS)
-    if any(b.kind == "latency" for b in summary.budgets):
-        names.insert(names.index("activations") + 1, "latency_ms")
+    at = names.index("activations") + 1
+    names[at:at] = map(latency_column, latency_kinds(summary.budgets))
     if loss:
         names.insert(names.index("metric") + 1, loss)
     return csv_text(names, rows)

@@ -9,6 +9,7 @@ from itertools import islice
 
 import numpy as np
 
+from ..cost.runtimes.kinds import is_latency
 from ..errors import UserError
 from .budget import COUNTS, Budget, hard_limits, parse_budgets, within
 from .conditions import Values
@@ -110,7 +111,7 @@ class _Looker:
     def survey(self, budgets: tuple[Budget, ...]) -> Survey:
         limits = hard_limits(budgets)
         largest = tuple(b for b in budgets if b.kind in COUNTS and b.limit == limits[b.kind])
-        fits = tuple(Fit((b,), "measured") if b.kind == "latency" else self.fit((b,)) for b in budgets)
+        fits = tuple(Fit((b,), "measured") if is_latency(b.kind) else self.fit((b,)) for b in budgets)
         alone = {fit.budgets[0] for fit in fits if fit.verdict == "fits"}
         return Survey(
             space=self.space.source,

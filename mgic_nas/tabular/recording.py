@@ -20,6 +20,7 @@ from typing import Any
 
 from .._files import csv_text
 from .._machine import cpu_model
+from ..cost.runtimes.kinds import is_latency
 from ..engine.executors.registry import choose
 from ..engine.executors.registry import executor as find_executor
 from ..engine.executors.slots import parse_gpus_per_trial
@@ -35,7 +36,7 @@ from ..space.search_space import SearchSpace
 from ..tasks.registry import load_data, resolve_spec
 from ..train.job import Job, Setup, read_result
 from ..train.loop import check_recipe
-from ..train.recipes import Recipe, get_recipe
+from ..train.recipes import Recipe, get_recipe, resumed_recipe
 from .table import COLUMNS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
 from .table import write_curves as rewrite_curves
 
@@ -191,16 +192,16 @@ def record(
         at_least_one(name, number)
     share = parse_gpus_per_trial(gpus_per_trial)
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
-    recipe = get_recipe(recipe or "quick")
+    old = TableConfig.load(out) if (Path(out) / TABLE_YAML).exists() else None
+    recipe = get_recipe(recipe or "quick") if old is None else resumed_recipe(recipe or "quick", old.recipe)
     loaded = load_data(data)
     check_recipe(recipe, loaded)
     info = loaded.info
     for note in info.notes:
         print(f"{info.name}: {note}", file=sys.stderr, flush=True)
     parsed = parse_budgets(budgets)
-    if any(budget.kind == "latency" for budget in parsed):
+    if any(is_latency(budget.kind) for budget in parsed):
         raise UserError("a table has no latencies: limit it by MACs, params or activations.")
-    old = TableConfig.load(out) if (Path(out) / TABLE_YAML).exists() else None
     space = space.started_as(None if old is None else old.space)
     config = TableConfig(
         space=space.to_dict(),

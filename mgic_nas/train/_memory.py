@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import sys
+from functools import cache
+from typing import Any
 
 import torch
 
@@ -30,6 +33,7 @@ class PeakMemory:
             torch.cuda.init()  # the first call of a process would raise otherwise
             torch.cuda.reset_peak_memory_stats(device)
         else:
+            _trim()
             with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
                 file.write("5")
 
@@ -41,6 +45,39 @@ class PeakMemory:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) / 2**20
         return process_peak()
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+_LARGEST = 32 * 2**20  # bytes that glibc can be told to take from its heap
+
+
+def keep_freed() -> None:
+    """Lets glibc keep what is freed, for the next batch, which needs as much again. Elsewhere nothing happens.
+
+    By default it gives maps of megabytes back to the system at once, and every batch's pages are mapped and cleared
+    anew: 300,000 page faults, a sixth of the time, in an epoch of 5,000 images of 64 channels at 14x14.
+    """
+    if mallopt := _glibc("mallopt"):
+        mallopt(_MMAP_THRESHOLD, _LARGEST)
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _trim() -> None:
+    """Gives back what earlier trainings freed, so that they are no part of the next one's peak."""
+    if malloc_trim := _glibc("malloc_trim"):
+        malloc_trim(0)
+
+
+@cache
+def _glibc(name: str) -> Any:
+    """A function of the C library, where that is glibc."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        library = ctypes.CDLL(None)
+        return getattr(library, name) if hasattr(library, "gnu_get_libc_version") else None
+    except OSError:  # a static Python
+        return None
 
 
 def process_peak() -> float:

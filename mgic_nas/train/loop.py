@@ -19,10 +19,12 @@ from ..families import family
 from ..tasks import Data, load_data
 from ..tasks._random import seeded
 from ..tasks.base import mix
-from ._memory import PeakMemory
+from ._memory import PeakMemory, keep_freed
 from .job import Job, Setup
-from .recipes import Recipe
+from .recipes import FUSED, Recipe
 from .stages import BUILD, CHECKPOINT, DATA, Watched, during, reading
+
+_IMAGES = ("images", "segmentation")  # the tasks whose inputs are (B, C, H, W) with H and W above 1
 
 
 def train(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
@@ -61,6 +63,8 @@ def resolve_device(name: str) -> torch.device:
 
 def make_optimizer(recipe: Recipe, net: torch.nn.Module) -> torch.optim.Optimizer:
     """The recipe's, from timm; UserError where timm has none of that name."""
+    device = next(net.parameters()).device.type
+    fused = recipe.fused and recipe.opt.lower() in FUSED and device in ("cpu", "cuda")
     try:
         return create_optimizer_v2(
             net,
@@ -69,6 +73,7 @@ def make_optimizer(recipe: Recipe, net: torch.nn.Module) -> torch.optim.Optimize
             weight_decay=recipe.weight_decay,
             momentum=recipe.momentum,
             filter_bias_and_bn=not recipe.decay_all,
+            **({"fused": True} if fused else {}),
         )
     except (ValueError, AttributeError, TypeError) as error:  # timm: "Optimizer adamv not found in registry"
         raise UserError(f"recipe: opt={recipe.opt!r}: {error}; timm.optim.list_optimizers() names them") from None
@@ -76,7 +81,7 @@ def make_optimizer(recipe: Recipe, net: torch.nn.Module) -> torch.optim.Optimize
 
 def check_recipe(recipe: Recipe, data: Data) -> None:
     """UserError where nothing could be trained so: an unknown optimiser, an augmentation that the data do not take."""
-    make_optimizer(recipe, torch.nn.Linear(1, 1))
+    make_optimizer(recipe, torch.nn.BatchNorm1d(1))  # any module; this one draws no random numbers
     data.train.batches(1, augment=recipe.augment)  # an iterator: nothing is read yet
 
 
@@ -106,10 +111,14 @@ class Training:
                 )
         self.curve: list[dict[str, Any]] = []
         self._memory = PeakMemory(self.device)
+        if self.device.type == "cpu":
+            keep_freed()
         info = self.data.info
         with during(BUILD), seeded(mix(job.seed, "weights")):  # on the CPU, so the same weights on every device
             net = build_network(setup.model, job.config, info.num_classes, info.in_chans)
-        layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+        images = self.data.task.name in _IMAGES
+        self._channels_last = images and self.recipe.lays_channels_last(self.device.type)
+        layout = torch.channels_last if self._channels_last else torch.contiguous_format
         self.net = net.to(self.device).to(memory_format=layout)
         self.steps = self.data.train.steps(self.recipe.batch_size)
         self.optimizer = make_optimizer(self.recipe, self.net)
@@ -164,7 +173,7 @@ class Training:
         )
         count = 0
         for x, y in reading(batches):
-            if recipe.channels_last:
+            if self._channels_last:
                 x = x.contiguous(memory_format=torch.channels_last)
             self.schedule.step_update(update)
             with self._autocast():

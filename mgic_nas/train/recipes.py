@@ -10,6 +10,10 @@ from ..errors import UserError, did_you_mean
 from ..tasks import Augment
 
 SCHEDULES = ("cosine", "step", "multistep", "wsd", "constant")
+#: timm's names of the optimisers that are torch's SGD, Adam and AdamW, which have fused kernels on CPUs and on CUDA.
+FUSED = frozenset({"sgd", "nesterov", "momentum", "adam", "adamw"})
+#: Settings by which trainings differ in time and rounding alone.
+ROUNDING = ("channels_last", "fused")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,9 @@ class Recipe:
         clip_grad: largest norm of the gradient; None for no limit.
         amp: "auto" for bfloat16 (float16 on older GPUs) in the training passes on CUDA, "off" for float32.
             Measure before turning it on: networks with many small groups often get slower.
-        channels_last: the memory layout of weights and images; on a CPU a quarter faster for the table's networks.
+        channels_last: the memory layout of weights and images: true, false, or "cpu" for channels last on a CPU alone
+            (``tests/benchmarks/test_trials.py`` measures it; on a GPU, measure before turning it on).
+        fused: the optimiser's fused kernel where torch has one: see :data:`FUSED`.
     """
 
     name: str = "custom"
@@ -58,7 +64,8 @@ class Recipe:
     auto_augment: str | None = None
     clip_grad: float | None = None
     amp: str = "off"
-    channels_last: bool = False
+    channels_last: bool | str = "cpu"
+    fused: bool = True
 
     def __post_init__(self) -> None:
         for name in ("decay_milestones", "scale"):  # a list after a journey through JSON or YAML
@@ -87,12 +94,18 @@ class Recipe:
         self._check("clip_grad", clip_fits, "a number above 0, or nothing for no limit")
         steps = list(self.decay_milestones)
         self._check("decay_milestones", steps == sorted(steps), "a rising list of epochs")
-        for name in ("decay_all", "flip", "channels_last"):
+        layout_fits = isinstance(self.channels_last, bool) or self.channels_last == "cpu"
+        self._check("channels_last", layout_fits, "true, false or cpu")
+        for name in ("decay_all", "flip", "fused"):
             self._check(name, isinstance(getattr(self, name), bool), "true or false")
 
     def _check(self, name: str, fits: object, expected: str) -> None:
         if not fits:
             raise UserError(f"recipe: {name}={getattr(self, name)!r} is not {expected}")
+
+    def lays_channels_last(self, device: str) -> bool:
+        """Whether weights and images lie so on a kind of device, ``"cpu"`` or ``"cuda"``."""
+        return self.channels_last is True or self.channels_last == device
 
     @property
     def augment(self) -> Augment:
@@ -175,3 +188,13 @@ def get_recipe(value: "str | Mapping[str, Any] | Recipe") -> Recipe:
     if name != "custom" and name not in RECIPES:
         raise UserError(f"recipe: no recipe {name!r}.{did_you_mean(str(name), RECIPES)}")
     return dataclasses.replace(RECIPES.get(name, Recipe()), **value)
+
+
+def resumed_recipe(value: "str | Mapping[str, Any] | Recipe", before: Mapping[str, Any]) -> Recipe:
+    """The recipe with which a run or a table goes on that was made with ``before``.
+
+    A preset that was asked for by its name means it as it was then, where it differs in :data:`ROUNDING` alone.
+    """
+    recipe, old = get_recipe(value), get_recipe(before)
+    alike = dataclasses.replace(recipe, **{name: getattr(old, name) for name in ROUNDING})
+    return old if isinstance(value, str) and alike == old else recipe

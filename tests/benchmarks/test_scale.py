@@ -66,11 +66,19 @@ def test_ten_thousand_trials(sampler: str, tmp_path: Path, capsys: pytest.Captur
     folders, made = written(tmp_path, sampler, numbers)
     (_, short), (seconds, long) = (alone(scale.opened, folder, made) for folder in folders)
     cells, ratio = row(sampler, *scale.in_turns(folders, made, 100))
+    lived = alone(scale.lived, folders[0], made, 1_000)
     built, size = alone(scale.reported, folders[1])
-    cells += [f"{long - short:.0f}", f"{seconds:.1f}", f"{built:.1f}", f"{size / 1e6:.2f}"]
-    more = ["MiB that 9,000 more take", "opened, CPU s", "report, CPU s", "report.html, MB"]
+    cells += [f"{long - short:.0f}", f"{lived:.0f}", f"{seconds:.1f}", f"{built:.1f}", f"{size / 1e6:.2f}"]
+    more = [
+        "MiB that 9,000 more take",
+        "MiB of 1,000 trials handed out",
+        "opened, CPU s",
+        "report, CPU s",
+        "report.html, MB",
+    ]
     show(capsys, "Trials in a space of 2e12 settings", [*heading(numbers), *more], [cells])
     assert ratio <= 2
     assert long - short < 400
+    assert 9 * lived < 400
     assert built < 30
     assert size < 5e6

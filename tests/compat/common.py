@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import timm
 import torch
 import yaml
@@ -71,13 +72,22 @@ if hasattr(os, "sched_setaffinity"):  # Linux
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
 from mgic_nas.cli import main
-sys.exit(main(sys.argv[1:]))
 """
+# bb2c7bb had neither this memory layout nor the fused optimiser in "quick": other sums of the same numbers.
+_RECIPE_AS_IT_WAS = """\
+import dataclasses
+from mgic_nas.train import RECIPES
+RECIPES["quick"] = dataclasses.replace(RECIPES["quick"], channels_last=False, fused=False)
+"""
+_MAIN = "sys.exit(main(sys.argv[1:]))\n"
 
 
-def command(*argv: str) -> list[str]:
-    """``mgic-nas`` on one core; ``-P``: the current folder is not searched for packages."""
-    return [sys.executable, "-P", "-c", _ON_ONE_CORE, *argv]
+def command(*argv: str, old_recipe: bool = False) -> list[str]:
+    """``mgic-nas`` on one core; ``-P``: the current folder is not searched for packages.
+
+    ``old_recipe``: for a new search, whose accuracies are compared with what bb2c7bb's recipe came to.
+    """
+    return [sys.executable, "-P", "-c", _ON_ONE_CORE + (_RECIPE_AS_IT_WAS if old_recipe else "") + _MAIN, *argv]
 
 
 def environment() -> dict[str, str]:
@@ -85,9 +95,16 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "100"}
 
 
+def shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the names of shipped spaces mean what they meant at bb2c7bb."""
+    then = {path.stem: path for path in sorted((DATA / "search_spaces").glob("*.yaml"))}
+    for module in ("mgic_nas.space.shipped", "mgic_nas.profiling"):
+        monkeypatch.setattr(f"{module}.shipped_spaces", lambda: then)
+
+
 def first_start(name: str, folder: Path) -> None:
-    """Puts a shipped space into ``folder``, with the start that networks had at bb2c7bb, where runs did not name it."""
-    written = mgic_nas.SearchSpace.from_yaml(name).to_dict()
+    """Puts a shipped space of bb2c7bb into ``folder``, with the start of then, which runs did not name."""
+    written = mgic_nas.SearchSpace.from_yaml(DATA / "search_spaces" / f"{name}.yaml").to_dict()
     kwargs = {**start_of(written["model"]).first, **written.get("kwargs", {})}
     (folder / f"{name}.yaml").write_text(yaml.safe_dump({**written, "kwargs": kwargs}, sort_keys=False))
 
@@ -97,11 +114,10 @@ def without_start(text: str) -> str:
     return re.sub(r", (transfer_init|zero_init_correction|zero_init_last|group_fan)=[\w\\\"]+", "", text)
 
 
-def call(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Runs ``mgic-nas`` to its end, whatever its exit code is."""
-    return subprocess.run(
-        command(*argv), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=580, check=False
-    )
+def call(*argv: str, cwd: Path, old_recipe: bool = False) -> subprocess.CompletedProcess[str]:
+    """Runs ``mgic-nas`` to its end, whatever its exit code is; see :func:`command`."""
+    words = command(*argv, old_recipe=old_recipe)
+    return subprocess.run(words, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=580, check=False)
 
 
 def call_here(*argv: str) -> dict[str, Any]:

@@ -15,6 +15,10 @@ def test_experiment_goes_on_where_it_was_stopped(tmp_path: Any, monkeypatch: pyt
     monkeypatch.setattr(starts, "ALL", 1)
     monkeypatch.setattr(starts, "LONG", ())
     monkeypatch.setattr(starts, "data_specs", lambda cifar10: {"Fashion": "fashion?train=64&val=50"})
+    monkeypatch.setattr(
+        starts.errors, "_problems", lambda *_: [("one", [{"transfer_init": "uniform"}], lambda *_: 0.5)]
+    )
+    monkeypatch.setattr(starts.errors, "SEEDS", 2)
     trained = []
     real = starts.train
 
@@ -33,3 +37,4 @@ def test_experiment_goes_on_where_it_was_stopped(tmp_path: Any, monkeypatch: pyt
     assert "## ResNet, 1 epoch" in text
     assert "±" in text
     assert "4 trainings" in text
+    assert "| one | uniform | 0.5 (0.5 to 0.5) |" in text

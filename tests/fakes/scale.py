@@ -172,6 +172,15 @@ def opened(folder: Path, made: RunConfig) -> tuple[float, float]:
         return seconds, resident_mb() - before
 
 
+def lived(folder: Path, made: RunConfig, trials: int) -> float:
+    """MiB by which a driver grows while it hands out so many trials; to be called in a process of its own."""
+    with Controller(folder, made) as controller:
+        drive(controller, 50, Measured())  # until the libraries are loaded and the caches begun
+        before = resident_mb()
+        drive(controller, trials, Measured())
+        return resident_mb() - before
+
+
 def in_turns(folders: tuple[Path, Path], made: RunConfig, trials: int) -> tuple[Measured, Measured]:
     """So many more trials of a short and of a long run.
 

@@ -6,7 +6,9 @@ unshare -rm env PYTHONPATH=tests .venv/bin/python -m faults       # may mount, s
 """
 
 import argparse
+import contextlib
 import itertools
+import json
 import os
 import queue
 import random
@@ -23,10 +25,11 @@ from typing import Any
 
 from . import kinds
 from .invariants import DOUBLED, FAILED, LOST, OTHER
-from .kinds import Case, Reference, Setting
+from .kinds import Reference, Setting
 
 INSIDE = ("commit", "close", "fsync", "replace")  # writes that a kill may hit in the middle
 RAY_EVERY = 12  # with Ray, whose start takes seconds, only each so manieth write
+JOURNAL = "journal.jsonl"
 Plan = tuple[str, Setting, Any, tuple[Any, ...]]
 
 
@@ -82,7 +85,11 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="cases at a time")
     parser.add_argument("--minutes", type=float, default=120, metavar="M", help="begin no further case after that")
     parser.add_argument("--mount", action="store_true", help="small disks too: needs the right to mount (unshare -rm)")
-    parser.add_argument("--folder", type=Path, help="where the searches are; what is wrong is kept there")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where the searches are, and what came of them: the same folder again makes the others",
+    )
     args = parser.parse_args()
     base = args.folder or Path(tempfile.mkdtemp(prefix="faults-"))
     base.mkdir(parents=True, exist_ok=True)
@@ -102,31 +109,46 @@ def main() -> int:
     todo = [p for p in plans(references, args.every, args.mount) if re.search(args.only, p[0])]
     random.Random(0).shuffle(todo)  # so that a part of them, where the time is short, has some of each kind
     table: dict[tuple[str, str], Counter[str]] = {}
+    known: dict[str, list[str]] = {}  # case -> what was wrong, of earlier calls
+    with contextlib.suppress(FileNotFoundError):
+        lines = (base / JOURNAL).read_text().splitlines()
+        known = dict(map(json.loads, lines))
 
-    def run(plan: Plan) -> tuple[Plan, Case | None]:
+    def run(plan: Plan) -> tuple[Plan, list[str] | None]:
         name, setting, kind, given = plan
+        if key(plan) in known:
+            return plan, known[key(plan)]
         if time.monotonic() - begin > 60 * args.minutes:
             return plan, None
         core = cores.get()
         try:
             reference = references[replace(setting, forked=True, concurrent=1)]
-            return plan, kinds.make(replace(setting, core=core), reference, name, kind, *given)
+            case = kinds.make(replace(setting, core=core), reference, name, kind, *given)
+            for wrong, what in case.wrong:
+                print(f"{wrong}: {name} {setting.executor} {setting.rungs} {given}: {what}", file=sys.stderr)
+            found = [wrong for wrong, _ in case.wrong]
+            with open(base / JOURNAL, "a") as stream:
+                stream.write(json.dumps([key(plan), found]) + "\n")
+            return plan, found
         finally:
             cores.put(core)
 
     with ThreadPoolExecutor(args.jobs) as pool:
         for future in as_completed([pool.submit(run, plan) for plan in todo]):
-            (name, setting, _, given), case = future.result()
+            (name, setting, _, _), found = future.result()
             row = table.setdefault((name, setting.executor), Counter())
-            row["left out" if case is None else "faults"] += 1
-            for wrong, what in case.wrong if case is not None else ():
-                row[wrong] += 1
-                print(f"{wrong}: {name} {setting.executor} {setting.rungs} {given}: {what}", file=sys.stderr)
+            row["left out" if found is None else "faults"] += 1
+            row.update(found or ())
             (base / "table.md").write_text(markdown(table))
     print(markdown(table))
     done = sum(row["faults"] for row in table.values())
     print(f"{(time.monotonic() - begin) / 60:.0f} minutes, {done} of {len(todo)} faults")
     return int(any(row[kind] for row in table.values() for kind in (LOST, DOUBLED, FAILED, OTHER)))
+
+
+def key(plan: Plan) -> str:
+    name, setting, _, given = plan
+    return f"{name}, {setting.executor}, {setting.rungs}, {given}"
 
 
 def markdown(table: dict[tuple[str, str], Counter[str]]) -> str:

@@ -31,23 +31,23 @@ def test_every_shipped_space_loads_and_describes_itself(name):
 def test_the_quickstart_holds_what_the_readme_promises():
     space = SearchSpace.from_yaml("quickstart")
     found = survey(space, (1, 14, 14), 10, ["0.5M", "1M", "2M", "0.1M"])
-    assert found.distinct == 50
-    assert found.costs["macs"].min == 259_096
-    assert found.costs["macs"].max == 2_374_624
-    assert {f.label: f.fits for f in found.budgets} == {"0.1M": 0, "0.5M": 11, "1M": 27, "2M": 48}
+    assert found.distinct == 96
+    assert found.costs["macs"].min == 247_336
+    assert found.costs["macs"].max == 2_776_032
+    assert {f.label: f.fits for f in found.budgets} == {"0.1M": 0, "0.5M": 24, "1M": 49, "2M": 89}
     assert "0.1M" in found.problems[0]
 
 
 def test_two_settings_of_one_canonical_form_count_once():
     """Width 16 has one restriction for s_c = 16 and for s_c = 32 alike: training both would waste a trial."""
     space = SearchSpace.from_yaml("quickstart")
-    one = {"s_g": 4, "s_c": 16, "width_mult": 0.25, "block": "basic"}
+    one = {"s_g": 4, "s_c": 16, "width_mult": 0.25, "block": "basic", "min_levels": 1}
     other = {**one, "s_c": 32}
     assert space.arch_id(one) == space.arch_id(other)
     assert space.canonical(one) == space.canonical(other)
     ids = [c.arch_id for c in FeasibleSet(space, (1, 14, 14), 10).candidates]
     assert ids.count(space.arch_id(one)) == 1
-    assert len(set(ids)) == len(ids) == 50
+    assert len(set(ids)) == len(ids) == 96
 
 
 def test_the_first_line_of_a_nearest_network_builds_it():

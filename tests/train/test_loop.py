@@ -11,6 +11,7 @@ from mgic_nas.errors import UserError
 from mgic_nas.tasks import load_data
 from mgic_nas.train import Job, Setup, get_recipe, loop, train
 from mgic_nas.train.loop import Training
+from mgic_nas.train.recipes import FUSED
 
 
 def timeless(curve: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -184,6 +185,17 @@ def test_threads_are_set_and_the_memory_layout_is_the_recipes(bench: Any) -> Non
     weight = training.net[4].weight  # type: ignore[index]
     assert weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[call-arg]
     assert math.isfinite(next(training.epochs())["val_loss"])
+
+
+@pytest.mark.parametrize("opt", ["sgd", "momentum", "adam", "adamw", "lookahead_sgd", "rmsprop", "lamb"])
+def test_the_fused_optimizer_takes_the_same_steps(bench: Any, opt: str) -> None:
+    """It is used where torch has it, and any other optimiser is left as it is."""
+    recipe = {"name": "quick", "opt": opt, "lr": 0.01}
+    plain = trained(bench.job(last_epoch=1), bench.setup(recipe=get_recipe({**recipe, "fused": False})))
+    fused = trained(bench.job(last_epoch=1), bench.setup(recipe=get_recipe(recipe)))
+    assert bool(fused.optimizer.param_groups[0].get("fused")) == (opt in FUSED)
+    for a, b in zip(fused.net.parameters(), plain.net.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
 def test_an_unknown_optimizer_is_refused(bench: Any) -> None:

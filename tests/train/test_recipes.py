@@ -9,6 +9,7 @@ import pytest
 from mgic_nas.errors import UserError
 from mgic_nas.tasks import Augment
 from mgic_nas.train import RECIPES, Job, Recipe, Setup, get_recipe
+from mgic_nas.train.recipes import resumed_recipe
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
@@ -44,6 +45,9 @@ def test_a_mapping_changes_a_preset() -> None:
         ({"clip_grad": 0}, "no limit"),
         ({"decay_milestones": [5, 3]}, "rising"),
         ({"flip": "yes"}, "true or false"),
+        ({"fused": 1}, "true or false"),
+        ({"channels_last": "gpu"}, "true, false or cpu"),
+        ({"channels_last": 1}, "true, false or cpu"),
         (3, "not a recipe"),
     ],
 )
@@ -52,6 +56,20 @@ def test_a_wrong_recipe_is_refused_with_what_to_change(value: object, part: str)
         get_recipe(value)  # type: ignore[arg-type]
     assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_preset_goes_on_as_the_run_was_made_where_only_rounding_differs() -> None:
+    before = {**RECIPES["quick"].to_dict(), "channels_last": False, "fused": False}
+    assert resumed_recipe("quick", before) == get_recipe(before) != RECIPES["quick"]
+    assert resumed_recipe("full", before) == RECIPES["full"]
+    assert resumed_recipe("quick", before | {"lr": 0.2}) == RECIPES["quick"]  # made with another: to be refused
+    assert resumed_recipe({"name": "quick", "fused": True}, before).fused  # asked for by the setting
+
+
+def test_channels_last_may_be_meant_for_cpus_alone() -> None:
+    always, never = Recipe(channels_last=True), Recipe(channels_last=False)
+    found = [[recipe.lays_channels_last(kind) for kind in ("cpu", "cuda")] for recipe in (Recipe(), always, never)]
+    assert found == [[True, False], [True, True], [False, False]]
 
 
 def test_jobs_and_setups_travel_as_json_and_pickle() -> None:

@@ -75,7 +75,7 @@ def runs(space: mgic_nas.SearchSpace) -> None:
     assert_type(run.front(), pd.DataFrame)
     assert_type(run.winners(), dict[str, Winner | None])
     assert_type(run.to_dict(), dict[str, object])
-    winner = run.best(macs=1e6, params="1M", latency="5ms")
+    winner = run.best(macs=1e6, params="1M", latency="5ms", limits={"latency-openvino-b8": "5ms", "activations": 1e6})
     assert_type(winner, Winner)
     assert_type(winner.arguments, dict[str, object])
     assert_type(winner.line, str)

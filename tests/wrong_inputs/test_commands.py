@@ -15,6 +15,9 @@ BUDGETS = [
     *("macs==5M", "latency=", "latency=5", "latency=0ms", "latency=-5ms", "latency=5min", "flops=1M", "param=1M"),
     *("5 M M", "5,5M", "５M", "0x10M", "params=5ms", "macs=5s", "1e5k5", "0.5", "5M MACs", "<5M", "5M,10M"),
     *("latency=1e400s", "PARAMS=", "5M\n6M", "\x1b[31m5M", "5M ", "1e", "None", "true"),
+    *("latency-onnxruntme=5ms", "latency-=5ms", "latency-onnxruntime=5", "latency-onnxruntime=5M", "latency--b8=5ms"),
+    *("latency-openvino-t2-b8=5ms", "latency-openvino-b0=5ms", "latency-openvino-b1=5ms", "latency-openvino-b=5ms"),
+    *("latency-openvino-x=5ms", "latency_openvino=5ms", "latency-jetson=5ms", "latency-../x=5ms", "macs-b8=5M"),
 ]
 
 
@@ -23,7 +26,9 @@ def test_a_wrong_budget(budget: str) -> None:
     refused(search("--budget", budget))
 
 
-@pytest.mark.parametrize("budget", ["5Q", "nan", "0", "latency=5", "flops=1M", ""])
+@pytest.mark.parametrize(
+    "budget", ["5Q", "nan", "0", "latency=5", "flops=1M", "", "latency-openvino-b1=5ms", "latency-jetson=5ms"]
+)
 def test_a_wrong_budget_of_other_commands(budget: str) -> None:
     refused(["profile", "mgic_resnet20", f"--budget={budget}"])
     refused(["profile", "space.yaml", f"--budget={budget}"])
@@ -48,6 +53,7 @@ WRONG = {
         *("functions:none", "images:", "tasks:fashion", "torch/", "torch/cifar10", "space.yaml", "\x1b[31mx"),
         *("~nobody/images", "x" * 300, "a/" * 3000, "s3://bucket/images", "fashion?root=."),
     ],
+    "--latencies": ["", "space.yaml", "no.csv", "Jetson Nano.csv", "onnxruntime.csv", "folder", "x" * 300, "a\0b.csv"],
     "--out": ["space.yaml", "space.yaml/run", "x" * 300, "a/" * 3000, "/dev/null", "/dev/null/run", "folder"],
     "--storage": ["space.yaml", "/dev/null/x", "x" * 300],
     "--address": ["http://head:6379", "nobody.invalid:6379", "127.0.0.1:1", "127.0.0.1:x", "127.0.0.1:99999999"],
@@ -76,6 +82,10 @@ def test_a_wrong_value_of_a_search(option: str, value: str) -> None:
         (["search", "quickstart", "quickstart", "--data=fashion", "--budget=1M", "--trials=1"], ["quickstart"]),
         (search("--address", "127.0.0.1:1"), ["--executor ray"]),
         (search("--budget", "1k"), ["1k", "cannot be met", "nearest"]),
+        (search("--budget", "latency-jetson=5ms"), ["unknown budget", "--latencies jetson.csv"]),
+        (search("--budget", "latency-onnxrunt=5ms"), ["did you mean onnxruntime"]),
+        (search("--budget", "latency-jetson=5ms", "--latencies", "jetson.csv"), ["jetson.csv is not there"]),
+        (search("--latencies", "jetson.csv"), ["no budget is on jetson.csv"]),
         (search(space="nothing.yaml"), ["nothing.yaml"]),
         (search(space="quickstrat"), ["quickstart"]),
         (search(space=""), ["file"]),

@@ -44,6 +44,7 @@ WRONG: dict[str, list[Any]] = {
     "seed": [None, "0", -1, 1.5, True],
     "keep": [None, "some", True, 5],
     "storage": [5, b"x", ["x"]],
+    "latencies": [5, b"x.csv", [5], "no.csv", ["a.csv", 1], {}, "space.yaml", "Nano 1.csv", "torch.csv"],
     "recipe": [
         5,
         "slow",
@@ -176,6 +177,12 @@ CALLS: dict[str, Callable[[], Any]] = {
     "best of a negative": lambda: mgic_nas.load_run("run").best(params=-1),
     "best of a list": lambda: mgic_nas.load_run("run").best(macs=[1]),  # type: ignore[arg-type]
     "best of a latency": lambda: mgic_nas.load_run("run").best(latency="5ms"),
+    "best of a runtime": lambda: mgic_nas.load_run("run").best(limits={"latency-openvino": "5ms"}),
+    "best of no runtime": lambda: mgic_nas.load_run("run").best(limits={"latency-openvina": "5ms"}),
+    "best of a wrong suffix": lambda: mgic_nas.load_run("run").best(limits={"latency-openvino-8": "5ms"}),
+    "best of macs twice": lambda: mgic_nas.load_run("run").best(macs=1e9, limits={"macs": "5M"}),
+    "best of no mapping": lambda: mgic_nas.load_run("run").best(limits=["5M"]),  # type: ignore[arg-type]
+    "best of no kind": lambda: mgic_nas.load_run("run").best(limits={5: "5M"}),  # type: ignore[dict-item]
 }
 
 

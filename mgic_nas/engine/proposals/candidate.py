@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ class SearchProblem:
         num_classes: of the classifier.
         budgets: upper limits on costs; the largest of each kind is a constraint on everything that is trained.
         epochs: of a whole training.
-        latencies: measures them, where a budget is on latency.
+        latencies: measure them, one for each kind of latency that a budget is on, the quick ones first.
     """
 
     space: Space
@@ -36,7 +36,7 @@ class SearchProblem:
     num_classes: int
     budgets: tuple[Budget, ...] = ()
     epochs: int = 1
-    latencies: Latencies | None = None
+    latencies: tuple[Latencies, ...] = ()
 
     @classmethod
     def of_run(cls, config: RunConfig, space: Space | None = None) -> SearchProblem:
@@ -56,8 +56,8 @@ class SearchProblem:
 
     @property
     def too_slow(self) -> Set[str]:
-        """The arch_ids that were measured and are over the limit on latency."""
-        return frozenset() if self.latencies is None else self.latencies.too_slow
+        """The arch_ids that are over a limit on latency, or of which a csv has none."""
+        return frozenset().union(*(known for one in self.latencies for known in (one.too_slow, one.lacking)))
 
 
 class LazyCandidate:
@@ -86,12 +86,12 @@ class LazyCandidate:
         """Its keyword arguments for ``timm.create_model``."""
         return self._problem.space.config(self.setting)
 
-    def over_latency(self, measure: bool = True) -> float | None:
-        """By how much it is over the limit on latency, relative to it; None where there is none.
+    def over_latencies(self, measure: bool = True) -> Iterator[tuple[Latencies, float | None]]:
+        """By how much it is over each limit on latency, relative to it; None where a csv has no latency of it.
 
-        Measured now unless it is known already; without ``measure`` None where it is not known.
+        Measured now, one after the other, unless it is known already; without ``measure`` only what is known.
         """
-        latencies = self._problem.latencies
-        if latencies is None or not (measure or latencies.known(self.arch_id)):
-            return None
-        return latencies.seconds(self.arch_id, self.config) / latencies.limit - 1
+        for one in self._problem.latencies:
+            if measure or one.known(self.arch_id):
+                seconds = one.seconds(self.arch_id, self.config)
+                yield one, None if seconds is None else seconds / one.limit - 1

@@ -55,21 +55,25 @@ class Budgets:
     def violation(self, candidate: LazyCandidate) -> float:
         """By how much the candidate is over the limit that it exceeds most, relative to it; negative within all.
 
-        The limit on latency counts where the candidate was measured.
+        A limit on latency counts where the candidate was measured.
         """
-        measured = candidate.over_latency(measure=False)
-        return max(self._counted(candidate), -1.0 if measured is None else measured)
+        measured = [over for _, over in candidate.over_latencies(measure=False) if over is not None]
+        return max(self._counted(candidate), *measured, -1.0)
 
     def _counted(self, candidate: LazyCandidate) -> float:
         return max((getattr(candidate.cost, kind) / limit - 1 for kind, limit in self._limits.items()), default=-1.0)
 
 
 class FastEnough:
-    """The limit on latency, if there is one. It measures the candidate, so it is the last of the filters."""
+    """The limits on latency, if there are any. It measures the candidate, so it is the last of the filters."""
 
     def __call__(self, candidate: LazyCandidate) -> Rejection | None:
-        violation = candidate.over_latency() or 0.0
-        return Rejection("too slow", violation) if violation > 0 else None
+        for latencies, over in candidate.over_latencies():
+            if over is None:
+                return Rejection(f"not in {latencies.place.device}", 1.0)
+            if over > 0:  # the slower ways to measure are left out
+                return Rejection("too slow", over)
+        return None
 
 
 class Untried:

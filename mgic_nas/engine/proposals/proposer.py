@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ...space.parameters import Setting
 from ...space.thresholds import DRAWS
+from ..storage.latencies import Latencies
 from ..storage.study import StudyStore
 from .candidate import LazyCandidate, SearchProblem
 from .filters import Budgets, Chain, FastEnough, Untried, Where
@@ -80,8 +81,8 @@ class Proposer:
         problem = self._problem
         if self._gave_up or not problem.feasible.exact:
             text = f"no untried architecture within the budgets was found in {DRAWS:,} draws"
-        if problem.latencies is not None:
-            text += problem.latencies.slow_ones(problem.space.model, problem.num_classes)
+        for latencies in problem.latencies:
+            text += latencies.slow_ones(problem.space.model, problem.num_classes)
         return text
 
     @property
@@ -93,6 +94,8 @@ class Proposer:
     def _draw(self) -> LazyCandidate | None:
         rng = random.Random(f"{self._seed}/{len(self._tried)}")
         feasible = self._problem.feasible
+        if not feasible.small and (listed := next((one for one in self._problem.latencies if one.settings), None)):
+            return self._listed(listed, rng)
         for turn in range(MEASURED):
             # Where random draws give slow ones only, the smallest that are left are likelier to be fast.
             found = feasible.cheapest(self._out) if turn % 2 else feasible.draw(rng, self._out)
@@ -102,6 +105,16 @@ class Proposer:
             if self._fast(candidate) is None:
                 return candidate
         self._gave_up = True
+        return None
+
+    def _listed(self, latencies: Latencies, rng: random.Random) -> LazyCandidate | None:
+        """Of a large space that a csv has measurements of: one of those, which random settings would hardly meet."""
+        out = self._out
+        left = [setting for arch_id, setting in latencies.settings.items() if arch_id not in out]
+        rng.shuffle(left)
+        for setting in left:
+            if self._filter(candidate := LazyCandidate(setting, self._problem)) is None:
+                return candidate
         return None
 
     def _ask(self, fixed: Setting | None) -> Proposal | None:

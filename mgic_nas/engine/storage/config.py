@@ -16,16 +16,18 @@ import yaml
 
 from ..._files import write_atomic
 from ..._version import __version__
+from ...cost.runtimes.kinds import csv_stem
 from ...errors import UserError
-from ...space.budget import Budget, hard_limits, parse_budgets
+from ...space.budget import Budget, hard_limits, latency_kinds, parse_budgets, refuse_unnamed
 from . import recorded
+from .latency_table import check_csv_names
 
 RUN_YAML = "run.yaml"
 KEEP = ("front", "all")
 FORMAT = 1
 
 # What the same run may be continued with. Everything else decides what a trial's result means.
-_MAY_DIFFER = frozenset({"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial"})
+_MAY_DIFFER = frozenset({"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial", "latencies"})
 # Where it came from, not what it is: never compared.
 _PROVENANCE = frozenset({"name", "space_source", "versions", "created"})
 _LIBRARIES = ("torch", "timm", "optuna", "ray", "numpy")
@@ -48,6 +50,7 @@ class RunConfig:
         keep: whose weights are kept, ``front`` or ``all``.
         executor, concurrent, gpus_per_trial, address: where it is trained, as far as the user said.
         storage: the shared folder that holds ``<name>/trials``; None: the run folder does.
+        latencies: the csvs of measurements that budgets ``latency-<stem>`` name, absolute; written where there are any.
         versions: of Python and of the libraries that it was made with.
         created: when, ISO 8601 with the zone.
     """
@@ -72,6 +75,7 @@ class RunConfig:
     versions: dict[str, str] = field(default_factory=dict)
     created: str = ""
     format: int = FORMAT
+    latencies: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("trials", "epochs"):
@@ -80,8 +84,13 @@ class RunConfig:
             at_least_one("concurrent", self.concurrent)
         check_seed(self.seed)
         check_keep(self.keep)
+        stems = [path.stem for path in check_csv_names(self.latencies)]
+        kinds = latency_kinds(self.parsed_budgets())
+        refuse_unnamed(kinds, stems)
+        if unused := [stem for stem in stems if stem not in map(csv_stem, kinds)]:
+            raise UserError(f"latencies: no budget is on {unused[0]}.csv: name one, such as latency-{unused[0]}=5ms.")
         # Tuples would come back from YAML as lists, and then differ.
-        for name in ("space", "data", "recipe", "budgets", "versions"):
+        for name in ("space", "data", "recipe", "budgets", "versions", "latencies"):
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
 
     @property
@@ -134,7 +143,10 @@ class RunConfig:
 
     def to_yaml(self) -> str:
         """The text of run.yaml."""
-        return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False, allow_unicode=True, width=100)
+        values = dataclasses.asdict(self)
+        if not self.latencies:
+            del values["latencies"]
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
     def save(self, folder: str | Path) -> None:
         """Writes run.yaml, whole or not at all."""
@@ -155,6 +167,7 @@ _RULES = (
     ("space", recorded.MAPPING),
     *recorded.SPACE_AND_DATA,
     ("budgets", recorded.TEXTS),
+    ("latencies", recorded.TEXTS),
     ("recipe", recorded.MAPPING),
     ("gpus_per_trial", recorded.TEXT_OR_NUMBER),
     ("versions", recorded.MAPPING),

@@ -8,15 +8,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ...cost.runtimes.kinds import LATENCY
 from ...errors import UserError
+from ...space.budget import latency_kinds
 from .config import RunConfig, continued, find_run
-from .latencies import LATENCY_CSV
+from .latencies import file_name
+from .record import TRIALS_CSV, read_record
 from .study import STUDY_DB
 
 LOCK = ".lock"
 _TUNE = ".tune"  # Ray Tune's, while a search is at work
 # Written where they stand; everything else in a run's folder replaces what has its name.
-_IN_PLACE = (LOCK, STUDY_DB, *(f"{STUDY_DB}-{end}" for end in ("wal", "shm", "journal")), LATENCY_CSV)
+_IN_PLACE = (LOCK, STUDY_DB, *(f"{STUDY_DB}-{end}" for end in ("wal", "shm", "journal")))
 
 
 class Lock:
@@ -53,9 +56,15 @@ def lock_folder(folder: Path, config: RunConfig) -> Lock:
         config.refuse_occupied_storage()
     else:
         trials = old.trials_folder(folder)
-        refuse_links(folder, _IN_PLACE)
+        kinds = latency_kinds([*old.parsed_budgets(), *config.parsed_budgets()])
+        refuse_links(folder, [*_IN_PLACE, *map(file_name, {LATENCY, *kinds})])
         refuse_links(trials.parent, [_TUNE])
         refuse_links_in(trials, levels=2)
+        if not (folder / STUDY_DB).exists() and (folder / TRIALS_CSV).exists() and read_record(folder).entries:
+            raise UserError(
+                f"{folder} has the results of a run ({TRIALS_CSV}) whose {STUDY_DB} is gone, so it can be reported but "
+                f"not go on: put {STUDY_DB} back, or name another folder."
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return Lock(folder)

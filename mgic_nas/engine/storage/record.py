@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..._files import write_csv
+from ..._files import read_csv, write_csv
+from ...errors import UserError
+from ...families.names import recorded_config
 from ...pareto import non_dominated
+from ...space.budget import latency_kinds
 from .config import RunConfig
 from .latencies import read_latencies
-from .study import ENDED, OVER, REJECTED, read_study
+from .study import ENDED, OVER, REJECTED, STUDY_DB, read_study
 from .trial import COMPLETE, COSTS, Row, Trial
 
 TRIALS_CSV = "trials.csv"
@@ -31,7 +34,7 @@ class Record:
         uniform: how many architectures were drawn uniformly, because the sampler found none.
         ended: why no further architecture is proposed ("no untried architecture is left ..."); empty if there may be.
         trials_folder: where their weights are.
-        timed: where a budget is on latency, how it was measured, in words; None where there is none.
+        timed: the kinds of latency that a budget is on, and how each was measured, in words.
         over: the run came to its end; what is paused then was not worth more training.
     """
 
@@ -40,12 +43,12 @@ class Record:
     uniform: int
     ended: str
     trials_folder: Path
-    timed: str | None = None
+    timed: Mapping[str, str] = field(default_factory=dict)
     over: bool = False
 
     @cached_property
     def rows(self) -> list[Row]:
-        return rows(self.entries, self.timed is not None)
+        return rows(self.entries, tuple(self.timed))
 
     @property
     def columns(self) -> list[str]:
@@ -77,26 +80,29 @@ class Record:
 def read_record(folder: str | Path) -> Record:
     """What the study in ``folder`` says now; also while a driver is writing it, or after one was killed.
 
-    Nothing is written. UserError where there is no run or no study.
+    A run without its study is read from its trials.csv. Nothing is written. UserError where there is no run or neither.
     """
     folder = Path(folder)
     config = RunConfig.load(folder)
+    if not (folder / STUDY_DB).exists() and (folder / TRIALS_CSV).exists():
+        return _record_of_csv(folder, config)
     frozen, attributes = read_study(folder)
     trials = sorted((t for f in frozen if (t := Trial.from_frozen(f))), key=lambda t: t.number)
     superseded = {t.supersedes for t in trials}
     trials = [t for t in trials if t.number not in superseded]
-    timed = None
-    if "latency" in config.limits():
-        seconds, place = read_latencies(folder)
-        timed = str(place or "")
-        trials = [replace(t, latency=seconds.get(t.arch_id)) for t in trials]
+    found = {kind: read_latencies(folder, kind) for kind in latency_kinds(config.parsed_budgets())}
+    if found:
+        trials = [
+            replace(t, latencies={kind: s[t.arch_id] for kind, (s, _) in found.items() if t.arch_id in s})
+            for t in trials
+        ]
     return Record(
         tuple(trials),
         dict(Counter(f.user_attrs[REJECTED] for f in frozen if REJECTED in f.user_attrs and f.state.name == "PRUNED")),
         sum(t.drawn == "uniform" for t in trials),
         str(attributes.get(ENDED, "")),
         config.trials_folder(folder),
-        timed,
+        {kind: str(place or "") for kind, (_, place) in found.items()},
         bool(attributes.get(OVER, False)),
     )
 
@@ -106,7 +112,7 @@ def read_trials(folder: str | Path) -> list[Row]:
     return read_record(folder).rows
 
 
-def write_trials_csv(folder: str | Path, trials: Iterable[Trial] | None = None, timed: bool = False) -> None:
+def write_trials_csv(folder: str | Path, trials: Iterable[Trial] | None = None, timed: Sequence[str] = ()) -> None:
     """Writes trials.csv, whole or not at all; without ``trials`` from the study. ``timed``: as in :func:`rows`."""
     table = read_trials(folder) if trials is None else rows(trials, timed)
     write_csv(Path(folder) / TRIALS_CSV, columns(table), table)
@@ -117,11 +123,59 @@ def columns(table: Sequence[Row]) -> list[str]:
     return list(table[0] if table else Trial(0, "", {}, {}, None).to_row([]))
 
 
-def rows(trials: Iterable[Trial], timed: bool = False) -> list[Row]:
-    """One row a trial, by number; all with the same columns. ``timed``: with latency_ms."""
+def rows(trials: Iterable[Trial], timed: Sequence[str] = ()) -> list[Row]:
+    """One row a trial, by number; all with the same columns. ``timed``: kinds of latency."""
     trials = sorted(trials, key=lambda t: t.number)
     names = list(dict.fromkeys(name for t in trials for name in t.setting))
     complete = [t for t in trials if t.state == COMPLETE and t.val_acc is not None]
     mask = non_dominated([t.val_acc or 0.0 for t in complete], [t.cost("macs") for t in complete])
     front = {t.number for t, on_front in zip(complete, mask, strict=True) if on_front}
     return [t.to_row(names, t.number in front, timed) for t in trials]
+
+
+def _record_of_csv(folder: Path, config: RunConfig) -> Record:
+    """A run of which somebody keeps, or was sent, the table and the page."""
+    rows = _rows_of_csv(folder / TRIALS_CSV, config.space.get("params") or {})
+    try:
+        fixed = recorded_config(config.model, config.space.get("kwargs") or {})
+        trials = sorted((Trial.from_row(row, fixed) for row in rows), key=lambda t: t.number)
+    except (KeyError, ValueError, OverflowError) as error:
+        reason = f"it has no column {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{folder / TRIALS_CSV} cannot be read: {reason}.") from None
+    return Record(
+        entries=tuple(trials),
+        rejected={},
+        uniform=0,
+        ended="",
+        trials_folder=config.trials_folder(folder),
+        timed={kind: str(read_latencies(folder, kind)[1] or "") for kind in latency_kinds(config.parsed_budgets())},
+    )
+
+
+def _rows_of_csv(path: Path, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a trials.csv with the parameters' types restored: csv knows only text."""
+    try:
+        rows: list[dict[str, Any]] = [dict(row) for row in read_csv(path)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    for row in rows:
+        for column in row:
+            if column.startswith("p."):
+                spec = params.get(column[2:], params.get(column[2:].rpartition(".")[0], {}))
+                choices = spec.get("choices") if isinstance(spec, Mapping) else ()
+                row[column] = _value(row[column], choices if isinstance(choices, list) else ())
+    return rows
+
+
+def _value(text: str, choices: Iterable[Any]) -> Any:
+    for choice in choices:
+        if text == ("" if choice is None else str(choice)):
+            return choice
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -15,6 +15,9 @@ _KIND = Kind("what mgic_nas writes", characters=20_000_000, nodes=100_000, recor
 
 T = TypeVar("T")
 
+#: Settings of a recipe that came after the first files, with what those were trained with.
+FIRST_RECIPE = {"fused": False}
+
 
 class Rule(NamedTuple):
     """What a field must be: whether a value fits, the same in words, and whether it has to be there."""
@@ -50,6 +53,8 @@ def load(cls: type[T], path: Path, what: str, version: int, rules: Iterable[tupl
     if unknown := sorted(values.keys() - {f.name for f in fields}):
         raise UserError(f"{path} has fields that this version of mgic_nas does not know: {', '.join(unknown)}.")
     check(values, rules, place)
+    if recipe := values.get("recipe"):
+        values["recipe"] = recipe | {name: value for name, value in FIRST_RECIPE.items() if name not in recipe}
     try:
         parse_budgets(values["budgets"])
     except UserError as error:

@@ -11,6 +11,7 @@ from numbers import Real
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from ...cost.runtimes.kinds import is_latency
 from ...errors import UserError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ RESULT = "result"  # user attribute: its result
 _STATES = {"COMPLETE": COMPLETE, "PRUNED": STOPPED, "FAIL": FAILED}  # of Optuna; its RUNNING is running or paused
 
 Row = dict[str, Any]
+_MS = "_ms"
 _CHECKPOINT = re.compile(r"[0-9]+/attempt-[0-9]+/checkpoint\.pt")
 
 
@@ -40,7 +42,7 @@ class Trial:
         setting: its parameters by flat name, ``{"width_mult.0": 0.5, ...}``.
         config: the keyword arguments of the model.
         macs, macs_without_transfers, params, activations: its cost at the run's input size.
-        latency: seconds of one image, in runs with a budget on latency.
+        latencies: kind -> seconds (of a whole batch), of the kinds of latency that a budget of the run is on.
         state: as in trials.csv, one of the constants of this module.
         seed: of its training.
         drawn: how it was proposed, ``sampler`` or ``uniform``.
@@ -67,7 +69,7 @@ class Trial:
     macs_without_transfers: int | None = None
     params: int | None = None
     activations: int | None = None
-    latency: float | None = None
+    latencies: dict[str, float] = field(default_factory=dict, hash=False)
     state: str = RUNNING
     seed: int | None = None
     drawn: str = ""
@@ -90,9 +92,14 @@ class Trial:
     supersedes: int | None = None
 
     def cost(self, kind: str) -> float:
-        """Its cost of a budget's kind, one of :data:`COSTS` or ``latency`` (seconds). NaN where it is not known."""
-        value: float | None = getattr(self, kind)
+        """Its cost of a budget's kind, one of :data:`COSTS` or a latency (seconds). NaN where it is not known."""
+        value: float | None = self.latencies.get(kind) if is_latency(kind) else getattr(self, kind)
         return math.nan if value is None else value
+
+    def milliseconds(self, kind: str) -> float | None:
+        """Its latency of a kind; None where it is not known."""
+        seconds = self.latencies.get(kind)
+        return None if seconds is None else round(seconds * 1e3, 6)
 
     @property
     def points(self) -> tuple[tuple[int, float], ...]:
@@ -199,13 +206,13 @@ class Trial:
 
     # ---- trials.csv ----
 
-    def to_row(self, names: Sequence[str], on_front: bool = False, timed: bool = False) -> Row:
+    def to_row(self, names: Sequence[str], on_front: bool = False, timed: Sequence[str] = ()) -> Row:
         """A row of trials.csv.
 
         Args:
             names: of the searched parameters, in the order of their columns.
             on_front: whether no other complete trial dominates it.
-            timed: with a column ``latency_ms``.
+            timed: kinds of latency, each with a column: ``latency_ms``, ``latency-onnxruntime_ms``.
         """
         return {
             "number": self.number,
@@ -213,7 +220,7 @@ class Trial:
             "state": self.state,
             **{f"p.{name}": self.setting.get(name) for name in names},
             **{kind: getattr(self, kind) for kind in COSTS},
-            **({"latency_ms": None if self.latency is None else round(self.latency * 1e3, 6)} if timed else {}),
+            **{latency_column(kind): self.milliseconds(kind) for kind in timed},
             "val_acc": self.val_acc if self.state in FINISHED else None,
             "epochs": self.epochs,
             "seconds": self.seconds,
@@ -239,7 +246,8 @@ class Trial:
             raise ValueError(f"a row without a trial number: {dict(row)!r}")
         # None may be a value that was chosen; NaN and the empty text are what tables put for "does not apply".
         setting = {k[2:]: plain(v) for k, v in row.items() if k.startswith("p.") and (v is None or not _empty(v))}
-        error, latency = row.get("error"), _number(row.get("latency_ms"))
+        error = row.get("error")
+        milliseconds = {name.removesuffix(_MS): _number(row[name]) for name in row if _is_latency_column(name)}
         costs: dict[str, Any] = {kind: _positive(_whole(row.get(kind))) for kind in COSTS}
         return cls(
             number=int(number),
@@ -247,7 +255,7 @@ class Trial:
             setting=setting,
             config=gathered({**(fixed or {}), **setting}),
             **costs,
-            latency=None if latency is None else latency / 1e3,
+            latencies={kind: ms / 1e3 for kind, ms in milliseconds.items() if ms is not None},
             state=str(row.get("state") or ""),
             seed=_whole(row.get("seed")),
             val_acc=_score(_number(row.get("val_acc"))),
@@ -256,6 +264,15 @@ class Trial:
             peak_memory_mb=_number(row.get("peak_memory_mb")),
             error="" if _empty(error) else str(error),
         )
+
+
+def latency_column(kind: str) -> str:
+    """Of a kind of latency in trials.csv and budgets.csv."""
+    return kind + _MS
+
+
+def _is_latency_column(name: str) -> bool:
+    return name.endswith(_MS) and is_latency(name.removesuffix(_MS))
 
 
 def _check_job(number: Any, job: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +13,23 @@ from ...pareto import fronts_of
 from ...space.budget import KINDS
 from .trial import COMPLETE, FAILED, STOPPED, Trial
 
-_SIGNS = np.array([1.0, *(-1.0 for _ in KINDS)])  # accuracy is better the higher, costs the lower
-
 
 class Weights:
     """Deletes what no budget's winner needs. Only ever told of what the study knows already.
 
     Args:
         trials_folder: where the workers write.
-        keep: ``front`` (weights of what is the most accurate within some limits on :data:`KINDS`) or ``all``.
+        keep: ``front`` (weights of what is the most accurate within some limits on ``kinds``) or ``all``.
+        kinds: of cost that limits may be on.
     """
 
-    def __init__(self, trials_folder: Path, keep: str) -> None:
+    def __init__(self, trials_folder: Path, keep: str, kinds: Sequence[str] = KINDS) -> None:
         self._folder = trials_folder
         self._keep_all = keep == "all"
         self._kept: dict[int, Trial] = {}
-        self._table = np.zeros((0, len(_SIGNS)))  # accuracy and costs of those kept, in their order
+        self._kinds = tuple(kinds)
+        self._signs = np.array([1.0, *(-1.0 for _ in kinds)])  # accuracy is better the higher, costs the lower
+        self._table = np.zeros((0, len(self._signs)))  # accuracy and costs of those kept, in their order
         self._fronts = np.zeros((0, 0), dtype=bool)  # on which fronts they are ...
         self._known = _known(self._table)  # ... in the columns that are known of all
 
@@ -51,13 +52,13 @@ class Weights:
         if self._keep_all:
             self._kept[entry.number] = entry
             return []
-        row = _row(entry)
+        row = self._row(entry)
         before = [*self._kept.values()]
         known = _known(self._table, row[None])
         if not before or (known != self._known).any():  # other costs set limits than so far
             self._choose([*before, entry])
             return [e for e in before if e.number not in self._kept]
-        ahead = (self._table - row)[:, known] * _SIGNS[known]  # > 0: they are better than the entry
+        ahead = (self._table - row)[:, known] * self._signs[known]  # > 0: they are better than the entry
         earlier = np.array([number < entry.number for number in self._kept], dtype=bool)
         wins: NDArray[np.bool_] = ~np.asarray(_beat(ahead, earlier).any(axis=0))
         if not wins.any():
@@ -78,11 +79,14 @@ class Weights:
         if self._keep_all:
             self._kept = {e.number: e for e in chosen}
             return
-        table = np.array([_row(e) for e in chosen]).reshape(-1, len(_SIGNS))
+        table = np.array([self._row(e) for e in chosen]).reshape(-1, len(self._signs))
         fronts = fronts_of(table[:, 0], table[:, 1:])
         stays: NDArray[np.bool_] = np.asarray(fronts.any(axis=1))
         self._kept = {e.number: e for e, still in zip(chosen, stays, strict=True) if still}
         self._table, self._fronts, self._known = table[stays], fronts[stays], _known(table)
+
+    def _row(self, entry: Trial) -> NDArray[np.float64]:
+        return np.array([entry.val_acc or 0.0, *(entry.cost(kind) for kind in self._kinds)])
 
     def _tidy(self, entry: Trial) -> None:
         """Removes a finished trial's checkpoints, and all weights but those that are kept."""
@@ -98,10 +102,6 @@ class Weights:
             # With a dot: temporary files of workers that were killed.
             for pattern in ("weights*", ".weights*", "checkpoint*", ".checkpoint*"):
                 yield from attempt.glob(pattern)
-
-
-def _row(entry: Trial) -> NDArray[np.float64]:
-    return np.array([entry.val_acc or 0.0, *(entry.cost(kind) for kind in KINDS)])
 
 
 def _known(*tables: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -20,7 +20,8 @@ def winner(trials: Iterable[Trial], budgets: Sequence[Budget] = ()) -> Trial | N
     """
     complete = sorted((t for t in trials if t.state == COMPLETE and t.val_acc is not None), key=lambda t: t.number)
     limits = {budget.kind: budget.limit for budget in budgets}
-    kinds = KINDS if len(limits) > 1 else tuple(limits) or ("macs",)
+    further = {kind for trial in complete for kind in trial.latencies} | limits.keys()
+    kinds = (*KINDS, *sorted(further - {*KINDS})) if len(limits) > 1 else tuple(limits) or ("macs",)
     costs = np.array([[trial.cost(kind) for kind in kinds] for trial in complete], dtype=float)
     # A latency that was not measured is within no limit, and the last in a tie.
     costs = np.nan_to_num(costs, nan=math.inf, posinf=math.inf).reshape(-1, len(kinds))

@@ -10,13 +10,20 @@ from fakes.engine import DATA, make_config
 
 from mgic_nas.engine.storage.config import RunConfig, continued, find_run, version_warning, versions
 from mgic_nas.errors import UserError
+from mgic_nas.train import get_recipe
 
 SPACE = {"model": "m", "kwargs": {"depths": 1}, "params": {"s_g": {"choices": [2, 4]}, "s_c": {"choices": [4]}}}
 
 
+def test_a_recipe_without_a_later_setting_means_what_was_trained_then(tmp_path: Path) -> None:
+    before = {name: value for name, value in get_recipe("quick").to_dict().items() if name != "fused"}
+    make_config(recipe=before).save(tmp_path)
+    assert RunConfig.load(tmp_path).recipe == before | {"fused": False}
+
+
 def test_run_yaml_gives_the_same_configuration_back(tmp_path: Path) -> None:
     config = make_config(
-        space=SPACE, budgets=["0.5M", "params=1M"], concurrent=2, gpus_per_trial=0.5, recipe={"lr": 0.1}
+        space=SPACE, budgets=["0.5M", "params=1M"], concurrent=2, gpus_per_trial=0.5, recipe={"lr": 0.1, "fused": True}
     )
     config.save(tmp_path)
     assert RunConfig.load(tmp_path) == config

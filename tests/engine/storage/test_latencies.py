@@ -9,10 +9,12 @@ import pytest
 from fakes.engine import feasible
 
 from mgic_nas.engine import read_record
-from mgic_nas.engine.storage import latencies
-from mgic_nas.engine.storage.latencies import LATENCY_CSV, Latencies, Place
+from mgic_nas.engine.proposals.candidate import SearchProblem
+from mgic_nas.engine.storage.latencies import Latencies, Place
+from mgic_nas.engine.storage.measuring import of_run
 from mgic_nas.engine.storage.study import VIOLATION, read_study
 
+LATENCY_CSV = "latency.csv"
 HERE = Place((1, 8, 8), "processor", threads=1)
 THERE = Place((1, 8, 8), "another processor", threads=1)
 
@@ -27,16 +29,16 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count: Counter[str] = Counter()
     state = {"place": HERE}
 
-    def of_run(folder: Path | None, config: Any) -> Latencies | None:
+    def of_run(folder: Path | None, config: Any, feasible: Any) -> tuple[Latencies, ...]:
         limit = config.limits().get("latency")
         if folder is None or limit is None:
-            return None
+            return ()
 
-        def measure(arguments: Any) -> float:
+        def measure(arch_id: str, arguments: Any) -> float:
             count[name(arguments)] += 1
             return arguments["a"] / 1e3
 
-        return Latencies(folder, state["place"], measure, limit)
+        return (Latencies(folder, state["place"], measure, limit),)
 
     monkeypatch.setattr("mgic_nas.engine.controller.of_run", of_run)
     count.move = lambda place: state.update(place=place)  # type: ignore[attr-defined]
@@ -146,13 +148,13 @@ def test_on_another_machine_everything_is_measured_there_and_back_again_nothing(
         pass
     trained = {row["arch_id"] for row in run.rows()}
     assert measured - before == Counter(trained)
-    assert read_record(run.folder).timed == str(THERE)
+    assert read_record(run.folder).timed == {"latency": str(THERE)}
     measured.move(HERE)
     before = Counter(measured)
     with run.open(budgets=budgets, trials=4):
         pass
     assert measured == before
-    assert read_record(run.folder).timed == str(HERE)
+    assert read_record(run.folder).timed == {"latency": str(HERE)}
 
 
 def test_place_says_batch_threads_and_device() -> None:
@@ -166,18 +168,19 @@ def test_real_measurement_is_cached_and_repeats(tmp_path: Path) -> None:
     from fakes.engine import make_config
 
     config = make_config(
-        space={"model": "mgic_resnet20", "params": {}},
+        space={"model": "mgic_resnet20", "params": {"s_g": {"choices": [4, 8]}}},
         data={"spec": "fake", "fingerprint": "f", "num_classes": 10, "input_size": [1, 14, 14]},
         budgets=["latency=1s"],
         gpus_per_trial=0,
     )
-    measuring = latencies.of_run(tmp_path, config)
-    assert measuring is not None
+    feasible = SearchProblem.of_run(config).feasible
+    (measuring,) = of_run(tmp_path, config, feasible)
     small, large = ({"depths": depths, "s_g": 4, "s_c": 8} for depths in (1, 6))
-    seconds = measuring.seconds("small", small)
-    assert 0 < seconds < measuring.seconds("large", large) < 60
-    again = latencies.of_run(tmp_path, config)
-    assert again is not None
+    seconds, longer = measuring.seconds("small", small), measuring.seconds("large", large)
+    assert seconds is not None
+    assert longer is not None
+    assert 0 < seconds < longer < 60
+    (again,) = of_run(tmp_path, config, feasible)
     assert again.seconds("small", {"no such argument": 1}) == seconds
     assert measuring.place.threads == 1
     assert measuring.place.device in measuring.place.cells().values()

@@ -97,8 +97,25 @@ def test_folder_without_a_run_or_a_study_is_one_clear_line(run: Any, tmp_path: P
     with pytest.raises(UserError, match=r"study.db cannot be read"):
         run.open(trials=2)
     (run.folder / "study.db").unlink()
+    (run.folder / "trials.csv").unlink()
     with pytest.raises(UserError, match=r"has no study.db"):
         read_trials(run.folder)
+
+
+def test_a_kept_table_is_read_without_its_study_and_never_replaced(run: Any) -> None:
+    with run.open(trials=2) as controller:
+        run.finish(controller)
+    before = read_trials(run.folder)
+    assert len(before) == 2
+    (run.folder / "study.db").unlink()
+    text = (run.folder / "trials.csv").read_text()
+    kept = read_trials(run.folder)
+    assert [(row["number"], row["arch_id"], row["val_acc"]) for row in kept] == [
+        (row["number"], row["arch_id"], row["val_acc"]) for row in before
+    ]
+    with pytest.raises(UserError, match=r"trials.csv.*study.db is gone"):
+        run.open(trials=2)
+    assert (run.folder / "trials.csv").read_text() == text
 
 
 def weights(run: Any) -> set[int]:

@@ -21,7 +21,7 @@ NETWORK = st.tuples(st.integers(0, 5), *[st.integers(1, 4)] * 4)
 
 def entry(number: int, acc: int, macs: int, params: int, activations: int, latency: int | None) -> Trial:
     cost = {"macs": macs, "macs_without_transfers": macs, "params": params, "activations": activations}
-    trial = Trial(number, f"arch{number}", {}, {}, **cost, latency=latency)
+    trial = Trial(number, f"arch{number}", {}, {}, **cost, latencies={} if latency is None else {"latency": latency})
     return trial.with_result({"attempt": 1, "val_acc": float(acc)}, COMPLETE)
 
 
@@ -32,7 +32,7 @@ def test_winner_within_any_limits_has_its_weights(networks: Any, limits: Any) ->
     weights = Weights(Path("/nowhere"), "front")
     for one in entries:
         weights.finished(one)
-    record = Record(tuple(entries), {}, 0, "", Path("/nowhere"), timed="here")
+    record = Record(tuple(entries), {}, 0, "", Path("/nowhere"), timed={"latency": "here"})
     given = {kind: limit for kind, limit in zip(KINDS, limits) if limit is not None}
     run = Run(Path("/nowhere"), make_config())
     run._record = lambda: record  # type: ignore[method-assign]

@@ -1,0 +1,74 @@
+"""Runtimes that read ONNX. They run on the CPU, in float32."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from ...errors import UserError
+from .onnx_export import INPUT, OUTPUT, onnx_bytes
+from .registry import Prepared, Runtime, package
+
+
+def _onnxruntime(net: nn.Module, input_size: tuple[int, ...], batch: int, threads: int) -> Prepared:
+    ort = package("onnxruntime")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads  # with one, the work is done in the calling thread
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    model = onnx_bytes(net, input_size, batch)
+    try:
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common class of their own
+        raise _unreadable("onnxruntime", net, error) from error
+
+    def bind(inputs: torch.Tensor) -> Callable[[], object]:
+        feed = {INPUT: inputs.contiguous().numpy()}
+        return lambda: session.run([OUTPUT], feed)
+
+    def outputs(inputs: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: inputs.contiguous().numpy()})[0])
+
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    return Prepared(bind, outputs, contextlib.nullcontext, clock)
+
+
+def _openvino(net: nn.Module, input_size: tuple[int, ...], batch: int, threads: int) -> Prepared:
+    ov = package("openvino")
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",  # it computes in bfloat16 where the processor can, 0.1 to 1 % off
+        "ENABLE_CPU_PINNING": False,  # beside trainings a core of its own is none
+    }
+    model = onnx_bytes(net, input_size, batch)
+    try:
+        # From ONNX in tenths of a second; its own conversion of torch modules takes seconds, for the same kernels.
+        core = ov.Core()
+        request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
+    except Exception as error:
+        raise _unreadable("openvino", net, error) from error
+
+    def bind(inputs: torch.Tensor) -> Callable[[], object]:
+        request.set_input_tensor(ov.Tensor(inputs.contiguous().numpy()))
+        return lambda: request.infer()  # of the tensor that was set
+
+    def outputs(inputs: torch.Tensor) -> torch.Tensor:
+        bind(inputs)()
+        return torch.from_numpy(request.get_output_tensor(0).data.copy())
+
+    clock = time.process_time if threads == 1 else time.perf_counter  # its threads are its own
+    return Prepared(bind, outputs, contextlib.nullcontext, clock)
+
+
+onnxruntime = Runtime(("onnxruntime", "torch"), _onnxruntime, needs=("onnxruntime", "onnx"))
+openvino = Runtime(("openvino", "torch"), _openvino, needs=("openvino", "onnx"))
+
+
+def _unreadable(runtime: str, net: nn.Module, error: Exception) -> UserError:
+    return UserError(f"{runtime} cannot run {type(net).__name__}: {' '.join(str(error).split())[:200]}")

@@ -1,0 +1,119 @@
+"""A search within budgets on latency in other runtimes, from the call to the report, on trainings of a few images."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mgic_nas
+from mgic_nas import UserError, search
+from mgic_nas.cost import runtimes
+
+SPACE = {
+    "model": "mgic_resnet20",
+    "kwargs": {"depths": 1},
+    "params": {"s_g": {"choices": [4, 8]}, "width_mult": {"choices": [0.25, 0.5]}},
+}
+KIND = "latency-onnxruntime-b8"
+
+
+def small(out: Path, **changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {"trials": 2, "epochs": 1, "executor": "local", "sampler": "random", "concurrent": 1}
+    space = mgic_nas.SearchSpace.from_dict(SPACE)
+    return {"space": space, "data": "fashion?train=80&val=60", "out": out, "progress": False, **values, **changes}
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, int, int]]:
+    """What was timed, without timing it, in an empty cache. A network takes a nanosecond a parameter and image."""
+    found: list[tuple[str, int, int]] = []
+
+    def shipped_latency(runtime: str, net: Any, size: Any, *, batch: int = 1, threads: int = 1) -> float:
+        found.append((runtime, batch, threads))
+        return batch * 1e-9 * float(sum(p.numel() for p in net.parameters()))
+
+    monkeypatch.setattr(runtimes, "shipped_latency", shipped_latency, raising=False)
+    monkeypatch.setenv("MGIC_NAS_CACHE", str(tmp_path / "cache"))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_latency_in_onnxruntime_is_measured_told_and_chosen_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way, with nothing replaced: exported, timed, trained within it, and found again in a later search."""
+    monkeypatch.setenv("MGIC_NAS_CACHE", str(tmp_path / "cache"))
+    run = search(**small(tmp_path / "run", budgets=["5M", f"{KIND}=1s", "latency-openvino=1s"]))
+    trials = run.trials()
+    assert (trials[[f"{KIND}_ms", "latency-openvino_ms"]] > 0).all(axis=None)
+    winner = run.best(macs="5M", limits={KIND: "1s", "latency-openvino": 1.0})
+    winner.create_model()
+    with open(run.folder / "budgets.csv") as stream:
+        rows = {row["budget"]: row for row in csv.DictReader(stream)}
+    assert float(rows[f"{KIND}=1000ms"][f"{KIND}_ms"]) > 0
+    assert (run.folder / "winners" / f"{KIND}=1000ms" / "model.safetensors").exists()
+    for page in ("report.md", "report.html"):
+        text = (run.folder / page).read_text()
+        assert "a batch of 8 of 1x14x14 at a time on 1 thread of" in text
+        assert "rank correlation between MACs and milliseconds" in text
+    assert f"front-{KIND}" in (run.folder / "report.html").read_text()
+    monkeypatch.setattr(runtimes, "shipped_latency", lambda *_, **__: pytest.fail("timed again"), raising=False)
+    again = search(**small(tmp_path / "again", budgets=["5M", f"{KIND}=1s"])).trials()
+    before = dict(zip(trials["arch_id"], trials[f"{KIND}_ms"]))
+    assert dict(zip(again["arch_id"], again[f"{KIND}_ms"])) == before
+
+
+@pytest.mark.timeout(300)
+def test_several_latencies_are_limits_at_once(tmp_path: Path, timed: list[tuple[str, int, int]]) -> None:
+    """Each is timed for its own batch and threads, and what is over one of them is not trained."""
+    other = "latency-openvino-b2-t2"
+    run = search(**small(tmp_path / "run", budgets=["5M", f"{KIND}=0.06ms", f"{other}=1ms"]))
+    trials = run.trials()
+    assert set(trials["p.width_mult"]) == {0.25}  # the wider ones have more than 7,500 parameters
+    assert (trials[f"{KIND}_ms"] <= 0.06).all()
+    assert set(timed) == {("onnxruntime", 8, 1), ("openvino", 2, 2)}
+    assert "too slow for latency-onnxruntime-b8=0.06ms" in str(run)
+    with pytest.raises(UserError, match=r"within latency-onnxruntime-b8=0\.001ms; the fastest takes"):
+        run.best(limits={KIND: "1us"})
+    before = len(timed)
+    search(**small(tmp_path / "again", budgets=["5M", f"{KIND}=1ms"], trials=1, sampler="random"))
+    new = timed[before:]
+    assert len(new) <= 1  # from the cache, but for one that was too slow in openvino before onnxruntime had its turn
+
+
+def test_runtime_that_cannot_run_these_networks_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unable(*_: Any, **__: Any) -> float:
+        raise UserError("ResNet cannot be exported to ONNX: no.")
+
+    monkeypatch.setenv("MGIC_NAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(runtimes, "shipped_latency", unable, raising=False)
+    with pytest.raises(UserError, match="cannot be exported"):
+        search(**small(tmp_path / "run", budgets=[f"{KIND}=1s"]))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match="pip install onnxruntime"):
+        search(**small(tmp_path / "run", budgets=[f"{KIND}=1s"]))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.timeout(300)
+def test_csv_of_another_device_from_the_call_to_the_report(tmp_path: Path) -> None:
+    """The winner within its milliseconds, the run made again by its command, and the path in run.yaml only."""
+    folder = tmp_path / "secret"
+    folder.mkdir()
+    path = folder / "jetson.csv"
+    path.write_text("s_g,width_mult,latency_ms\n4,0.25,2\n8,0.25,9\n4,0.5,4\n")
+    run = search(**small(tmp_path / "run", budgets=["5M", "latency-jetson=5ms"], latencies=path))
+    trials = run.trials()
+    assert sorted(trials["latency-jetson_ms"]) == [2.0, 4.0]
+    assert run.best(limits={"latency-jetson": "3ms"}).row["p.width_mult"] == 0.25
+    with pytest.raises(UserError, match="Unknown budget 'latency-nano'"):
+        run.best(limits={"latency-nano": "3ms"})
+    assert str(path) in (run.folder / "run.yaml").read_text()
+    for file in run.folder.glob("*.csv"):
+        assert "secret" not in file.read_text()
+    # Without naming it again, as with everything that a run was made with.
+    again = search(**small(tmp_path / "run", budgets=["5M", "latency-jetson=5ms"]))
+    assert again.trials().equals(trials)
