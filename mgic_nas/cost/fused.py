@@ -81,7 +81,7 @@ def _steps(target: str) -> list[dict[str, Change]]:
 
 def _channels_last(net: nn.Module) -> int:
     """Lays weights out so; a convolution then gives its output so as well, whatever its input is."""
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(memory_format=torch.channels_last)
     return 1
 
 
