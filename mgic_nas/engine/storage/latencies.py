@@ -22,9 +22,9 @@ from ...cost.runtimes.kinds import LATENCY, RuntimeKind
 from ...cost.runtimes.registry import RUNTIMES
 from ...errors import UserError
 from ...families.names import create_model_line
-from ...space.parameters import Setting
 
 if TYPE_CHECKING:
+    from ...space.parameters import Setting
     from .config import RunConfig
 
 COLUMNS = ("arch_id", "latency_ms", "input_size", "batch", "device", "threads", "runtime", "config")

@@ -13,11 +13,11 @@ from ...cost.runtimes.cache import LatencyCache
 from ...cost.runtimes.kinds import RuntimeKind, csv_stem, is_latency, runtime_kind
 from ...cost.runtimes.registry import RUNTIMES
 from ...errors import UserError
-from ...space.feasible import FeasibleSet, Space
 from .latencies import Latencies, Measure, Place, here, of_torch
 from .latency_table import LatencyTable, read_table
 
 if TYPE_CHECKING:
+    from ...space.feasible import FeasibleSet, Space
     from .config import RunConfig
 
 FORM = 1  # of the network that is timed: raise it where the same arch_id gives another one from then on
