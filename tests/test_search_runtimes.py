@@ -68,7 +68,7 @@ def test_latency_in_onnxruntime_is_measured_told_and_chosen_by(tmp_path: Path, m
 def test_several_latencies_are_limits_at_once(tmp_path: Path, timed: list[tuple[str, int, int]]) -> None:
     """Each is timed for its own batch and threads, and what is over one of them is not trained."""
     other = "latency-openvino-b2-t2"
-    run = search(**small(tmp_path / "run", budgets=["5M", f"{KIND}=0.06ms", f"{other}=1ms"]))
+    run = search(**small(tmp_path / "run", budgets=["5M", f"{KIND}=0.06ms", f"{other}=1ms"], trials=4))
     trials = run.trials()
     assert set(trials["p.width_mult"]) == {0.25}  # the wider ones have more than 7,500 parameters
     assert (trials[f"{KIND}_ms"] <= 0.06).all()

@@ -87,7 +87,7 @@ class LazyCandidate:
         return self._problem.space.config(self.setting)
 
     def over_latencies(self, measure: bool = True) -> Iterator[tuple[Latencies, float | None]]:
-        """By how much it is over each limit on latency, relative to it; None where a csv has no latency of it.
+        """By how much it is over each limit on latency, relative to it; None where it has no latency.
 
         Measured now, one after the other, unless it is known already; without ``measure`` only what is known.
         """

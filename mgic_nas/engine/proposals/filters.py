@@ -70,7 +70,7 @@ class FastEnough:
     def __call__(self, candidate: LazyCandidate) -> Rejection | None:
         for latencies, over in candidate.over_latencies():
             if over is None:
-                return Rejection(f"not in {latencies.place.device}", 1.0)
+                return Rejection(latencies.why_lacking, 1.0)
             if over > 0:  # the slower ways to measure are left out
                 return Rejection("too slow", over)
         return None

@@ -22,9 +22,9 @@ from ...cost.runtimes.kinds import LATENCY, RuntimeKind
 from ...cost.runtimes.registry import RUNTIMES
 from ...errors import UserError
 from ...families.names import create_model_line
-from ...space.parameters import Setting
 
 if TYPE_CHECKING:
+    from ...space.parameters import Setting
     from .config import RunConfig
 
 COLUMNS = ("arch_id", "latency_ms", "input_size", "batch", "device", "threads", "runtime", "config")
@@ -87,7 +87,7 @@ class Latencies:
     Attributes:
         kind: ``latency``, ``latency-onnxruntime-b8``, ...
         too_slow: the arch_ids that were measured and take longer than ``limit``.
-        lacking: the arch_ids that the csv is known to lack.
+        lacking: the arch_ids that the csv is known to lack, or that could not be timed.
         settings: arch_id -> setting of the space, of what a csv names so; else empty.
     """
 
@@ -96,6 +96,7 @@ class Latencies:
         self.place = place
         self.limit = limit
         self.lacking: set[str] = set()
+        self._failure = ""  # the latest reason why one could not be timed
         self.settings: Mapping[str, Setting] = {}
         self._path = folder / file_name(kind)
         self._columns = _columns(kind)
@@ -110,9 +111,12 @@ class Latencies:
             write_atomic(self._path, csv_text(self._columns, [*others, *ours]))
 
     def seconds(self, arch_id: str, config: Mapping[str, Any]) -> float | None:
-        """The latency of an architecture, measured now where it is not known yet; None where a csv lacks it."""
+        """The latency of an architecture, measured now where it is not known yet.
+
+        None where a csv lacks it, or where it could not be timed: then it is one of :attr:`lacking`.
+        """
         if arch_id not in self._rows:
-            seconds = None if arch_id in self.lacking else self._measure(arch_id, config)
+            seconds = None if arch_id in self.lacking else self._measured(arch_id, config)
             if seconds is None:
                 self.lacking.add(arch_id)
                 return None
@@ -126,6 +130,18 @@ class Latencies:
         # From the text also the first time: whoever resumes compares the same number.
         return float(self._rows[arch_id]["latency_ms"]) / 1e3
 
+    def _measured(self, arch_id: str, config: Mapping[str, Any]) -> float | None:
+        try:
+            return self._measure(arch_id, config)
+        except UserError as error:  # of this network alone: another was timed before the search began
+            self._failure = str(error)
+            return None
+
+    @property
+    def why_lacking(self) -> str:
+        """The reason for which a network of :attr:`lacking` is not trained."""
+        return "not timed" if self.place.batch else f"not in {self.place.device}"
+
     def known(self, arch_id: str) -> float | None:
         """Seconds, None where it was not measured on this machine."""
         row = self._rows.get(arch_id)
@@ -134,10 +150,12 @@ class Latencies:
     def slow_ones(self, model: str, num_classes: int) -> str:
         """`` (17 were measured and too slow)``, with the fastest of them where all were; nothing where none was.
 
-        Those that a csv lacks are counted too.
+        Those without a latency are counted too.
         """
         slow, lacking = len(self.too_slow), len(self.lacking)
         missing = f"{self.place.device} has no measurement of {lacking:,}" if lacking else ""
+        if missing and self.place.batch:
+            missing = f"{lacking:,} could not be timed: {self._failure.rstrip('.')}"
         if not slow:
             return f" ({missing})" if missing else ""
         text = (

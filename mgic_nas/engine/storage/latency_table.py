@@ -9,13 +9,15 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..._files import csv_rows
 from ...cost.runtimes.kinds import PREFIX, csv_stem
 from ...errors import UserError
-from ...space.feasible import Space
-from ...space.parameters import Setting
+
+if TYPE_CHECKING:
+    from ...space.feasible import Space
+    from ...space.parameters import Setting
 
 MILLISECONDS = "latency_ms"
 _NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")

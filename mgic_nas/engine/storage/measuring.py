@@ -13,11 +13,11 @@ from ...cost.runtimes.cache import LatencyCache
 from ...cost.runtimes.kinds import RuntimeKind, csv_stem, is_latency, runtime_kind
 from ...cost.runtimes.registry import RUNTIMES
 from ...errors import UserError
-from ...space.feasible import FeasibleSet, Space
 from .latencies import Latencies, Measure, Place, here, of_torch
 from .latency_table import LatencyTable, read_table
 
 if TYPE_CHECKING:
+    from ...space.feasible import FeasibleSet, Space
     from .config import RunConfig
 
 FORM = 1  # of the network that is timed: raise it where the same arch_id gives another one from then on
@@ -44,8 +44,7 @@ def of_run(folder: Path | None, config: RunConfig, feasible: FeasibleSet) -> tup
         latencies = Latencies(folder, place, measure, limits[kind], kind)
         if table:
             latencies.settings = table.settings
-        if table and feasible.small:
-            latencies.lacking.update(arch_ids(feasible) - table.seconds.keys())
+            latencies.lacking.update((_arch_ids(feasible) or set()) - table.seconds.keys())
         found.append(latencies)
     return tuple(found)
 
@@ -80,8 +79,7 @@ def try_out(config: RunConfig, feasible: FeasibleSet, keep: bool = True) -> list
     notes = []
     for kind in filter(is_latency, config.limits()):
         if table := table_of(config, kind, feasible.space):
-            if feasible.small:
-                fit = arch_ids(feasible)
+            if (fit := _arch_ids(feasible)) is not None:
                 known = len(fit & table.seconds.keys())
                 notes.append(
                     f"{kind}: {table.path.name} has measurements of {known:,} of {len(fit):,} networks that fit"
@@ -112,9 +110,12 @@ def table_of(config: RunConfig, kind: str, space: Space) -> LatencyTable | None:
     return read_table(next(Path(p) for p in config.latencies if Path(p).stem == stem), space)
 
 
-def arch_ids(feasible: FeasibleSet) -> set[str]:
-    """Of a small set that can be enumerated."""
-    return {feasible.candidates.arch_id(i) for i in range(len(feasible.candidates))}
+def _arch_ids(feasible: FeasibleSet) -> set[str] | None:
+    """Of all in a small set; None for one that is not, or cannot be enumerated."""
+    try:
+        return {feasible.candidates.arch_id(i) for i in range(len(feasible.candidates))} if feasible.small else None
+    except UserError:  # the model refuses some setting
+        return None
 
 
 def _place(config: RunConfig, name: str, digest: str) -> Place:

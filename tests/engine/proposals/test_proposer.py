@@ -98,10 +98,13 @@ def test_a_finished_search_is_not_asked_again() -> None:
 class Slow:
     """Latencies of which all but one are over the limit."""
 
+    kind = "latency"
     limit = 1.0
 
     def __init__(self) -> None:
         self.too_slow: set[str] = set()
+        self.lacking: set[str] = set()
+        self.settings: dict[str, Any] = {}
         self.measured: list[str] = []
 
     def known(self, arch_id: str) -> float | None:
@@ -119,7 +122,7 @@ class Slow:
 
 def test_the_one_that_is_fast_enough_is_found_and_none_is_measured_twice() -> None:
     latencies = Slow()
-    bench = Bench(Stubborn(), latencies=latencies)
+    bench = Bench(Stubborn(), latencies=(latencies,))
     assert bench.next() == UNIFORM
     assert bench.tried == {"a1b2"}
     assert bench.next() is None

@@ -13,6 +13,7 @@ from mgic_nas.engine.proposals.candidate import SearchProblem
 from mgic_nas.engine.storage.latencies import Latencies, Place
 from mgic_nas.engine.storage.measuring import of_run
 from mgic_nas.engine.storage.study import VIOLATION, read_study
+from mgic_nas.errors import UserError
 
 LATENCY_CSV = "latency.csv"
 HERE = Place((1, 8, 8), "processor", threads=1)
@@ -155,6 +156,27 @@ def test_on_another_machine_everything_is_measured_there_and_back_again_nothing(
         pass
     assert measured == before
     assert read_record(run.folder).timed == {"latency": str(HERE)}
+
+
+def test_network_that_cannot_be_timed_is_not_trained_and_the_search_goes_on(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of a space may hold an operation that a runtime lacks; the others are what the search is for."""
+
+    def measure(arch_id: str, arguments: Any) -> float:
+        if arguments["a"] == 2:
+            raise UserError("no such operation.")
+        return arguments["a"] / 1e3
+
+    def made(folder: Path, config: Any, feasible: Any) -> tuple[Latencies, ...]:
+        return (Latencies(folder, HERE, measure, 0.003),)
+
+    monkeypatch.setattr("mgic_nas.engine.controller.of_run", made)
+    with run.open(budgets=["20k", "latency=3ms"], trials=100) as controller:
+        run.finish(controller)
+        assert "could not be timed: no such operation)" in controller.ended
+    assert {row["arch_id"] for row in run.rows()} == {arch for arch in fast(run, 3) if arch[1] != "2"}
+    assert read_record(run.folder).rejected["not timed"] > 0
 
 
 def test_place_says_batch_threads_and_device() -> None:

@@ -1,5 +1,7 @@
 """Latencies of another device, from a csv: what is trained then, and what a wrong csv says."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +165,10 @@ def test_csv_of_none_that_fits_is_refused_before_anything_is_written(tmp_path: P
     assert try_out(config, feasible) == [
         f"{KIND}: jetson.csv has measurements of 1 of {len(feasible.candidates)} networks that fit"
     ]
+
+
+def test_configuration_of_a_run_loads_nothing_heavy() -> None:
+    """Every worker process of a search reads it first: with torch it would start three seconds later."""
+    code = "import sys, mgic_nas.engine.storage.config; print(sorted({'torch', 'timm', 'numpy'} & sys.modules.keys()))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
