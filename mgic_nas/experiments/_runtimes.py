@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import io
 import statistics
 import time
-import warnings
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import nn
 
+from ..cost.runtimes import RUNTIMES, prepare
+from ..errors import UserError
 from ..models.fusing import fuse
 
 WARM_UP = 2  # rounds that are not counted
@@ -23,46 +21,29 @@ Work = Callable[[], Any]
 
 def missing(runtime: str) -> bool:
     """Whether a runtime is not installed."""
-    return importlib.util.find_spec(runtime) is None or (
-        runtime == "onnxruntime" and importlib.util.find_spec("onnx") is None
-    )
+    try:
+        RUNTIMES.load(runtime).refuse_missing()
+    except UserError:
+        return True
+    return False
 
 
 def version(runtime: str) -> str:
     """Of an installed runtime."""
-    return str(import_module(runtime).__version__)
+    return RUNTIMES.load(runtime).version().partition(",")[0].partition(" ")[2]
 
 
 def inference(net: nn.Module, x: torch.Tensor, runtime: str) -> Work:
     """One forward pass of ``net``, its BatchNorms folded, in eval mode: in "torch", "onnxruntime" or "openvino"."""
-    fused = fuse(net.eval())
-    if runtime == "torch":
-        return torch.inference_mode()(lambda: fused(x))
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporters' own notices
-        if runtime == "onnxruntime":
-            return _onnxruntime(fused, x)
-        return _openvino(fused, x)
+    prepared = prepare(runtime, fuse(net.eval()), tuple(x.shape[1:]), batch=len(x))
+    with prepared.active():
+        run = prepared.bind(x)
 
+    def work() -> object:
+        with prepared.active():
+            return run()
 
-def _onnxruntime(net: nn.Module, x: torch.Tensor) -> Work:
-    ort = import_module("onnxruntime")
-    stream: Any = io.BytesIO()
-    torch.onnx.export(net, (x,), stream, dynamo=False, input_names=["x"])
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = ort.InferenceSession(stream.getvalue(), options, providers=["CPUExecutionProvider"])
-    image = x.numpy()
-    return lambda: session.run(None, {"x": image})[0]
-
-
-def _openvino(net: nn.Module, x: torch.Tensor) -> Work:
-    ov = import_module("openvino")
-    # float32 said: on processors with bfloat16 units OpenVINO would else compute in that.
-    options = {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = ov.Core().compile_model(ov.convert_model(net, example_input=x, input=[x.shape]), "CPU", options)
-    request, image = compiled.create_infer_request(), x.numpy()
-    return lambda: request.infer({0: image})[0]
+    return work
 
 
 def training(net: nn.Module, x: torch.Tensor) -> Work:
