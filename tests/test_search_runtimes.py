@@ -44,7 +44,7 @@ def timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, in
 def test_latency_in_onnxruntime_is_measured_told_and_chosen_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way, with nothing replaced: exported, timed, trained within it, and found again in a later search."""
     monkeypatch.setenv("MGIC_NAS_CACHE", str(tmp_path / "cache"))
-    run = search(**small(tmp_path / "run", budgets=["5M", f"{KIND}=1s", "latency-openvino=1s"]))
+    run = search(**small(tmp_path / "run", budgets=["5M", f"{KIND}=1s", "latency-openvino=1s"], trials=4))
     trials = run.trials()
     assert (trials[[f"{KIND}_ms", "latency-openvino_ms"]] > 0).all(axis=None)
     winner = run.best(macs="5M", limits={KIND: "1s", "latency-openvino": 1.0})
@@ -59,7 +59,7 @@ def test_latency_in_onnxruntime_is_measured_told_and_chosen_by(tmp_path: Path, m
         assert "rank correlation between MACs and milliseconds" in text
     assert f"front-{KIND}" in (run.folder / "report.html").read_text()
     monkeypatch.setattr(runtimes, "shipped_latency", lambda *_, **__: pytest.fail("timed again"), raising=False)
-    again = search(**small(tmp_path / "again", budgets=["5M", f"{KIND}=1s"])).trials()
+    again = search(**small(tmp_path / "again", budgets=["5M", f"{KIND}=1s"], trials=4)).trials()
     before = dict(zip(trials["arch_id"], trials[f"{KIND}_ms"]))
     assert dict(zip(again["arch_id"], again[f"{KIND}_ms"])) == before
 
