@@ -63,18 +63,13 @@ def test_counts_are_those_of_the_blocks_that_are_timed(small: None) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
-def test_every_runtime_computes_the_block(runtime: str) -> None:
+def test_every_runtime_runs_the_block(runtime: str) -> None:
+    """That they compute it is tested in tests/cost/test_runtimes.py."""
     if _runtimes.missing(runtime):
         pytest.skip(f"{runtime} is not installed")
-    net = width.build(width.Kind("basic", 64), 16).eval()
-    for m in net.modules():
-        if isinstance(m, torch.nn.BatchNorm2d):
-            m.running_mean.normal_(std=0.1)
-    x = torch.randn(1, 64, 6, 6)
-    with torch.no_grad():
-        expected = net(x)
-    found = torch.as_tensor(_runtimes.inference(net, x, runtime)())
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    net = width.build(width.Kind("basic", 64), 16)
+    assert _runtimes.inference(net, torch.randn(1, 64, 6, 6), runtime)() is not None
+    assert _runtimes.version(runtime)[0].isdigit()
 
 
 def test_ratios_are_those_of_the_same_round() -> None:
