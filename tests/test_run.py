@@ -203,6 +203,7 @@ def train_here(controller: Any, setup: Any, *_: Any) -> None:
 def test_search_of_which_every_trial_fails_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exit code of 0 and an empty report would be found out days later."""
     monkeypatch.setattr("mgic_nas.run.executor", lambda name: train_here)
+    monkeypatch.setattr("mgic_nas.preparation.check_recipe", lambda *_: None)
     recipe = {"name": "quick", "opt": "no_such_optimiser"}
     with pytest.raises(RuntimeError, match=r"none of 2 trials could be trained to its end.*no_such_opt"):
         search(**small(tmp_path / "new", trials=2, recipe=recipe))

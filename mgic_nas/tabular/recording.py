@@ -192,7 +192,7 @@ def record(
         at_least_one(name, number)
     share = parse_gpus_per_trial(gpus_per_trial)
     space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
-    old = TableConfig.load(out) if (Path(out) / TABLE_YAML).exists() else None
+    old = TableConfig.load(out) if os.path.exists(os.path.join(out, TABLE_YAML)) else None  # also of an impossible name
     recipe = get_recipe(recipe or "quick") if old is None else resumed_recipe(recipe or "quick", old.recipe)
     loaded = load_data(data)
     check_recipe(recipe, loaded)
