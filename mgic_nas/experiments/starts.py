@@ -187,6 +187,8 @@ def page(table: Table, more: Sequence[str] = ()) -> str:
             lines += [f"| start | {' | '.join(data_specs(''))} |", "|---|---|---|"]
             lines += [line for _, line in sorted(rows, reverse=True)]
     lines += more
+    if left := sum(1 for _ in wanted(table, list(data_specs("")))):
+        lines += ["", f"Not finished: at least {left} trainings are still to be made; the same command makes them."]
     if table.rows:
         lines += ["", "![Learning curves](curves.png)", "", f"{len(table.rows)} trainings, {describe(table.rows[-1])}."]
     return "\n".join(lines) + "\n"

@@ -35,7 +35,7 @@ class Start(NamedTuple):
 
 _TRANSFERS = Start(
     {"transfer_init": "uniform", "zero_init_correction": False},
-    {"transfer_init": "uniform", "zero_init_correction": True},
+    {"transfer_init": "aggregation", "zero_init_correction": True},
 )
 _RESNET = Start(
     {**_TRANSFERS.first, "zero_init_last": True, "group_fan": False},

@@ -54,10 +54,8 @@ class ChannelTransfer(nn.Conv2d):
 
 
 TRANSFER_INITS = ("uniform", "aggregation")
-TRANSFER_INIT, ZERO_INIT_CORRECTION = (
-    "uniform",
-    True,
-)  # how the networks of this package begin by default; see runs/init
+#: How the networks of this package begin by default; see runs/init.
+TRANSFER_INIT, ZERO_INIT_CORRECTION = "aggregation", True
 NOISE = 0.02  # largest weight of a channel that is not the row's own, where those are 0.5 to 1
 
 

@@ -279,7 +279,7 @@ def build(case: Mapping[str, Any]) -> nn.Module:
     torch.manual_seed(0)
     name, config = case["model"], case["config"]
     if case["how"] == "mgicify":
-        return mgic_nas.mgicify(name, **config, zero_init_correction=False)  # later versions' default with weights
+        return mgic_nas.mgicify(name, **config, **start_of("mgicified").first)
     data = {"num_classes": case["num_classes"], "in_chans": case["input_size"][0], **start_of(name).first}
     if case["how"] == "timm":
         net: nn.Module = timm.create_model(name, **data, **config)
