@@ -6,12 +6,16 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.wrong import SPACE
 
 from mgic_nas.cli import EXTRA, main
+from mgic_nas.engine.proposals import filters
+from mgic_nas.space import budget
 
 ROOT = Path(__file__).parents[1]
 DATA = "fashion?train=80&val=60"
@@ -215,3 +219,35 @@ def test_readme_commands_are_commands() -> None:
     assert args.trials >= 12
     assert "<!-- test command -->" in readme
     assert "README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_a_budget_goes_a_short_way_from_the_command_line_to_the_filter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eleven functions, where there were 23 once: each further one is a room to know before a budget can be changed."""
+    seen: list[str] = []
+    limits = budget.hard_limits
+
+    def stack() -> list[str]:
+        frames = [f for f in traceback.extract_stack() if "/mgic_nas/" in f.filename and not f.name.startswith("<")]
+        return [f"{Path(f.filename).name}:{f.name}" for f in frames]
+
+    class Arrived(Exception):
+        pass
+
+    def read(self: Any) -> None:
+        if not seen:  # the labels of a run are read too, elsewhere
+            seen.extend([*stack(), "budget.py:Budget.__post_init__"])
+
+    def arrived(budgets: Any) -> None:
+        seen.extend([*stack(), "budget.py:hard_limits"])
+        raise Arrived
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(budget.Budget, "__post_init__", read)
+    monkeypatch.setattr(filters, "hard_limits", lambda budgets: arrived(limits(budgets)))
+    with pytest.raises(Arrived):
+        main(["search", "quickstart", "--data", "fashion", "--budget", "1M", "--trials", "2", "--executor", "local"])
+    assert "cli.py:main" in seen
+    assert "filters.py:__init__" in seen
+    assert len(set(seen)) <= 11, sorted(set(seen))
