@@ -90,14 +90,15 @@ def test_norms_of_timms_blocks_are_folded_too(name: str, left: int | None) -> No
     """A converted network keeps its blocks' own norms: leaving those would leave most of the work."""
     torch.manual_seed(0)
     config = {"s_g": 8, "s_c": 32} if ":" in name else {}
-    net = unlike_its_start(mgic_nas.create_model(name, **config))
-    before, x = norms(net), torch.randn(2, 3, 64, 64)
+    # In double precision: some bases' own norms enlarge what float32 rounds, by more or less with the threads.
+    net = unlike_its_start(mgic_nas.create_model(name, **config)).double()
+    before, x = norms(net), torch.randn(2, 3, 64, 64).double()
     fused = mgic_nas.fuse(net)
     assert norms(net) == before, "the original stays what it is"
     assert left is None or norms(fused) == left
     with torch.no_grad():
         expected = net(x)
-        torch.testing.assert_close(fused(x), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+        torch.testing.assert_close(fused(x), expected, rtol=1e-5, atol=1e-6 * expected.abs().max().item())
 
 
 class Awkward(nn.Module):
