@@ -28,12 +28,12 @@ def trained(name: str, **kwargs) -> nn.Module:
 
 @pytest.mark.parametrize("name", model_names())
 def test_folding_every_norm_changes_nothing(name: str) -> None:
-    net = trained(name)
-    x = torch.randn(2, 3, 64, 64)
+    net = trained(name).double()  # so that what differs is no rounding, which depends on the threads
+    x = torch.randn(2, 3, 64, 64).double()
     fused = mgic_nas.fuse(net)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
     assert any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
-    torch.testing.assert_close(fused(x), net(x), rtol=1e-5, atol=1e-5 * net(x).detach().abs().max().item())
+    torch.testing.assert_close(fused(x), net(x), rtol=1e-9, atol=1e-9 * net(x).detach().abs().max().item())
     before, after = count(net, (3, 64, 64)), count(fused, (3, 64, 64))
     assert after.macs == before.macs
     assert after.params < before.params
