@@ -130,9 +130,10 @@ class MGICResNet(RowNet):
     Args:
         cfg: which one.
         zero_init_last: the residual branches start at zero, as in timm's ResNets.
-        group_fan: grouped convs start as timm's EfficientNets have them, with the fan of one group. Otherwise with that
-            of all channels, as torch has it, which is too small by the root of the number of groups: before training
-            each stage's output is a tenth to a fiftieth of the one before.
+        group_fan: the grouped convs that change the width start as timm's EfficientNets have theirs, with the fan of
+            one group. Otherwise with that of all channels, as torch has it, which is too small by the root of the
+            number of groups: before training each stage's output is a tenth to a fiftieth of the one before. Those in
+            the blocks keep it: behind a BatchNorm smaller weights only learn faster.
         **kwargs: of :class:`~mgic_nas.models._net.RowNet`, fields of ``cfg`` among them.
     """
 
@@ -145,12 +146,13 @@ class MGICResNet(RowNet):
 
     def init_weights(self, zero_init_last: bool = True) -> None:
         """timm's ResNet init; R, P (sec. 3.3) and N keep their own."""
+        wrapped = {id(m) for block in self.modules() if isinstance(block, WrappedBlock) for m in block.modules()}
         for module in self.modules():
             if isinstance(module, ChannelTransfer):
                 module.reset_parameters()
             elif isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                if self._group_fan:
+                if self._group_fan and id(module) not in wrapped:
                     with torch.no_grad():
                         module.weight.mul_(module.groups**0.5)
             if zero_init_last and isinstance(module, WrappedBlock):
