@@ -63,8 +63,8 @@ class Start(NamedTuple):
         return given if network == "ResNet" else {name: v for name, v in given.items() if name != "group_fan"}
 
 
-#: Name -> the starts. Of a ResNet's with the fan of one group only those whose residual branches start at zero, since
-#: the others' logits grow beyond bounds with depth; see tests/models/test_starts.py.
+#: Name -> the starts. Of a ResNet's with the fan of one group (of the changes of width) only those whose residual
+#: branches start at zero; see tests/models/test_starts.py.
 STARTS: dict[str, tuple[Start, ...]] = {
     "ResNet": (
         *(Start(init, norm, True, True) for init, norm in itertools.product(TRANSFER_INITS, (False, True))),
