@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 UNITS = {"macs": "MACs", "params": "params", "activations": "activations"}
 # A narrow no-break space, so that "0.98 M" is never torn apart at the end of a line.
@@ -55,9 +56,18 @@ def mega(number: float) -> str:
     return f"{number / 1e6:.3g}" if number < 999.5e6 else f"{number / 1e6:.0f}"
 
 
+def fixed(value: float, decimals: int = 1) -> str:
+    """The rounding of every accuracy and difference that a person reads: to the nearest, halves away from zero.
+
+    So 81.25 is 81.3 and 82.85 is 82.9, as on paper; Python's own formatting makes 81.2 and 82.8 of them, the one
+    because it rounds halves to even, the other because 82.85 has no exact binary form.
+    """
+    return str(Decimal(f"{value:.12g}").quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
+
+
 def percent(value: float | None, *, decimals: int = 1) -> str:
     """``81.3 %``; a dash for None."""
-    return "–" if value is None or math.isnan(value) else f"{value:.{decimals}f}{THIN}%"
+    return "–" if value is None or math.isnan(value) else f"{fixed(value, decimals)}{THIN}%"
 
 
 def measured(value: float | None, error: float | None, *, decimals: int = 1) -> str:
@@ -66,7 +76,7 @@ def measured(value: float | None, error: float | None, *, decimals: int = 1) -> 
         return "–"
     if error is None:
         return percent(value, decimals=decimals)
-    return f"{value:.{decimals}f} ± {error:.{decimals}f}{THIN}%"
+    return f"{fixed(value, decimals)} ± {fixed(error, decimals)}{THIN}%"
 
 
 def standard_error(acc: float | None, images: int | None) -> float | None:

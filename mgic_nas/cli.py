@@ -111,7 +111,10 @@ def _parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("report", help="build the report again from what is on disk")
     p.add_argument("folder", metavar="RUN", help="a run's folder")
-    p.add_argument("--reference", metavar="CSV", help="points to lay over the front: columns name, macs, val_acc")
+    p.add_argument(
+        "--reference", metavar="CSV", help="points to lay over the front: name, macs, val_acc, data, input_size"
+    )
+    p.add_argument("--apart", action="store_true", help="with those of other data or another input size, drawn apart")
     p.add_argument("--json", action="store_true", help="print the winners as JSON")
     p.set_defaults(run=_report)
 
@@ -264,7 +267,7 @@ def _report(args: argparse.Namespace) -> None:
     from .run import load_run
 
     run = load_run(args.folder)
-    build(run.folder, reference=args.reference, echo=_say)
+    build(run.folder, reference=args.reference, echo=_say, apart=args.apart)
     _json(run.to_dict()) if args.json else print(run)
 
 

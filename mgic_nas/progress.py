@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from . import report
-from ._text import mega, rough_duration, size_text
+from ._text import fixed, mega, rough_duration, size_text
 from .engine import events
 from .engine.events import Counts, Event, Observer
 
@@ -113,7 +113,7 @@ class Progress:
         loss = f" ({self._loss} {result['val_loss']:.3g})" if self._loss and "val_loss" in result else ""
         took = rough_duration(result.get("seconds") or 0)
         parts = [
-            f"{_of(event.counts)} trial {event.number}: {self._what}{result['val_acc']:.2f} %{loss} with "
+            f"{_of(event.counts)} trial {event.number}: {self._what}{fixed(result['val_acc'], 2)} %{loss} with "
             f"{mega(event.cost['macs'])}M MACs at {self._size}, trained in {took}",
             self._best(event.counts.best),
             self._left(event.counts),
@@ -122,7 +122,7 @@ class Progress:
 
     def _best(self, best: Mapping[str, float | None]) -> str:
         """``best top-1 71.2 % within 0.5M, 78.0 % within 1M``."""
-        known = [f"{value:.1f} % within {label}" for label, value in best.items() if value is not None]
+        known = [f"{fixed(value)} % within {label}" for label, value in best.items() if value is not None]
         return f"best {self._what}{', '.join(known)}" if known else ""
 
     def _say(self, line: str) -> None:

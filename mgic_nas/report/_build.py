@@ -12,6 +12,7 @@ from .._files import write_atomic
 from ..engine.storage.config import RunConfig
 from ..engine.storage.record import write_trials_csv
 from ..engine.storage.study import STUDY_DB
+from . import story
 from .gather import gather
 from .markdown import markdown
 from .page import page
@@ -20,7 +21,13 @@ from .tables import budgets_csv, front_csv
 from .winners import export_winners
 
 
-def build(folder: str | Path, reference: str | Path | None = None, echo: Callable[[str], object] | None = None) -> Path:
+def build(
+    folder: str | Path,
+    reference: str | Path | None = None,
+    echo: Callable[[str], object] | None = None,
+    *,
+    apart: bool = False,
+) -> Path:
     """Builds the report of a run from what is on disk: while it runs, after it was interrupted, when it is over.
 
     Writes trials.csv, front.csv, budgets.csv, winners/<budget>/, front.png, report.md and report.html into the run's
@@ -29,8 +36,10 @@ def build(folder: str | Path, reference: str | Path | None = None, echo: Callabl
 
     Args:
         folder: the run (the folder with run.yaml).
-        reference: a csv of points to lay over the front: columns name, macs or gmacs, top1 or val_acc.
+        reference: a csv of points to lay over the front: columns name, macs or gmacs, top1 or val_acc, data,
+            input_size. Those of other data or another input size are left out.
         echo: called with one line for everything worth telling: a winner whose weights are missing, say.
+        apart: with the points of other data or another input size, drawn visibly apart.
 
     Returns:
         The path of report.html.
@@ -42,7 +51,9 @@ def build(folder: str | Path, reference: str | Path | None = None, echo: Callabl
     say = echo or (lambda line: None)
     RunConfig.load(folder)  # nothing is touched in a folder that is no run
     with _alone(folder):
-        summary = gather(folder, reference)
+        summary = gather(folder, reference, apart=apart)
+        if summary.left_out:
+            say(story.left_out(summary))
         if (folder / STUDY_DB).exists():
             write_trials_csv(folder, summary.record.entries, tuple(summary.record.timed))
         write_atomic(folder / "front.csv", front_csv(summary))

@@ -1,4 +1,8 @@
-"""The shell command that makes a run again, and paths and names as one types them."""
+"""The shell command that makes a run again, and paths and names as one types them.
+
+Everything that is shown to be copied is valid in the run's own folder, wherever that is: a run may be moved, renamed,
+committed or sent after its report was built.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,19 @@ from pathlib import Path
 from ..engine.storage.config import RunConfig
 from ..train.recipes import RECIPES, ROUNDING
 
+_NEAR = 3  # folders above a run's that a path may begin from
+
 
 def command(config: RunConfig, folder: str | Path) -> str:
-    """The shell command that makes this run anew (or goes on with it); empty for a space or recipe made in Python."""
+    """The shell command that goes on with this run, from its folder; empty for a space or recipe made in Python."""
     source, recipe = config.space_source, _recipe(config)
     if not source or not recipe:
         return ""
-    words = ["mgic-nas", "search", source.removesuffix(" (shipped)"), "--data", shown_data(config)]
+    words = ["mgic-nas", "search", _space(source, folder), "--data", shown_data(config, folder)]
     for budget in config.budgets:
         words += ["--budget", budget]
     for path in config.latencies:
-        words += ["--latencies", shown(path, up=1)]
+        words += ["--latencies", shown(path, folder)]
     words += ["--trials", str(config.trials), "--epochs", str(config.epochs)]
     words += ["--sampler", config.sampler, "--seed", str(config.seed), "--executor", config.executor]
     if config.rungs != "none":
@@ -34,14 +40,20 @@ def command(config: RunConfig, folder: str | Path) -> str:
         words += ["--keep", config.keep]
     if config.storage is not None:
         words += ["--storage", config.storage]
-    return shlex.join([*words, "--out", shown(folder)])
+    return shlex.join([*words, "--out", "."])
 
 
-def shown(folder: str | Path, up: int = 0) -> str:
-    """A path as one types it: relative below the working directory, or from ``up`` folders above it; else absolute."""
-    full = os.path.abspath(folder)
-    relative = Path(os.path.relpath(full))
-    return full if os.pardir in relative.parts[up : up + 1] else relative.as_posix()
+def shown(path: str | Path, folder: str | Path) -> str:
+    """A path as one types it in a run's folder: relative where it is in its neighbourhood, else absolute."""
+    full = os.path.abspath(path)
+    relative = Path(os.path.relpath(full, os.path.abspath(folder)))
+    return full if os.pardir in relative.parts[_NEAR:] else relative.as_posix()
+
+
+def _space(source: str, folder: str | Path) -> str:
+    """A shipped space by its name, a file by its path."""
+    name = source.removesuffix(" (shipped)")
+    return name if name != source or not os.path.isfile(source) else shown(source, folder)
 
 
 def _recipe(config: RunConfig) -> str:
@@ -54,10 +66,10 @@ def _recipe(config: RunConfig) -> str:
     return name if all(preset.get(key, value) == value for key, value in told.items()) else ""
 
 
-def shown_data(config: RunConfig) -> str:
-    """The data's spec as one types it."""
+def shown_data(config: RunConfig, folder: str | Path) -> str:
+    """The data's spec as one types it in a run's folder."""
     data, mark, options = str(config.data.get("spec", config.data.get("name", ""))).partition("?")
-    return (shown(data, up=1) if os.path.isabs(data) else data) + mark + options
+    return (shown(data, folder) if os.path.isabs(data) else data) + mark + options
 
 
 def space_name(source: str) -> str:

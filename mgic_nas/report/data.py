@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from .. import _text as words
 from .. import pareto
@@ -24,8 +20,7 @@ from ..tasks.metrics import Metric
 from ..tasks.registry import metric_of
 from .command import command, shown_data
 from .reference import ReferencePoint
-
-LEAST_RANKED = 3  # networks between which ranks are correlated
+from .steps import Answers, Step, compared, hull
 
 
 @dataclass(frozen=True)
@@ -41,17 +36,6 @@ class Winner:
 
 
 @dataclass(frozen=True)
-class Step:
-    """From one network of the front to a costlier one: what the extra MACs bought, ``error`` its standard error."""
-
-    start: Trial
-    end: Trial
-    more: float
-    gain: float
-    error: float | None
-
-
-@dataclass(frozen=True)
 class Summary:
     """Everything that a report says, worked out from a run's configuration and record.
 
@@ -60,6 +44,7 @@ class Summary:
         config: what run.yaml says.
         record: its trials, and what else the study has; of a run without a study what trials.csv has.
         reference: points to lay over the front, read from ``reference_file``.
+        left_out: how many points of that file are not shown, as they are of other data or another input size.
     """
 
     folder: Path
@@ -67,6 +52,7 @@ class Summary:
     record: Record
     reference: tuple[ReferencePoint, ...] = ()
     reference_file: str = ""
+    left_out: int = 0
 
     @property
     def name(self) -> str:
@@ -76,7 +62,7 @@ class Summary:
     @property
     def data(self) -> str:
         """The data as it calls itself, else as the user named it."""
-        return str(self.config.data.get("name") or shown_data(self.config))
+        return str(self.config.data.get("name") or shown_data(self.config, self.folder))
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -119,6 +105,15 @@ class Summary:
         weights = self.record.weights
         won = [(budget, winner(self.complete, [budget])) for budget in self.budgets]
         return tuple(Winner(budget, trial, weights.get(trial.number) if trial else None) for budget, trial in won)
+
+    @cached_property
+    def wins(self) -> tuple[tuple[Winner, ...], ...]:
+        """The winners, those together that are one network within several budgets of one kind."""
+        groups: dict[tuple[str, int], list[Winner]] = {}
+        for won in self.winners:
+            number = won.trial.number if won.trial else -1 - len(groups)
+            groups.setdefault((won.budget.kind, number), []).append(won)
+        return tuple(map(tuple, groups.values()))
 
     @property
     def at(self) -> str:
@@ -189,6 +184,10 @@ class Summary:
         error = self.error(self.best.val_acc) if self.best else None
         return 2 if error is not None and error < 0.1 else 1
 
+    def points(self, value: float) -> str:
+        """An accuracy or a difference of two, without a unit: rounded as all of them are."""
+        return words.fixed(value, self.decimals)
+
     def loss(self, trial: Trial | None) -> str:
         """A trial's loss for a reader, where people quote it: ``0.0123``; else nothing."""
         value = trial.val_loss if trial and self.metric.loss else None
@@ -206,20 +205,21 @@ class Summary:
         That is the concave hull of the front. Between neighbours on the front the rate can be anything, where two
         networks happen to cost nearly the same.
         """
-        steps: list[Step] = []
-        front = self.front
-        accs = np.array([t.val_acc or 0.0 for t in front])
-        macs = np.array([t.macs or 0.0 for t in front])
-        at = 0
-        while at < len(front) - 1:
-            rates = (accs[at + 1 :] - accs[at]) / (macs[at + 1 :] - macs[at])
-            start, at = front[at], len(front) - 1 - int(np.argmax(rates[::-1]))  # of equal rates the longest step
-            end = front[at]
-            errors = [self.error(t.val_acc) for t in (start, end)]
-            error = math.hypot(*(e for e in errors if e is not None)) if None not in errors else None
-            gain = (end.val_acc or 0) - (start.val_acc or 0)
-            steps.append(Step(start, end, (end.macs or 0) - (start.macs or 0), gain, error))
-        return tuple(steps)
+        return tuple(self.step(start, end) for start, end in hull(self.front))
+
+    def step(self, start: Trial, end: Trial) -> Step:
+        """From one network to another, with the standard error of the difference, paired where answers were kept."""
+        errors = (self.error(start.val_acc), self.error(end.val_acc))
+        return compared(start, end, errors, (self._answers.right(start), self._answers.right(end)))
+
+    @cached_property
+    def _answers(self) -> Answers:
+        return Answers(self.record.trials_folder, self.val_images or 0 if self.metric.of_items else 0)
+
+    @cached_property
+    def paired(self) -> bool:
+        """Whether differences of the front's networks are paired, all of them."""
+        return all(self._answers.right(t) is not None for t in self.front)
 
     @cached_property
     def hypervolume_reference(self) -> tuple[float, float]:
@@ -260,19 +260,6 @@ class Summary:
             for name in names
         }
         return {name: tuple(sorted(values.values(), key=value_key)) for name, values in tried.items()}
-
-
-def rank_correlation(summary: Summary, kind: str) -> tuple[int, float | None]:
-    """(networks that were measured, Spearman's rank correlation between their MACs and a cost).
-
-    None for fewer than three, or where all have the same cost.
-    """
-    known = summary.costed(kind)
-    if len(known) < LEAST_RANKED:
-        return len(known), None
-    table = pd.DataFrame({"macs": [t.cost("macs") for t in known], "cost": [t.cost(kind) for t in known]})
-    found = float(table.corr(method="spearman").to_numpy()[0, 1])
-    return len(known), None if math.isnan(found) else found
 
 
 def value_key(value: Any) -> tuple[str, Any]:

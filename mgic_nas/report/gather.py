@@ -14,25 +14,30 @@ from ..engine.storage.record import TRIALS_CSV, Record, read_record
 from ..engine.storage.study import STUDY_DB
 from ..engine.storage.trial import Trial, curve_points
 from .data import Summary
-from .reference import read_reference
+from .reference import judged, read_reference
 
 
-def gather(folder: str | Path, reference: str | Path | None = None) -> Summary:
+def gather(folder: str | Path, reference: str | Path | None = None, *, apart: bool = False) -> Summary:
     """What is on disk of a run. Nothing is written.
 
     Args:
         folder: the run.
         reference: a csv of points to lay over the front.
+        apart: with its points of other data or another input size too.
 
     Raises:
         UserError: no run there, or a reference csv that cannot be read.
     """
     folder = Path(folder)
     config = RunConfig.load(folder)
-    points = read_reference(reference) if reference is not None else ()
+    found = read_reference(reference) if reference is not None else ()
+    names = (str(config.data.get("name") or ""), str(config.data["spec"]), str(config.data["spec"]).partition("?")[0])
+    points = judged(found, names, config.input_size)
+    shown = tuple(p for p in points if apart or not p.apart)
     begun = any((folder / name).exists() for name in (STUDY_DB, TRIALS_CSV))
     record = _with_curves(read_record(folder)) if begun else Record((), {}, 0, "", config.trials_folder(folder))
-    return Summary(folder, config, record, points, Path(reference).name if reference is not None else "")
+    file = Path(reference).name if reference is not None else ""
+    return Summary(folder, config, record, shown, file, len(points) - len(shown))
 
 
 def read_curve(attempts: Iterable[Path]) -> tuple[dict[str, Any], ...]:

@@ -1,4 +1,11 @@
-"""What the interactive figures are made of: a layout of the page's fonts and colours, and axes."""
+"""What the interactive figures are made of: plain values for JSON, which ``chart.js`` draws.
+
+A figure is ``{"data": [trace, ...], "layout": {...}}``. A trace has ``x`` and ``y`` (None is a gap), and of these what
+it needs: ``name`` (in the legend), ``line``, ``marker``, ``bars`` (standard errors), ``fill``, ``text`` with its
+``label`` style, ``ids`` (the trials' numbers) and ``hover``: ``"@trials"`` for the trials' own texts, a list of texts,
+or a pattern of ``{x}``, ``{y:1}`` (one decimal) and ``{id}``. Ranges of logarithmic axes are decimal logarithms.
+Colours are written ``var(--name)`` and are the style sheet's.
+"""
 
 from __future__ import annotations
 
@@ -10,55 +17,30 @@ from .axes import accuracy_range, log_ticks
 from .data import Summary
 
 Figure = dict[str, Any]
-HOVER = {"hovertext": "@trials", "hovertemplate": "%{hovertext}<extra></extra>"}
+ACCENT, FAINT, INK, BUDGET, REFERENCE, BAD = (
+    f"var(--{name})" for name in ("accent", "faint", "ink", "budget", "reference", "bad")
+)
 
 
-def frame(*, xaxis: dict[str, Any], yaxis: dict[str, Any], **other: Any) -> dict[str, Any]:
-    """A figure's layout."""
-    axis = {
-        "gridcolor": "var(--grid)",
-        "linecolor": "var(--rule)",
-        "zeroline": False,
-        "automargin": True,
-        "tickfont": {"color": "var(--muted)", "size": 12},
-    }
+def frame(*, xaxis: Figure, yaxis: Figure, height: int, margin: tuple[int, int, int, int], **other: Any) -> Figure:
+    """A figure's layout. ``margin``: left, right, top and bottom, in pixels."""
     return {
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "var(--sans)", "color": "var(--muted)", "size": 13},
-        "hoverlabel": {
-            "bgcolor": "var(--card)",
-            "bordercolor": "var(--rule)",
-            "font": {"family": "var(--sans)", "color": "var(--ink)", "size": 12.5},
-            "align": "left",
-        },
-        "hovermode": "closest",
-        "showlegend": False,
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": -0.2,
-            "yanchor": "top",
-            "font": {"color": "var(--muted)", "size": 12.5},
-            "bgcolor": "rgba(0,0,0,0)",
-        },
-        "shapes": [],
-        "annotations": [],
-        "xaxis": {**axis, "showline": True, **xaxis},
-        "yaxis": {**axis, **yaxis},
+        "xaxis": xaxis,
+        "yaxis": yaxis,
+        "height": height,
+        "margin": dict(zip("lrtb", margin, strict=True)),
         **other,
     }
 
 
-def accuracy_axis(summary: Summary, data: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def accuracy_axis(summary: Summary, data: Sequence[Figure]) -> Figure:
     """An axis of accuracies, wide enough for the front and the reference points."""
     low, high = accuracy_range(summary, [y for trace in data for y in trace["y"] if y is not None])
     references = [p.acc for p in summary.reference]
-    low = min([low, *(acc - 1 for acc in references)])
-    return {"range": [low, high], "ticksuffix": ""}
+    return {"range": [min([low, *(acc - 1 for acc in references)]), high]}
 
 
-def log_axis(values: Iterable[float]) -> dict[str, Any]:
+def log_axis(values: Iterable[float]) -> Figure:
     """A logarithmic axis."""
     positive = [v for v in values if v > 0]
     low, high = min(positive), max(positive)
@@ -68,7 +50,7 @@ def log_axis(values: Iterable[float]) -> dict[str, Any]:
     return {"type": "log", "range": [first, last], "tickvals": ticks, "ticktext": labels}
 
 
-def whole_axis(first: int, last: int) -> dict[str, Any]:
+def whole_axis(first: int, last: int) -> Figure:
     """An axis of whole numbers."""
     step = next(s * 10**p for p in range(9) for s in (1, 2, 5) if (last - first) / (s * 10**p) <= 10)
     pad = max(0.02 * (last - first), 0.15)

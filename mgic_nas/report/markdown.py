@@ -11,8 +11,9 @@ from ..engine.storage.trial import Trial
 from ..space.budget import latency_kinds
 from . import story
 from .data import Summary
+from .headline import headline
 from .thinning import ROWS, evenly
-from .winners import create_model, local_dir
+from .winners import create_model, imports, local_dir
 
 _MANY_FAILURES = 10
 
@@ -26,7 +27,7 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
     """
     parts = [
         f"# {_escape(summary.name)}",
-        f"**{_escape(story.headline(summary))}**",
+        f"**{_escape(headline(summary))}**",
         _escape(story.searched(summary)),
         f"{_escape(story.status(summary))} Trials: {_escape(story.outcome(summary))}.",
         *(f"> **Warning:** {_escape(warning)}." for warning in summary.warnings),
@@ -74,16 +75,16 @@ def _winners(summary: Summary) -> str:
 
 def _lines(summary: Summary, problems: Mapping[str, str]) -> list[str]:
     """The copyable lines of every winner."""
-    won = [w for w in summary.winners if w.trial]
+    won = [(group, group[0].trial) for group in summary.wins if group[0].trial]
     if not won:
         return []
-    code = ["import timm, mgic_nas", ""]
-    for winner in won:
-        assert winner.trial is not None
-        code.append(f"# {winner.budget.label}: trained")
-        problem = problems.get(winner.budget.label)
-        code.append(f"# no weights: {problem}" if problem else f"net = {local_dir(summary, winner)}")
-        code += ["# untrained", f"net = {create_model(summary, winner.trial)}"]
+    code = [f"{imports(summary)}  # in the run's folder"]
+    for group, trial in won:
+        assert trial is not None
+        code += ["", f"# within {words.listed(w.budget.label for w in group)}: trained, then untrained"]
+        problem = problems.get(group[0].budget.label)
+        code.append(f"# no weights: {problem}" if problem else f"net = {local_dir(summary, group[0])}")
+        code.append(f"net = {create_model(summary, trial)}")
     return [_block("python", "\n".join(code))]
 
 
@@ -101,8 +102,7 @@ def _gains(summary: Summary) -> str:
         (
             f"{words.count(step.start.macs)} → {words.count(step.end.macs)}",
             f"{summary.acc(step.start, error=False)} → {summary.acc(step.end, error=False)}",
-            f"{step.gain:.{summary.decimals}f}"
-            + ("" if step.error is None else f" ± {step.error:.{summary.decimals}f}"),
+            summary.points(step.gain) + ("" if step.error is None else f" ± {summary.points(step.error)}"),
             f"{step.gain / step.more * unit:.3g}",
         )
         for step in summary.steps[:ROWS]

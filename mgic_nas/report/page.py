@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import jinja2
 import markupsafe
 import yaml
-from plotly.offline import get_plotlyjs
 
 from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
@@ -21,11 +20,12 @@ from ..engine.storage.trial import Trial
 from . import figures, story
 from .axes import costs
 from .data import Summary, Winner
+from .headline import difference, headline
 from .panels import varied
 from .thinning import CELLS, ROWS
-from .winners import create_model, local_dir
+from .winners import create_model, imports, local_dir
 
-PLAIN = 50_000  # characters of the figures' data; a larger page has them and plotly.js compressed
+PLAIN = 200_000  # characters of the figures' data; a larger page has them compressed
 
 Block = dict[str, Any]
 
@@ -51,13 +51,14 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
         story=story,
         words=words,
         style=_resource("style.css"),
-        script=_resource("script.js"),
-        plotly=_plotly(packed) if drawn else "",
+        script=_script(),
         packed=packed,
         data=_packed(data) if packed else data,
         drawn=drawn,
         kpis=_kpis(summary),
-        winners=[_winner(summary, w, problems) for w in summary.winners],
+        winners=[_winner(summary, group, problems) for group in summary.wins],
+        headline=headline(summary),
+        folder=summary.name,
         steps=_steps(summary)[:ROWS],
         unit=words.unit_name(story.gain_unit(summary)),
         fronts=[kind for kind in costs(summary) if f"front-{kind}" in drawn],
@@ -105,24 +106,37 @@ def _kpis(summary: Summary) -> list[Block]:
     return blocks
 
 
-def _winner(summary: Summary, winner: Winner, problems: Mapping[str, str]) -> Block:
-    trial = winner.trial
+def _winner(summary: Summary, group: Sequence[Winner], problems: Mapping[str, str]) -> Block:
+    """A card: one network, and all budgets of a kind that it wins."""
+    first, trial = group[0], group[0].trial
     block: Block = {
-        "budget": winner.budget,
-        "title": story.amount(winner.budget),
-        "at": story.size_of(summary, winner.budget),
+        "title": story.amounts([w.budget for w in group]),
+        "at": story.size_of(summary, first.budget),
         "trial": trial,
     }
     if trial is None:
-        return {**block, "why": story.no_winner(summary, winner.budget)}
+        return {**block, "why": story.no_winner(summary, first.budget)}
+    loads = imports(summary)
+    problem = problems.get(first.budget.label)
     return {
         **block,
         "acc": summary.acc(trial),
         "loss": summary.loss(trial),
-        "problem": problems.get(winner.budget.label),
-        "local_dir": local_dir(summary, winner),
-        "create_model": create_model(summary, trial),
+        "problem": problem,
+        "local_dir": "" if problem else f"{loads}\nnet = {local_dir(summary, first)}",
+        "create_model": f"{loads}\nnet = {create_model(summary, trial)}",
+        "over": _over(summary, group),
     }
+
+
+def _over(summary: Summary, group: Sequence[Winner]) -> str:
+    """By how much a winner is better than that of the next smaller budget."""
+    kind = [g for g in summary.wins if g[0].budget.kind == group[0].budget.kind and g[0].trial]
+    at = next(i for i, g in enumerate(kind) if g[0] is group[0])
+    start, end = (kind[at - 1][-1] if at else None), group[0]
+    if start is None or start.trial is None or end.trial is None:
+        return ""
+    return f"{difference(summary, start.trial, end.trial)} over trial {start.trial.number}, the next smaller winner"
 
 
 def _steps(summary: Summary) -> list[Block]:
@@ -135,7 +149,6 @@ def _steps(summary: Summary) -> list[Block]:
             "step": step,
             "rate": rate,
             "share": 100 * rate / longest if longest > 0 else 0,
-            "sigmas": step.gain / step.error if step.error else None,
         }
         for step, rate in zip(summary.steps, rates, strict=True)
     ]
@@ -204,12 +217,11 @@ def _packed(text: str) -> Any:
     return markupsafe.Markup(base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode())
 
 
+def _script() -> Any:
+    """The page's script: the drawing of figures, then what the page does with them."""
+    return markupsafe.Markup('"use strict";\n') + _resource("chart.js") + _resource("script.js")
+
+
 @cache
 def _resource(name: str) -> Any:
     return markupsafe.Markup(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
-
-
-@cache
-def _plotly(packed: bool) -> Any:
-    """plotly.js, inlined once: 4.8 MB, packed 1.9 MB, and the page needs no network."""
-    return _packed(get_plotlyjs()) if packed else markupsafe.Markup(get_plotlyjs())

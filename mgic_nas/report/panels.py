@@ -1,15 +1,14 @@
-"""The panels of the parameters: accuracy and MACs of the networks by the value of one parameter, as plotly JSON."""
+"""The panels of the parameters: accuracy and MACs of the networks by the value of one parameter."""
 
 from __future__ import annotations
 
-import html
 import statistics
 from typing import Any
 
 from .. import _text as words
 from ..engine.storage.trial import Trial
 from .data import Summary, value_key
-from .layout import HOVER, Figure, accuracy_axis, frame, log_axis
+from .layout import ACCENT, FAINT, INK, Figure, accuracy_axis, frame, log_axis
 from .thinning import cloud, evenly, panel
 
 _MANY = 12  # more values of a parameter than this are drawn on a number line
@@ -44,57 +43,48 @@ def parameter(summary: Summary, name: str) -> dict[str, Figure]:
             x = place[value_key(trial.setting[name])] + spread
             groups[trial.number in front].append((x, trial))
     points = {on_front: evenly(group, most) for on_front, group in groups.items()}
-    ticks = [
-        f"{html.escape(words.scalar(value))}<br><sub>n={len(columns[value_key(value)])}</sub>"
-        for value in (() if number_line else values)
-    ]
+    ticks = [f"{words.scalar(value)}\nn={len(columns[value_key(value)])}" for value in (() if number_line else values)]
     panels = {}
     for label, measure in (("acc", "val_acc"), ("macs", "macs")):
-        data = [_dots(points[False], measure, "var(--faint)", 0.75), _dots(points[True], measure, "var(--accent)", 1.0)]
-        xaxis: dict[str, Any] = {"zeroline": False, "fixedrange": True}
-        if not number_line:
+        data = [_dots(points[False], measure, FAINT), _dots(points[True], measure, ACCENT)]
+        xaxis: Figure = {"range": [min(place.values()), max(place.values())]}
+        if number_line:
+            room = 0.04 * (xaxis["range"][1] - xaxis["range"][0])
+            xaxis["range"] = [xaxis["range"][0] - room, xaxis["range"][1] + room]
+        else:
             data.append(_medians([[getattr(t, measure) for t in columns[value_key(v)]] for v in values]))
-            xaxis |= {
+            xaxis = {
                 "tickvals": list(range(len(values))),
                 "ticktext": ticks,
                 "range": [-0.6, len(values) - 0.4],
-                "showgrid": False,
+                "grid": False,
             }
-        yaxis: dict[str, Any] = {"fixedrange": True, "nticks": 5}
+        yaxis: Figure = {"ticks": 5}
         if measure == "macs":
             yaxis |= log_axis([t.macs or 1 for column in columns.values() for t in column])
         else:
-            yaxis |= {k: v for k, v in accuracy_axis(summary, data).items() if k == "range"}
-        around = {"height": 230, "margin": {"l": 46, "r": 8, "t": 8, "b": 42}, "dragmode": False}
-        panels[label] = {"data": data, "layout": frame(xaxis=xaxis, yaxis=yaxis, **around)}
+            yaxis |= accuracy_axis(summary, data)
+        layout = frame(xaxis=xaxis, yaxis=yaxis, height=230, margin=(46, 8, 8, 42), still=True)
+        panels[label] = {"data": data, "layout": layout}
     return panels
 
 
-def _dots(points: Any, measure: str, color: str, opacity: float) -> dict[str, Any]:
+def _dots(points: Any, measure: str, color: str) -> Figure:
     """``points``: (x, trial) each."""
     return {
-        "type": "scatter",
-        "mode": "markers",
         "x": [x for x, _ in points],
         "y": [getattr(t, measure) for _, t in points],
-        "customdata": [t.number for _, t in points],
-        "marker": {"color": color, "size": 6.5, "opacity": opacity},
-        **HOVER,
+        "ids": [t.number for _, t in points],
+        "marker": {"color": color, "size": 6.5},
+        "hover": "@trials",
     }
 
 
-def _medians(columns: list[list[float]]) -> dict[str, Any]:
+def _medians(columns: list[list[float]]) -> Figure:
     """A short line at the median of each column."""
     xs: list[float | None] = []
     ys: list[float | None] = []
     for i, column in enumerate(columns):
         xs += [i - 0.34, i + 0.34, None]
         ys += [statistics.median(column), statistics.median(column), None]
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": xs,
-        "y": ys,
-        "line": {"color": "var(--ink)", "width": 2},
-        "hoverinfo": "skip",
-    }
+    return {"x": xs, "y": ys, "line": {"color": INK, "width": 2}}

@@ -11,6 +11,8 @@ from .axes import NAMED, accuracy_range, axis_title, log_ticks
 from .data import Summary
 from .story import title
 
+_LEGEND = ("Pareto front", "other networks", "reference", "other data or input size")
+
 
 def front_png(summary: Summary) -> bytes:
     """The picture as PNG, 1,680 x 1,000 pixels (twice the size at which it is meant to be seen)."""
@@ -50,7 +52,7 @@ def front_png(summary: Summary) -> bytes:
     _points(axes, summary)
     handles, names = axes.get_legend_handles_labels()
     if handles:
-        order = sorted(range(len(names)), key=lambda i: ("Pareto front", "other networks", "reference").index(names[i]))
+        order = sorted(range(len(names)), key=lambda i: _LEGEND.index(names[i]))
         axes.legend(
             [handles[i] for i in order], [names[i] for i in order],
             loc="lower right", frameon=False, fontsize=8.5, labelcolor=MUTED,
@@ -78,20 +80,15 @@ def _points(axes: Any, summary: Summary) -> None:
         at = (trial.macs or 1, trial.val_acc or 0)
         axes.scatter(*at, s=95, facecolors="none", edgecolors=INK, linewidths=1.1, zorder=5)
         axes.annotate(
-            f"{at[1]:.{summary.decimals}f}", at, xytext=(-7, 7), textcoords="offset points", ha="right", fontsize=9,
+            summary.points(at[1]), at, xytext=(-7, 7), textcoords="offset points", ha="right", fontsize=9,
             fontweight="bold", color=INK, zorder=6,
         )  # fmt: skip
     points = summary.reference
-    if points:
-        axes.scatter(
-            [p.macs for p in points],
-            [p.acc for p in points],
-            s=30,
-            marker="D",
-            color=PURPLE,
-            label="reference",
-            zorder=3,
-        )
+    for apart, label in ((False, "reference"), (True, "other data or input size")):
+        if some := [p for p in points if p.apart is apart]:
+            face = {"facecolors": "none"} if apart else {}
+            x, y = [p.macs for p in some], [p.acc for p in some]
+            axes.scatter(x, y, s=30, marker="D", edgecolors=PURPLE, label=label, zorder=3, **(face or {"c": PURPLE}))
     for point in points if len(points) <= NAMED else ():
         axes.annotate(
             _literal(point.name), (point.macs, point.acc), xytext=(5, -9), textcoords="offset points", fontsize=7.5,

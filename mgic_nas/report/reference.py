@@ -1,11 +1,16 @@
-"""Other people's results, from a csv, to be laid over the front."""
+"""Other results, from a csv, to be laid over the front: those on the same data at the same input size.
+
+A point of other data or another input size says nothing about the networks of this run. It is left out, or where
+somebody asks for it drawn visibly apart.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import UserError
@@ -14,24 +19,50 @@ _NAME = ("name", "model")
 _MACS = ("macs", "gmacs")
 _ACC = ("top1", "val_acc")
 _SIZE = ("input_size", "img_size")
+_DATA = ("data", "dataset")
 _MOST_BYTES = 10_000_000
 _MOST_POINTS = 20_000  # more cannot be seen, and make a page that no browser opens
 
 
 @dataclass(frozen=True)
 class ReferencePoint:
-    """One published result. ``input_size`` is what the csv says, as text; empty where it says nothing."""
+    """One published result. ``input_size`` and ``data`` are what the csv says, as text; empty where it says nothing.
+
+    ``apart``: it is of other data or another input size than the run, or does not say so.
+    """
 
     name: str
     macs: float
     acc: float
     input_size: str = ""
+    data: str = ""
+    apart: bool = False
+
+
+def judged(
+    points: Iterable[ReferencePoint], data: Iterable[str], input_size: Sequence[int]
+) -> tuple[ReferencePoint, ...]:
+    """The points, each with whether it is apart from a run.
+
+    Args:
+        points: as read.
+        data: the names that the run's data go by.
+        input_size: of the run, (C, H, W).
+    """
+    names = {name.casefold() for name in data if name}
+    height, width = input_size[1:]
+    sizes = {"x".join(map(str, input_size)), f"{height}x{width}"} | ({str(height)} if height == width else set())
+    return tuple(
+        replace(p, apart=p.data.casefold() not in names or p.input_size.lower().replace("×", "x") not in sizes)
+        for p in points
+    )
 
 
 def read_reference(path: str | Path) -> tuple[ReferencePoint, ...]:
     """Reads reference points: columns ``name`` (or ``model``), ``macs`` (or ``gmacs``), ``top1`` (or ``val_acc``).
 
-    An ``input_size`` or ``img_size`` column is shown beside the MACs. Rows without a cost or an accuracy are left
+    Columns ``data`` (or ``dataset``) and ``input_size`` (``3x32x32``, ``32x32``; or ``img_size``, ``32``) say what a
+    point may be compared with, see :func:`judged`. Rows without a cost or an accuracy are left
     out; other columns are ignored.
 
     Raises:
@@ -57,7 +88,9 @@ def read_reference(path: str | Path) -> tuple[ReferencePoint, ...]:
 def _points(path: Path, reader: csv.DictReader[str]) -> tuple[ReferencePoint, ...]:
     found = [column.strip() for column in reader.fieldnames or ()]
     reader.fieldnames = found
-    columns = {choices: next((c for c in choices if c in found), None) for choices in (_NAME, _MACS, _ACC, _SIZE)}
+    columns = {
+        choices: next((c for c in choices if c in found), None) for choices in (_NAME, _MACS, _ACC, _SIZE, _DATA)
+    }
     missing = [" or ".join(choices) for choices in (_NAME, _MACS, _ACC) if columns[choices] is None]
     if missing:
         raise UserError(
@@ -76,9 +109,10 @@ def _points(path: Path, reader: csv.DictReader[str]) -> tuple[ReferencePoint, ..
             )
         if len(points) == _MOST_POINTS:
             raise UserError(f"The reference csv {path} has more than {_MOST_POINTS:,} points: leave some out.")
-        size = row.get(columns[_SIZE] or "") or ""
+        size, data = (row.get(columns[names] or "") or "" for names in (_SIZE, _DATA))
         scale = 1e9 if columns[_MACS] == "gmacs" else 1.0
-        points.append(ReferencePoint((row[columns[_NAME] or ""] or "").strip(), macs * scale, acc, size.strip()))
+        name = (row[columns[_NAME] or ""] or "").strip()
+        points.append(ReferencePoint(name, macs * scale, acc, size.strip(), data.strip()))
     return tuple(points)
 
 

@@ -1,66 +1,155 @@
-"use strict";
 (() => {
   let figures = {};
-  let hover = {};
+  let trials = {};
   const plots = [...document.querySelectorAll(".plot")];
-  const config = { displaylogo: false, responsive: true, displayModeBar: false, showTips: false };
+  const states = new Map(); // figure -> what the reader did to it
+  const tip = document.body.appendChild(document.createElement("div"));
+  tip.className = "tip";
+  tip.hidden = true;
 
-  // Figures name their colours var(--x), so that the style sheet alone decides what light, dark and print look like.
-  const resolved = (value, style) => {
-    if (typeof value === "string") {
-      return value.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim());
-    }
-    if (Array.isArray(value)) return value.map((item) => resolved(item, style));
-    if (value && typeof value === "object") {
-      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolved(item, style)]));
-    }
-    return value;
+  const tell = (found) => {
+    tip.hidden = !found;
+    if (!found) return;
+    const [first, ...rest] = chart.text(found.trace, found.i, trials).split("\n");
+    const heading = document.createElement("b");
+    heading.textContent = first;
+    tip.replaceChildren(heading, ...(rest.length ? [`\n${rest.join("\n")}`] : []));
+    const { width, height } = tip.getBoundingClientRect();
+    const room = document.documentElement.clientWidth;
+    const beside = found.x + 14 + width > room ? found.x - 14 - width : found.x + 14;
+    tip.style.left = `${Math.max(4, Math.min(beside, room - width - 4)) + window.scrollX}px`;
+    tip.style.top = `${Math.max(4, found.y - height / 2) + window.scrollY}px`;
   };
 
+  const stateOf = (plot) => {
+    const name = plot.dataset.figure;
+    if (!states.has(name)) states.set(name, { view: null, hidden: new Set(), mark: undefined });
+    return states.get(name);
+  };
   const draw = (plot, width) => {
     const figure = figures[plot.dataset.figure];
-    if (!figure || !window.Plotly) return;
-    const { data, layout } = resolved(figure, getComputedStyle(document.documentElement));
-    for (const trace of data) {
-      if (trace.hovertext === "@trials") trace.hovertext = trace.customdata.map((number) => hover[number]);
-    }
-    // On a touch screen a finger that scrolls the page must not zoom a figure.
-    if (window.matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
-    if (plot.clientWidth < 480) layout.height = Math.min(layout.height, 380);
-    if (width) {
-      layout.width = plot.closest(".panels") ? width / 2 - 20 : width;
-      layout.height = Math.min(layout.height, 370);
-    }
+    if (!figure) return;
+    const state = stateOf(plot);
+    const drawn = chart.draw(plot, figure, state, tell, width && plot.closest(".panels") ? width / 2 - 20 : width);
     plot.style.minHeight = "";
-    window.Plotly.react(plot, data, layout, config);
+    plot.drawn = drawn;
+    const parts = [drawn.svg];
+    if (figure.layout.legend) parts.push(legend(plot, figure, state));
+    if (state.view) {
+      const reset = document.createElement("button");
+      reset.type = "button";
+      reset.className = "reset no-print";
+      reset.textContent = "Reset the view";
+      reset.addEventListener("click", () => {
+        state.view = null;
+        draw(plot);
+      });
+      parts.push(reset);
+    }
+    plot.replaceChildren(...parts);
+    follow(plot, drawn, figure, state);
+  };
+  const legend = (plot, figure, state) => {
+    const list = document.createElement("div");
+    list.className = "legend";
+    for (const trace of figure.data.filter((t) => t.name && t.x.length)) {
+      const button = list.appendChild(document.createElement("button"));
+      button.type = "button";
+      button.setAttribute("aria-pressed", String(!state.hidden.has(trace.name)));
+      const { color } = trace.marker || trace.line;
+      const swatch = button.appendChild(document.createElement("i"));
+      swatch.className = trace.marker ? trace.marker.symbol || "circle" : "stroke";
+      swatch.style.color = color;
+      button.append(trace.name);
+      button.addEventListener("click", () => {
+        if (!state.hidden.delete(trace.name)) state.hidden.add(trace.name);
+        draw(plot);
+      });
+    }
+    return list;
+  };
+
+  // Hover, drag to zoom, double click for all of it; on a touch screen a tap, and fingers scroll the page.
+  const follow = (plot, drawn, figure, state) => {
+    const { svg, box, view, layout } = drawn;
+    const at = (event) => {
+      const rect = svg.getBoundingClientRect();
+      const factor = drawn.width / rect.width;
+      return [(event.clientX - rect.left) * factor, (event.clientY - rect.top) * factor];
+    };
+    let from = null;
+    const clamped = ([x, y]) => [Math.min(Math.max(x, drawn.left), drawn.right), Math.min(Math.max(y, drawn.top), drawn.bottom)];
+    const spans = (to) => {
+      const wide = Math.abs(to[0] - from[0]) > chart.DRAGGED;
+      const high = Math.abs(to[1] - from[1]) > chart.DRAGGED;
+      return { x: wide ? [from[0], to[0]].sort((a, b) => a - b) : [drawn.left, drawn.right], y: high ? [from[1], to[1]].sort((a, b) => a - b) : [drawn.top, drawn.bottom], any: wide || high };
+    };
+    svg.addEventListener("pointermove", (event) => {
+      if (!from) {
+        drawn.show(drawn.nearest(...at(event)));
+        return;
+      }
+      const { x, y, any } = spans(clamped(at(event)));
+      for (const [key, value] of Object.entries({ x: x[0], y: y[0], width: x[1] - x[0], height: y[1] - y[0], visibility: any ? "visible" : "hidden" })) box.setAttribute(key, value);
+    });
+    svg.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "touch" || layout.still || event.button !== 0) {
+        drawn.show(drawn.nearest(...at(event)));
+        return;
+      }
+      from = clamped(at(event));
+      svg.setPointerCapture(event.pointerId);
+      tell(null);
+    });
+    svg.addEventListener("pointerup", (event) => {
+      if (!from) return;
+      const { x, y, any } = spans(clamped(at(event)));
+      from = null;
+      if (!any) {
+        drawn.show(drawn.nearest(...at(event)));
+        return;
+      }
+      const inside = (range, low, high, start, end) => [start, end].map((p) => range[0] + ((p - low) / (high - low)) * (range[1] - range[0]));
+      state.view = { x: inside(view.x, drawn.left, drawn.right, ...x), y: inside(view.y, drawn.bottom, drawn.top, y[1], y[0]) };
+      draw(plot);
+    });
+    svg.addEventListener("pointerleave", () => from || drawn.show(null));
+    svg.addEventListener("dblclick", () => {
+      if (layout.still) return;
+      state.view = state.view ? null : { x: chart.whole(figure.data, "x", layout.xaxis), y: chart.whole(figure.data, "y", layout.yaxis) };
+      tell(null);
+      draw(plot);
+    });
   };
   const drawAll = (width) => plots.forEach((plot) => draw(plot, width));
 
-  // A large page holds its data and plotly.js compressed: gzip in base64.
+  // A large page holds its data compressed: gzip in base64.
   const unpacked = async (script) => {
     if (script.type !== "application/gzip") return script.textContent;
     const bytes = Uint8Array.from(atob(script.textContent), (character) => character.charCodeAt(0));
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   };
   const start = async () => {
-    ({ figures, hover } = JSON.parse(await unpacked(document.getElementById("data"))));
-    const library = document.getElementById("plotly");
-    if (library) {
-      const script = document.createElement("script");
-      script.textContent = await unpacked(library);
-      document.head.append(script);
-    }
+    const script = document.getElementById("data");
+    ({ figures, hover: trials } = JSON.parse(script.type === "application/gzip" ? await unpacked(script) : script.textContent));
     drawAll();
+    let width = document.documentElement.clientWidth;
+    window.addEventListener("resize", () => {
+      if (document.documentElement.clientWidth === width) return;
+      width = document.documentElement.clientWidth;
+      tell(null);
+      drawAll();
+    });
   };
   start().catch((error) => {
     // A browser from before 2023 cannot decompress: it shows the picture, as without scripts.
     console.error(error);
     for (const still of document.querySelectorAll("noscript")) still.outerHTML = still.textContent;
   });
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
   // A4 less its margins, in CSS pixels: the page is laid out for paper only after this event.
   window.addEventListener("beforeprint", () => drawAll(680));
   window.addEventListener("afterprint", () => drawAll());
+  document.addEventListener("keydown", (event) => event.key === "Escape" && tell(null));
 
   for (const group of document.querySelectorAll(".switch")) {
     group.addEventListener("click", (event) => {

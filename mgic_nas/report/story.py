@@ -10,33 +10,10 @@ from .._text import THIN
 from ..cost.runtimes.kinds import LATENCY, is_latency, latency_title
 from ..engine.storage.trial import Trial
 from ..space.budget import Budget
-from ..tasks import cautions
 from .command import space_name
-from .data import Summary, Winner, rank_correlation
+from .data import Summary
+from .ranks import rank_correlation
 from .thinning import CLOUD, panel
-
-
-def headline(summary: Summary) -> str:
-    """The result in one sentence: the accuracy within a budget, and what more budget buys."""
-    if not summary.complete:
-        return _nothing_yet(summary)
-    if _guesses(summary):
-        chance, networks = words.percent(summary.guessing), len(summary.complete)
-        who = f"none of the {networks:,} networks is" if networks > 1 else "the only network is not"
-        blind = summary.metric.blind
-        if blind != "guessing":
-            return f"Nothing learned: {who} better than {blind}, which gives at most {chance} {metric(summary)}."
-        return f"Nothing learned: {who} measurably better than guessing ({chance})."
-    for kind in dict.fromkeys(b.kind for b in summary.budgets):
-        met = [w for w in summary.winners if w.budget.kind == kind and w.trial]
-        if met:
-            return _budget_sentence(summary, met)
-    best = summary.best
-    assert best is not None
-    return (
-        f"The best of {words.plural(len(summary.complete), 'network')} reaches "
-        f"{_reached(summary, best)} with {words.count(best.macs)} MACs ({summary.at})."
-    )
 
 
 def metric(summary: Summary) -> str:
@@ -44,7 +21,7 @@ def metric(summary: Summary) -> str:
     return summary.metric.score
 
 
-def _reached(summary: Summary, trial: Trial) -> str:
+def reached(summary: Summary, trial: Trial) -> str:
     """``81.3 %``; where that could be anything but top-1, ``81.3 % mIoU``."""
     score = words.percent(trial.val_acc, decimals=summary.decimals)
     return score if summary.metric.of_items else f"{score} {metric(summary)}"
@@ -61,53 +38,6 @@ def score(summary: Summary) -> str:
     return name if name != name.lower() else name.capitalize()
 
 
-def _nothing_yet(summary: Summary) -> str:
-    failed = summary.states["failed"]
-    if summary.over and failed:
-        return f"No network finished: all {failed} trials failed." if failed > 1 else "The only trial failed."
-    under_way = summary.states["running"] + summary.states["paused"]
-    if under_way:
-        return f"No network has finished training yet; {words.plural(under_way, 'is', 'are')} under way."
-    return "No network has finished training yet."
-
-
-def _guesses(summary: Summary) -> bool:
-    """Whether even the best network may owe its accuracy to luck: then no comparison means anything."""
-    config, best = summary.config, summary.best
-    return best is not None and cautions.is_chance(summary.metric, config.data, config.num_classes, best.val_acc)
-
-
-def _budget_sentence(summary: Summary, met: Sequence[Winner]) -> str:
-    """``met``: the winners within budgets of one kind, smallest budget first."""
-    # Each network once: the one before the last with the largest budget that it wins, the last with the smallest.
-    last = next(w for w in met if w.trial is met[-1].trial)
-    before = [w for w in met if w.trial is not last.trial]
-    small = before[-1] if before else last
-    networks = len(summary.complete)
-    subject = f"the best of {networks:,} networks" if networks > 1 else "the only network"
-    assert small.trial is not None
-    assert last.trial is not None
-    sentence = f"Within {limit(summary, small.budget)} {subject} reaches {_reached(summary, small.trial)}"
-    if before:
-        ratio = last.budget.limit / small.budget.limit
-        raising = "doubling the budget" if abs(ratio - 2) < 0.02 else f"raising it to {amount(last.budget)}"
-        sentence += f"; {raising} {_buys(summary, small.trial, last.trial)}"
-    elif len(met) > 1 and summary.over and networks > 1:
-        sentence += f"; none within {amount(met[-1].budget)} does better"
-    return sentence + "."
-
-
-def _buys(summary: Summary, small: Trial, large: Trial) -> str:
-    gain = (large.val_acc or 0) - (small.val_acc or 0)
-    errors = [summary.error(t.val_acc) for t in (small, large)]
-    points = f"{gain:.{summary.decimals}f}"
-    unit = "point" if points in ("1.0", "1.00") else "points"
-    if None not in errors and gain < 2 * sum(e * e for e in errors if e) ** 0.5:
-        items = summary.metric.items
-        return f"buys {points} {unit}, less than these validation {items} can tell apart"
-    return f"buys {points} {unit}"
-
-
 def amount(budget: Budget) -> str:
     """``1 M MACs``, ``1 M parameters``, ``5 ms``: a limit without its input size."""
     if is_latency(budget.kind):
@@ -115,6 +45,13 @@ def amount(budget: Budget) -> str:
         return f"{budget.limit * 1e3:.4g}{THIN}ms{where}"
     noun = {"macs": "MACs", "params": "parameters", "activations": "activations"}[budget.kind]
     return f"{words.count(budget.limit, strip=True)} {noun}"
+
+
+def amounts(several: Sequence[Budget]) -> str:
+    """``0.5, 1 and 2 M MACs``: budgets of one kind, smallest first."""
+    if is_latency(several[0].kind):
+        return words.listed(map(amount, several))
+    return words.listed([*(words.count(b.limit, strip=True) for b in several[:-1]), amount(several[-1])])
 
 
 def limit(summary: Summary, budget: Budget) -> str:
@@ -255,11 +192,25 @@ def accuracy_note(summary: Summary) -> str:
     measure = summary.metric
     spread = ""
     if summary.val_images and measure.of_items:
-        spread = f"± is one binomial standard error of the {summary.val_images:,} validation {measure.items}. "
+        spread = (
+            f"± is one binomial standard error of the {summary.val_images:,} validation {measure.items}. "
+            f"{_differences(summary)} Another seed of the training would move every number further: each network was "
+            "trained once, so that noise was not measured here. "
+        )
     what = "accuracies are" if measure.of_items else f"{measure.score} is"
     return (
         f"{spread}Winners were chosen by these same {measure.items}, so their {what} slightly optimistic: "
         "score a winner on the test split once, before quoting it."
+    )
+
+
+def _differences(summary: Summary) -> str:
+    items = summary.metric.items
+    if summary.paired:
+        return f"Differences have the smaller, paired error of two networks on the same {items}."
+    return (
+        f"Which {items} each network got right was not kept, so errors of differences are those of two independent "
+        "accuracies: too large rather than too small."
     )
 
 
@@ -276,12 +227,25 @@ def front_note(summary: Summary, below: int = 0) -> str:
         parts.append(drawn)
     if below:
         parts.append(f"{words.plural(below, 'network lies', 'networks lie')} below the view; a double click shows all.")
-    if summary.reference:
+    if any(not p.apart for p in summary.reference):
+        parts.append(f"Diamonds are the reference points of {summary.reference_file}, trained by recipes of their own.")
+    if any(p.apart for p in summary.reference):
         parts.append(
-            f"Diamonds are the reference points of {summary.reference_file}, with data, recipes and input sizes of "
-            "their own."
+            f"Hollow diamonds are points of {summary.reference_file} with other data or another input size, or which "
+            "do not say: they stand on another scale, and no network here is better or worse than they are."
         )
+    if summary.left_out:
+        parts.append(left_out(summary))
     return " ".join(parts)
+
+
+def left_out(summary: Summary) -> str:
+    """Which reference points are not shown."""
+    points = words.plural(summary.left_out, "point")
+    return (
+        f"{points} of {summary.reference_file} left out: of other data or another input size than {summary.data} "
+        f"{summary.at}, or without the columns data and input_size (--apart shows them, apart)."
+    )
 
 
 def hypervolume_note(summary: Summary) -> str:
@@ -323,7 +287,8 @@ def drawn_note(summary: Summary, most: int) -> str:
 
 def gains_note(summary: Summary) -> str:
     """Which steps the marginal gains are of."""
-    luck = " A gain of less than two standard errors may be luck." if summary.metric.of_items else ""
+    kind = "paired standard errors (of the difference on the same {})" if summary.paired else "standard errors"
+    luck = f" A gain of less than two {kind.format(summary.metric.items)} may be luck." * summary.metric.of_items
     return (
         f"The steps along the front that pay best: from each network to the one that gains the most "
         f"{metric(summary)} per additional MAC.{luck}"

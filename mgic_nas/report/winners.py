@@ -20,7 +20,6 @@ from .._files import read_json, write_json
 from ..engine.storage.folder import refuse_links_in
 from ..engine.storage.trial import Trial
 from ..families import create_model_line, in_timm, literal, recorded_config
-from .command import shown
 from .data import Summary, Winner
 
 FOLDER = "winners"
@@ -55,11 +54,16 @@ def export_winners(summary: Summary) -> dict[str, str]:
 
 
 def local_dir(summary: Summary, winner: Winner) -> str:
-    """The line that gives a winner back with its trained weights."""
-    path = f"{shown(summary.folder)}/{FOLDER}/{winner.budget.label}"
+    """The line that gives a winner back with its trained weights, in the run's own folder, after :func:`imports`."""
+    path = f"{FOLDER}/{winner.budget.label}"
     if in_timm(summary.config.model):
         return f"timm.create_model({literal(f'local-dir:{path}')}, pretrained=True)"
     return f"mgic_nas.load_winner({literal(path)})"
+
+
+def imports(summary: Summary) -> str:
+    """What the lines need: mgic_nas registers its networks with timm when it is imported."""
+    return "import timm, mgic_nas" if in_timm(summary.config.model) else "import mgic_nas"
 
 
 def create_model(summary: Summary, trial: Trial) -> str:

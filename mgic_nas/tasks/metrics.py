@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .._text import fixed
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -41,7 +43,7 @@ class Metric:
 
     def text(self, value: float, decimals: int = 2) -> str:
         """``top-1 81.30 %``."""
-        return f"{self.short} {value:.{decimals}f} %"
+        return f"{self.short} {fixed(value, decimals)} %"
 
 
 TOP1 = Metric("top-1 accuracy", "top-1", "accuracy", "image", "images", True, True, "guessing")

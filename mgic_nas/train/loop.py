@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
 from ..errors import UserError
 from ..families import family
-from ..tasks import Data, load_data
+from ..tasks import Data, load_data, metric_of
 from ..tasks._random import seeded
-from ..tasks.base import mix
+from ..tasks.base import JudgesItems, mix
 from ._memory import PeakMemory, keep_freed
 from .job import Job, Setup
 from .recipes import FUSED, Recipe
@@ -110,6 +111,8 @@ class Training:
                     f"then {setup.fingerprint}): restore it or start another run"
                 )
         self.curve: list[dict[str, Any]] = []
+        self._of_items = metric_of(setup.data).of_items
+        self.right: np.ndarray | None = None  # bool (N,): of the last epoch, see _validate
         self._memory = PeakMemory(self.device)
         if self.device.type == "cpu":
             keep_freed()
@@ -147,9 +150,7 @@ class Training:
             with seeded(mix(self.job.seed, epoch), self.device):
                 loss = self._train_epoch(epoch)
                 # Without gradients twice the batch needs less memory than training does.
-                scores = self.data.task.evaluate(
-                    self.net, Watched(self.data.val), device=self.device, batch_size=2 * self.recipe.batch_size
-                )
+                scores = self._validate(2 * self.recipe.batch_size)
             _finite(scores["val_loss"], "validation", epoch)
             row = {
                 "epoch": epoch + 1,
@@ -161,6 +162,15 @@ class Training:
             }
             self.curve.append(row)
             yield dict(row)
+
+    def _validate(self, batch_size: int) -> dict[str, float]:
+        """The scores on the validation split; ``right`` says of which items, where they are a share of right ones."""
+        task, split = self.data.task, Watched(self.data.val)
+        if self._of_items and isinstance(task, JudgesItems):
+            found = task.evaluate_items(self.net, split, device=self.device, batch_size=batch_size)
+            self.right = found.right
+            return found.scores
+        return task.evaluate(self.net, split, device=self.device, batch_size=batch_size)
 
     def _train_epoch(self, epoch: int) -> float:
         """The mean loss over the epoch's batches."""

@@ -16,6 +16,7 @@ import torch
 from .._files import write_atomic, write_json
 from .job import Job, Setup, attempt_folder, make_attempt_folder
 from .loop import Training
+from .right import write_right
 from .stages import WRITE, during
 
 COLUMNS = ("epoch", "train_loss", "val_acc", "val_loss", "lr", "seconds", "cpu_seconds")
@@ -25,9 +26,10 @@ def work(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
     """:func:`mgic_nas.train.train`, recorded in the attempt's folder.
 
     ``epochs.csv`` grows with every epoch (after a checkpoint it begins with the earlier ones). Before the last row
-    is yielded ``weights.safetensors`` is written, then ``checkpoint.pt`` if the training is not at its end, then
-    ``result.json``; each is on the disk before the next. So whoever has seen the last row, or ``result.json``, can
-    rely on all of them; a generator that is closed before its last row leaves no ``result.json``.
+    is yielded ``weights.safetensors`` is written, then ``checkpoint.pt`` if the training is not at its end, else
+    ``right.bits`` where the score is a share of right items, then ``result.json``; each is on the disk before the
+    next. So whoever has seen the last row, or ``result.json``, can rely on all of them; a generator that is closed
+    before its last row leaves no ``result.json``.
 
     Raises:
         FileExistsError: the attempt has a result already; it is left alone.
@@ -88,6 +90,8 @@ def _finish(folder: Path, training: Training) -> None:
         buffer = io.BytesIO()
         torch.save(training.state(), buffer)
         write_atomic(folder / "checkpoint.pt", buffer.getvalue())
+    elif training.right is not None:
+        write_right(folder, training.right)
     write_json(folder / "result.json", result)
 
 

@@ -1,8 +1,10 @@
 """Made-up runs for the report's tests: nothing here was ever trained, and nothing here is a result."""
 
 import dataclasses
+import json
 import math
 import random
+import subprocess
 from pathlib import Path
 
 from mgic_nas.engine.storage.config import RunConfig
@@ -126,3 +128,13 @@ def summary(folder="runs/demo", *, reference=(), record=None, table=None, reject
     )
     known = dataclasses.replace(known, **(record or {}))
     return Summary(Path(folder), run, known, tuple(reference), "published.csv")
+
+
+def drawn(html, folder):
+    """What the page's script draws in node, with a stand-in for a browser's document: a dict a figure."""
+    (folder / "report.html").write_text(html)
+    dom = Path(__file__).with_name("dom.js").read_text()
+    command = ["node", "-e", dom, str(folder / "report.html")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert not done.stderr, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])

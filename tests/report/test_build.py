@@ -100,8 +100,7 @@ def test_the_exported_winner_scores_what_the_report_says(run, monkeypatch):
 
     build(run)
     winner = {b["budget"]: b for b in table(run / "budgets.csv")}["1M"]
-    monkeypatch.chdir(run.parent)
-    # Paths in the lines are as one types them where the report was built: here that was outside.
+    monkeypatch.chdir(run.rename(run.with_name("moved")))  # the lines are valid in the run's folder, wherever it is
     net = eval(winner["local_dir"], {"timm": timm})
     data = load_data("fashion?train=300&val=150")
     score = data.task.evaluate(net.eval(), data.val, device="cpu")
@@ -160,13 +159,22 @@ def test_a_run_that_was_killed_before_its_first_trial(tmp_path):
 
 def test_reference_points_are_laid_over_the_front(run, tmp_path):
     published = tmp_path / "published.csv"
-    published.write_text("name,gmacs,top1,img_size\nLeNet-5,0.00042,79.5,28\n")
-    html = build(run, published).read_text()
+    published.write_text(
+        "name,gmacs,top1,img_size,data\nLeNet-5,0.00042,79.5,14,fashion\nbig,0.4,99,28,mnist\n?,0.1,90,,\n"
+    )
+    said = []
+    html = build(run, published, echo=said.append).read_text()
     figures = json.loads(html.split('id="data">', 1)[1].split("</script>", 1)[0])["figures"]
     (trace,) = (t for t in figures["front-macs"]["data"] if t["name"] == "reference")
     assert trace["x"] == [420_000.0]
-    assert "at 28" in trace["hovertext"][0]
+    assert "at 14" in trace["hover"][0]
     assert "published.csv" in html
+    assert len(said) == 1
+    assert said[0].startswith("2 points of published.csv left out: of other data or another input size")
+    html = build(run, published, apart=True).read_text()
+    figures = json.loads(html.split('id="data">', 1)[1].split("</script>", 1)[0])["figures"]
+    (trace,) = (t for t in figures["front-macs"]["data"] if t["name"] == "other data or input size")
+    assert (trace["text"], trace["marker"]["symbol"]) == (["big", "?"], "diamond-open")
 
 
 def test_a_wrong_reference_leaves_the_old_report_alone(run, tmp_path):
@@ -201,7 +209,7 @@ def test_the_command_makes_the_run_again():
     summary = fakes.summary("runs/a name", data={**fakes.DATA, "spec": "fashion?train=300&val=150"}, keep="all")
     words = shlex.split(summary.command)
     assert words[:5] == ["mgic-nas", "search", "quickstart", "--data", "fashion?train=300&val=150"]
-    assert words[-2:] == ["--out", "runs/a name"]
+    assert words[-2:] == ["--out", "."], "in the run's folder, whatever it is called by then"
     assert words[words.index("--keep") + 1] == "all"
     assert [words[i + 1] for i, word in enumerate(words) if word == "--budget"] == ["0.5M", "1M", "2M"]
     assert fakes.summary(space_source="").command == "", "a space that was made in Python has no command"
@@ -251,8 +259,8 @@ def test_the_page_works_in_a_browser(tmp_path):
       document.querySelectorAll("#front .switch button")[1].click();
       document.title = JSON.stringify({
         accs, shown: form.querySelector("output").textContent,
-        axis: document.querySelector("#front .plot").layout.xaxis.title.text,
-        plots: document.querySelectorAll(".plot .main-svg").length,
+        axis: document.querySelector("#front .plot .title").textContent,
+        plots: document.querySelectorAll(".plot svg").length,
         fetched: performance.getEntriesByType("resource").length,
       });
     });</script></body>"""

@@ -3,14 +3,17 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from fakes import report as fakes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mgic_nas._text import THIN
+from mgic_nas._text import THIN, fixed
 from mgic_nas.engine.storage.trial import gathered
 from mgic_nas.report import story
+from mgic_nas.report.headline import headline as headline_of
+from mgic_nas.train.right import write_right
 
 
 def row(number, macs, acc, state="complete", **more):
@@ -22,7 +25,7 @@ def made(*rows, **changes):
 
 
 def headline(summary):
-    return story.headline(summary).replace(THIN, " ")
+    return headline_of(summary).replace(THIN, " ")
 
 
 def test_only_complete_trials_enter_the_front():
@@ -57,12 +60,12 @@ def test_the_steps_along_the_front_pay_less_and_less(points):
         assert summary.steps[-1].end is summary.front[-1]
 
 
-def test_the_headline_says_what_a_budget_gives_and_what_more_buys():
+def test_the_headline_says_what_the_largest_budget_gives_and_what_a_smaller_one_costs():
     trials = [row(0, 4e5, 70.0), row(1, 9e5, 80.0), row(2, 1.9e6, 88.0)]
     assert headline(made(*trials)) == (
-        "Within 1 M MACs (at 1×14×14) the best of 3 networks reaches 80.0 %; doubling the budget buys 8.0 points."
+        "Within 2 M MACs (at 1×14×14) the best of 3 networks reaches 88.0 %; half the budget costs 8.0 points."
     )
-    assert headline(made(*trials, budgets=["0.5M", "3M"])).endswith("; raising it to 3 M MACs buys 18.0 points.")
+    assert headline(made(*trials, budgets=["0.5M", "3M"])).endswith("; staying within 0.5 M MACs costs 18.0 points.")
     assert headline(made(*trials, budgets=["2M"])).endswith("the best of 3 networks reaches 88.0 %.")
     assert headline(made(*trials, budgets=[])) == "The best of 3 networks reaches 88.0 % with 1.90 M MACs (at 1×14×14)."
     assert headline(made(*trials, budgets=["0.1M"])).startswith("The best of 3 networks")
@@ -76,9 +79,16 @@ def test_the_headline_does_not_sell_noise():
 def test_the_headline_where_one_network_wins_every_budget():
     trials = [row(0, 4e5, 70.0), row(1, 9e5, 65.0)]
     assert headline(made(*trials)) == (
-        "Within 0.5 M MACs (at 1×14×14) the best of 2 networks reaches 70.0 %; none within 2 M MACs does better."
+        "Within 2 M MACs (at 1×14×14) the best of 2 networks reaches 70.0 %, and needs no more than 0.5 M MACs."
     )
-    assert "none within" not in headline(made(*trials, trials=24)), "an unfinished run has not looked everywhere"
+    both = headline(made(*trials, row(2, 2e5, 60.0), budgets=["0.25M", "0.5M", "1M"]))
+    assert both.endswith("needs no more than 0.5 M MACs; staying within 0.25 M MACs costs 10.0 points.")
+
+
+def test_the_best_of_counts_the_networks_within_the_budget():
+    """After a resume with a smaller budget some trained networks are beyond it: they were no rivals."""
+    trials = [row(0, 4e5, 70.0), row(1, 9e5, 80.0), row(2, 1.9e6, 88.0)]
+    assert headline(made(*trials, budgets=["1M"])).startswith("Within 1 M MACs (at 1×14×14) the best of 2 networks")
 
 
 def test_the_headline_before_anything_is_trained():
@@ -124,3 +134,30 @@ def test_a_search_that_only_guesses_says_so():
         "Nothing learned: none of the 2 networks is measurably better than guessing (10.0 %)."
     )
     assert headline(made(*trials, row(2, 4e5, 13.0))).startswith("Within")
+
+
+def test_differences_are_paired_where_answers_were_kept(tmp_path):
+    """Two networks on the same images: 1 point is noise between independent ones, and real where one has all of it."""
+    images = fakes.DATA["sizes"]["val"]
+    trials = [row(0, 4e5, 80.0), row(1, 9e5, 81.0)]
+    alone = fakes.summary(tmp_path, table=(trials, {}))
+    assert "less than these validation images can tell apart" in headline(alone)
+    assert not alone.steps[0].paired
+    for number, acc in ((0, 80), (1, 81)):
+        attempt = tmp_path / "trials" / str(number) / "attempt-1"
+        attempt.mkdir(parents=True)
+        write_right(attempt, np.arange(images) < images * acc // 100)
+    paired = fakes.summary(tmp_path, table=(trials, {}))
+    assert "tell apart" not in headline(paired)
+    (step,) = paired.steps
+    assert step.paired
+    assert step.error == pytest.approx(100 * math.sqrt(16 - 16**2 / images) / images)
+    assert step.error < alone.steps[0].error / 4
+
+
+def test_halves_are_rounded_up_everywhere():
+    """81.25 of 1,600 images and 82.85 of 2,000 are exact; a page that rounds one to even contradicts its figures."""
+    assert [fixed(value) for value in (81.25, 82.85, 81.35, -0.25, 0.0)] == ["81.3", "82.9", "81.4", "-0.3", "0.0"]
+    summary = made(row(0, 4e5, 81.25))
+    assert summary.acc(summary.best).startswith("81.3 ±")
+    assert summary.points(81.25) == "81.3"

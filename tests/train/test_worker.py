@@ -31,7 +31,7 @@ def test_a_finished_training_leaves_curve_weights_and_result(bench: Any) -> None
     rows = list(work(bench.job(number=7, attempt=2, config={"width": 4}), setup))
     folder = attempt_folder(setup.folder, 7, 2)
     assert folder == bench.folder / "trials" / "7" / "attempt-2"
-    assert files(bench, 7, 2) == ["epochs.csv", "result.json", "weights.safetensors"]
+    assert files(bench, 7, 2) == ["epochs.csv", "result.json", "right.bits", "weights.safetensors"]
     assert table(folder) == rows
     result = read_result(setup.folder, 7, 2)
     assert result is not None

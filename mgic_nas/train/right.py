@@ -1,0 +1,44 @@
+"""Which items of the validation split a trained network got right: a bit an item, beside its result.
+
+Two networks are scored on the same items, so that their difference has a smaller standard error than two accuracies
+on different items would: see :func:`mgic_nas.tasks.paired.paired_error`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._files import write_atomic
+
+FILE = "right.bits"
+
+
+def write_right(folder: Path, right: NDArray[np.bool_]) -> None:
+    """Writes (N,) into the folder of an attempt: numpy's ``packbits``, nothing else.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write_atomic(folder / FILE, np.packbits(right).tobytes())
+
+
+def read_right(folder: Path, items: int, accuracy: float) -> NDArray[np.bool_] | None:
+    """What :func:`write_right` wrote; None where there is no such file, or it is not of this result.
+
+    Args:
+        folder: of the attempt.
+        items: N, the size of the validation split.
+        accuracy: percent, of the result: a file that says anything else is not believed.
+    """
+    try:
+        with open(folder / FILE, "rb") as stream:
+            content = stream.read(items // 8 + 2)
+    except OSError:
+        return None
+    if len(content) != -(-items // 8):
+        return None
+    right = np.unpackbits(np.frombuffer(content, np.uint8), count=items).astype(bool)
+    return right if abs(100 * right.mean() - accuracy) < 1e-6 else None
