@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import NamedTuple
 
 from ..models.mgic import row_convs
-from ..models.rows import Cost, Rows, Stage
+from ..models.rows import Cost, Row, Rows, Stage
 
 
 def _stage_cost(stage: Stage, height: int, width: int) -> tuple[int, ...]:
@@ -46,3 +47,25 @@ def rows_cost(rows: Rows, input_size: tuple[int, int, int], num_classes: int) ->
         params += p
         activations += a
     return Cost(macs, macs - transfers, params, activations)
+
+
+class RowCost(NamedTuple):
+    """What one row of a network costs, at the resolution that it has there."""
+
+    part: int  # of ``Rows.parts``: 0 is the stem, the last one the head
+    row: Row
+    height: int  # of its output
+    width: int
+    macs: int
+    transfers: int  # of the MACs, R and P
+
+
+def cost_by_row(rows: Rows, input_size: tuple[int, int, int]) -> list[RowCost]:
+    """What :func:`rows_cost` adds up, row by row and without the classifier."""
+    _, height, width = input_size
+    found = []
+    for part, stage in enumerate(rows.parts):
+        for row in stage:
+            macs, transfers, _, _, height, width = _stage_cost(Stage((row,)), height, width)
+            found.append(RowCost(part, row, height, width, macs, transfers))
+    return found

@@ -17,7 +17,7 @@ import yaml
 from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
-from . import figures, story
+from . import choices, diagram, figures, story
 from .axes import costs
 from .data import Summary, Winner
 from .headline import difference, headline
@@ -26,6 +26,8 @@ from .thinning import CELLS, ROWS
 from .winners import create_model, imports, local_dir
 
 PLAIN = 200_000  # characters of the figures' data; a larger page has them compressed
+
+DRAWN = 4  # winners beside each other
 
 Block = dict[str, Any]
 
@@ -57,6 +59,10 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
         drawn=drawn,
         kpis=_kpis(summary),
         winners=[_winner(summary, group, problems) for group in summary.wins],
+        networks=_networks(summary),
+        knee=choices.knee_text(summary),
+        cheapest=choices.cheapest_rows(summary),
+        slider=_json(choices.slider(summary)) if len(summary.front) > 1 else "",
         headline=headline(summary),
         folder=summary.name,
         steps=_steps(summary)[:ROWS],
@@ -137,6 +143,25 @@ def _over(summary: Summary, group: Sequence[Winner]) -> str:
     if start is None or start.trial is None or end.trial is None:
         return ""
     return f"{difference(summary, start.trial, end.trial)} over trial {start.trial.number}, the next smaller winner"
+
+
+def _networks(summary: Summary) -> list[Block]:
+    """The distinct winners, smallest first, drawn to one scale; each is compared with the one before."""
+    won = {g[0].trial.number: (g, g[0].trial) for g in summary.wins if g[0].trial}
+    ordered = sorted(won.values(), key=lambda pair: pair[1].macs or 0)[-DRAWN:]
+    before = [None, *(trial for _, trial in ordered)]
+    found = [diagram.blocks(summary, trial, start) for (_, trial), start in zip(ordered, before, strict=False)]
+    scale = diagram.widest(found)
+    return [
+        {
+            "title": story.amounts([w.budget for w in group]),
+            "trial": trial,
+            "svg": diagram.drawing(drawn, scale),
+            "differs": diagram.compared(summary, start, trial) if start else "",
+        }
+        for (group, trial), start, drawn in zip(ordered, before, found, strict=False)
+        if drawn
+    ]
 
 
 def _steps(summary: Summary) -> list[Block]:

@@ -167,6 +167,53 @@
     });
   }
 
+  // The front by MACs or by accuracy: the network that it gives, and a mark in the figure.
+  const choices = document.getElementById("choices");
+  if (choices) {
+    const front = JSON.parse(choices.textContent);
+    const form = document.querySelector(".chooser");
+    const card = document.querySelector(".chosen");
+    const { macs, acc, limit } = form.elements;
+    const [low, high] = [front[0].macs, front[front.length - 1].macs].map(Math.log);
+    const tellChosen = (chosen, most) => {
+      limit.textContent = chart.count(most);
+      card.querySelector(".big").textContent = chosen ? chosen.text : "none";
+      card.querySelector(".small").textContent = chosen ? `trial ${chosen.n}, ${chosen.count} MACs` : "No network of the front reaches that.";
+      card.querySelector("code").textContent = chosen ? `import timm, mgic_nas\nnet = ${chosen.line}` : "";
+      card.querySelector(".code").hidden = !chosen;
+      for (const plot of plots.filter((p) => p.dataset.group === "front")) {
+        for (const name of Object.keys(figures).filter((key) => key === "front-macs")) {
+          if (!states.has(name)) states.set(name, { view: null, hidden: new Set() });
+          states.get(name).mark = chosen ? most : undefined;
+        }
+        draw(plot);
+      }
+    };
+    const byMacs = () => {
+      const most = Math.exp(low + ((high - low) * macs.value) / macs.max) * (1 + 1e-9);
+      const within = front.filter((t) => t.macs <= most);
+      acc.value = "";
+      tellChosen(within[within.length - 1] || front[0], Math.max(most, front[0].macs));
+    };
+    const byAccuracy = () => {
+      if (acc.value === "") {
+        byMacs();
+        return;
+      }
+      const chosen = front.find((t) => t.acc >= Number(acc.value) - 1e-9);
+      if (chosen) macs.value = Math.ceil(((Math.log(chosen.macs) - low) / (high - low)) * macs.max);
+      tellChosen(chosen, chosen ? chosen.macs : front[front.length - 1].macs);
+    };
+    macs.addEventListener("input", byMacs);
+    acc.addEventListener("input", byAccuracy);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    const best = front[front.length - 1];
+    limit.textContent = best.count;
+    card.querySelector(".big").textContent = best.text;
+    card.querySelector(".small").textContent = `trial ${best.n}, ${best.count} MACs`;
+    card.querySelector("code").textContent = `import timm, mgic_nas\nnet = ${best.line}`;
+  }
+
   const copied = async (text) => {
     try {
       await navigator.clipboard.writeText(text);
