@@ -125,6 +125,34 @@ def hypervolume_history(
     return history
 
 
+def expected_hypervolume(
+    acc: ArrayLike, cost: ArrayLike, reference: tuple[float, float], *, log_cost: bool = True
+) -> Values:
+    """The mean of :func:`hypervolume_history` over all orders of the points (n,), exactly.
+
+    A place that m of the n points dominate is covered after k of them unless all k are among the other n - m: with the
+    probability 1 - C(n - m, k) / C(n, k). Takes time and memory n squared.
+    """
+    accs, costs, (worst_acc, worst_cost) = _scaled(acc, cost, reference, log_cost)
+    total = len(accs)
+    counts = (accs > worst_acc) & (costs < worst_cost)
+    by_cost = np.argsort(costs[counts], kind="stable")
+    accs, costs = accs[counts][by_cost], costs[counts][by_cost]
+    heights = np.sort(accs)
+    # Cell (i, j): between the i-th cost and the next, up to the j-th accuracy from the one below.
+    widths = np.diff(np.append(costs, worst_cost))
+    steps = np.diff(np.append(worst_acc, heights))
+    covering = np.cumsum(accs[:, None] >= heights[None, :], axis=0)
+    areas = np.bincount(covering.ravel(), weights=np.outer(widths, steps).ravel(), minlength=total + 1)
+    among = np.arange(len(areas))
+    missed = np.ones(len(areas))
+    history = np.empty(total)
+    for k in range(total):  # C(n - m, k + 1) / C(n, k + 1) from that of k
+        missed *= np.maximum(total - among - k, 0) / (total - k)
+        history[k] = areas @ (1 - missed)
+    return history
+
+
 def _insert(
     costs: list[float], accs: list[float], cost: float, acc: float, worst_cost: float, worst_acc: float
 ) -> float:

@@ -1,5 +1,6 @@
 """What a front promises: nobody is shown a network that another one beats, and nothing is counted twice."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mgic_nas.pareto import best_within, can_win, hypervolume, hypervolume_history, non_dominated
+from mgic_nas.pareto import (
+    best_within,
+    can_win,
+    expected_hypervolume,
+    hypervolume,
+    hypervolume_history,
+    non_dominated,
+)
 
 # Few distinct values, so that ties and duplicates are common; NaN among them.
 percent = st.one_of(st.integers(0, 12).map(lambda k: 8.0 * k), st.floats(0, 100), st.just(math.nan))
@@ -147,3 +155,14 @@ def test_whoever_wins_some_limits_keeps_its_weights(pairs, limits):
     for column, limit in (*zip(costs.T, limits, strict=True), (costs, limits)):
         winner = best_within(acc, column, limit)
         assert winner is None or kept[winner]
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 6)), min_size=1, max_size=5))
+def test_the_expected_hypervolume_is_the_mean_over_all_orders(points):
+    acc, cost = ([float(value) for value in side] for side in zip(*points, strict=True))
+    reference = (1.0, 5.0)
+    orders = [
+        hypervolume_history([acc[i] for i in order], [cost[i] for i in order], reference)
+        for order in itertools.permutations(range(len(points)))
+    ]
+    assert expected_hypervolume(acc, cost, reference) == pytest.approx(np.mean(orders, axis=0), abs=1e-9)

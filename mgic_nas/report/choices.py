@@ -42,8 +42,8 @@ def knee_text(summary: Summary) -> str:
     spared = 100 * (1 - (found.macs or 0) / (summary.best.macs or 1))
     return (
         f"The front bends most at trial {found.number}: {summary.acc(found, error=False)} with "
-        f"{words.count(found.macs)} MACs {summary.at}, {summary.points(left.gain)} points below the best for "
-        f"{words.fixed(spared, 0)}{words.THIN}% less."
+        f"{words.count(found.macs)} MACs {summary.at}, {summary.points(left.gain)} points below the best with "
+        f"{words.fixed(spared, 0)}{words.THIN}% less cost."
     )
 
 

@@ -250,6 +250,12 @@ class Summary:
         return tuple((t.number, float(v)) for t, v in zip(ordered, history, strict=True))
 
     @cached_property
+    def random_order(self) -> list[float]:
+        """The expected hypervolume after each network, had the same ones been trained in random order."""
+        accs, macs = [t.val_acc or 0.0 for t in self.complete], [t.macs or 0.0 for t in self.complete]
+        return [round(v, 5) for v in pareto.expected_hypervolume(accs, macs, self.hypervolume_reference).tolist()]
+
+    @cached_property
     def parameters(self) -> dict[str, tuple[Any, ...]]:
         """The searched parameters and the values of them that were tried, in the space's order where it has one."""
         names: dict[str, None] = {}

@@ -86,15 +86,20 @@ def widest(several: Sequence[Sequence[Block]]) -> int:
     return max((level.channels for found in several for b in found for level in _levels(b)), default=1)
 
 
-def drawing(found: Sequence[Block], scale: int) -> markupsafe.Markup:
+def most_macs(several: Sequence[Sequence[Block]]) -> int:
+    """The MACs of the costliest block of some networks, to draw them to one scale."""
+    return max((b.macs for found in several for b in found), default=1) or 1
+
+
+def drawing(found: Sequence[Block], scale: int, most: int) -> markupsafe.Markup:
     """A network as SVG.
 
     Args:
         found: its blocks.
         scale: :func:`widest` of all that are drawn beside each other.
+        most: :func:`most_macs` of them.
     """
     total = sum(b.macs for b in found) or 1
-    most = max((b.macs for b in found), default=1) or 1
     parts: list[str] = []
     y = 0.0
     place = ""
@@ -106,7 +111,7 @@ def drawing(found: Sequence[Block], scale: int) -> markupsafe.Markup:
         if block.other:
             parts.append(f'<rect class="other" x="0" y="{y + 3:g}" width="3" height="{_height(block) - 8:g}"/>')
         parts.append(_text(8, y + 13, f"{block.place}", "place") + _text(78, y + 13, _what(block), "what"))
-        share = f"{words.count(block.macs)}  {words.fixed(100 * block.macs / total, 0)}{words.THIN}%"
+        share = f"{words.count(block.macs)}  {_share(block.macs / total)}"
         parts.append(_text(WIDTH, y + 13, share, "what", "end"))
         top = y + _HEADING
         for level in _levels(block):
@@ -125,6 +130,10 @@ def drawing(found: Sequence[Block], scale: int) -> markupsafe.Markup:
     return markupsafe.Markup(
         f'<svg class="network" viewBox="0 0 {WIDTH} {y:g}" role="img" aria-label="{html.escape(label)}">{{}}</svg>'
     ).format(markupsafe.Markup("".join(parts)))
+
+
+def _share(part: float) -> str:
+    return f"{words.fixed(100 * part, 0)}{words.THIN}%" if part >= 0.005 else f"<{words.THIN}1{words.THIN}%"
 
 
 def _height(block: Block) -> float:

@@ -150,6 +150,17 @@ def hypervolume(summary: Summary) -> Figure:
             "hover": "after {x} networks (trial {id}): {y:2}",
         }
     ]
+    if 2 < total <= STEPS:
+        places = list(range(1, total + 1))
+        data.append(
+            {
+                "name": "the same networks in random order, expected",
+                "x": places,
+                "y": summary.random_order,
+                "line": {"color": BUDGET, "width": 1.6, "dash": "dash"},
+                "hover": "in random order, after {x} networks: {y:2}",
+            }
+        )
     if len(history) == 1:
         data[0]["marker"] = {"color": ACCENT, "size": 8}
     layout = frame(
@@ -157,6 +168,7 @@ def hypervolume(summary: Summary) -> Figure:
         yaxis={"title": "Hypervolume (% × decades)", "zero": True},
         height=300,
         margin=(62, 18, 12, 52),
+        legend=True,
     )
     return {"data": data, "layout": layout}
 

@@ -17,7 +17,7 @@ import yaml
 from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
-from . import choices, diagram, figures, story
+from . import choices, diagram, figures, health, story, timeline
 from .axes import costs
 from .data import Summary, Winner
 from .headline import difference, headline
@@ -43,6 +43,7 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
     drawn = figures.figures(summary)
     data = _json({"figures": drawn, "hover": figures.hover_texts(summary, figures.hovered(drawn)) if drawn else {}})
     packed = len(data) > PLAIN
+    checks = health.checks(summary)
     failures = [t for t in summary.trials if t.error]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -60,6 +61,10 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
         kpis=_kpis(summary),
         winners=[_winner(summary, group, problems) for group in summary.wins],
         networks=_networks(summary),
+        checks=checks,
+        health=health.heading(checks),
+        timeline=timeline.drawing(summary),
+        timeline_note=timeline.note,
         knee=choices.knee_text(summary),
         cheapest=choices.cheapest_rows(summary),
         slider=_json(choices.slider(summary)) if len(summary.front) > 1 else "",
@@ -151,12 +156,12 @@ def _networks(summary: Summary) -> list[Block]:
     ordered = sorted(won.values(), key=lambda pair: pair[1].macs or 0)[-DRAWN:]
     before = [None, *(trial for _, trial in ordered)]
     found = [diagram.blocks(summary, trial, start) for (_, trial), start in zip(ordered, before, strict=False)]
-    scale = diagram.widest(found)
+    scale, most = diagram.widest(found), diagram.most_macs(found)
     return [
         {
             "title": story.amounts([w.budget for w in group]),
             "trial": trial,
-            "svg": diagram.drawing(drawn, scale),
+            "svg": diagram.drawing(drawn, scale, most),
             "differs": diagram.compared(summary, start, trial) if start else "",
         }
         for (group, trial), start, drawn in zip(ordered, before, found, strict=False)
