@@ -110,7 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_search)
 
     p = commands.add_parser("report", help="build the report again from what is on disk")
-    p.add_argument("folder", metavar="RUN", help="a run's folder")
+    p.add_argument("folders", nargs="+", metavar="RUN", help="a run's folder; several on the same data are overlaid")
+    p.add_argument("--out", metavar="FILE", help="the page of several runs (default: overlay.html)")
+    p.add_argument("--watch", action="store_true", help="keep the page fresh until the run is complete")
     p.add_argument(
         "--reference", metavar="CSV", help="points to lay over the front: name, macs, val_acc, data, input_size"
     )
@@ -263,12 +265,25 @@ def _replay(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
-    from .report import build
+    from .report import build, gather_runs, overlay, summary_text, watch
     from .run import load_run
 
-    run = load_run(args.folder)
-    build(run.folder, reference=args.reference, echo=_say, apart=args.apart)
+    if len(args.folders) > 1:
+        _refuse(args, ("watch", "reference", "apart", "json"), "is for one run alone.")
+        over = gather_runs(args.folders)
+        print(summary_text(over), f"report: {overlay(over, args.out or 'overlay.html')}", sep="\n")
+        return
+    _refuse(args, ("out",), "is for several runs; the report of one is in its folder.")
+    run = load_run(args.folders[0])
+    (watch if args.watch else build)(run.folder, reference=args.reference, echo=_say, apart=args.apart)
     _json(run.to_dict()) if args.json else print(run)
+
+
+def _refuse(args: argparse.Namespace, options: Sequence[str], why: str) -> None:
+    """UserError where one of the options was given."""
+    for name in options:
+        if getattr(args, name):
+            raise UserError(f"--{name} {why}")
 
 
 def _tables(args: argparse.Namespace) -> None:

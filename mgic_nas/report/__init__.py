@@ -8,7 +8,18 @@ from .._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from ._build import build
+    from ._overlay import gather_runs, overlay, summary_text
+    from ._watch import watch
 
-__all__ = ["build"]
+__all__ = ["build", "gather_runs", "overlay", "summary_text", "watch"]
 
-__getattr__, __dir__ = lazy_exports(__name__, {"build": "._build"})
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "build": "._build",
+        "gather_runs": "._overlay",
+        "overlay": "._overlay",
+        "summary_text": "._overlay",
+        "watch": "._watch",
+    },
+)

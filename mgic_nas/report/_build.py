@@ -13,11 +13,13 @@ from ..engine.storage.config import RunConfig
 from ..engine.storage.record import write_trials_csv
 from ..engine.storage.study import STUDY_DB
 from . import story
+from .data import Summary
 from .gather import gather
 from .markdown import markdown
 from .page import page
 from .picture import front_png
 from .tables import budgets_csv, front_csv
+from .watched import RELOAD_SECONDS, is_watched
 from .winners import export_winners
 
 
@@ -48,7 +50,12 @@ def build(
         UserError: no run in the folder, or a reference csv that cannot be read or lacks columns.
     """
     folder = Path(folder)
-    say = echo or (lambda line: None)
+    written(folder, reference, echo or (lambda line: None), apart=apart)
+    return folder / "report.html"
+
+
+def written(folder: Path, reference: str | Path | None, say: Callable[[str], object], *, apart: bool) -> Summary:
+    """What :func:`build` does; returns what the report is of."""
     RunConfig.load(folder)  # nothing is touched in a folder that is no run
     with _alone(folder):
         summary = gather(folder, reference, apart=apart)
@@ -65,8 +72,9 @@ def build(
         write_atomic(folder / "front.png", picture)
         write_atomic(folder / "report.md", markdown(summary, problems))
         # Last, since it refers to the other files.
-        write_atomic(folder / "report.html", page(summary, problems, picture))
-    return folder / "report.html"
+        live = RELOAD_SECONDS if is_watched(folder) else None
+        write_atomic(folder / "report.html", page(summary, problems, picture, live=live))
+    return summary
 
 
 @contextlib.contextmanager

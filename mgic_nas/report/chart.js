@@ -216,5 +216,5 @@ const chart = (() => {
     return trace.hover.replace(/\{(x|y|id)(?::(\d))?\}/g, (_, name, decimals) => (decimals ? fixed(values[name], Number(decimals)) : String(values[name])));
   };
 
-  return { draw, text, whole, DRAGGED };
+  return { draw, text, whole, count, DRAGGED };
 })();

@@ -210,16 +210,17 @@ class Summary:
     def step(self, start: Trial, end: Trial) -> Step:
         """From one network to another, with the standard error of the difference, paired where answers were kept."""
         errors = (self.error(start.val_acc), self.error(end.val_acc))
-        return compared(start, end, errors, (self._answers.right(start), self._answers.right(end)))
+        return compared(start, end, errors, (self.answers.right(start), self.answers.right(end)))
 
     @cached_property
-    def _answers(self) -> Answers:
+    def answers(self) -> Answers:
+        """Which validation inputs its networks got right."""
         return Answers(self.record.trials_folder, self.val_images or 0 if self.metric.of_items else 0)
 
     @cached_property
     def paired(self) -> bool:
         """Whether differences of the front's networks are paired, all of them."""
-        return all(self._answers.right(t) is not None for t in self.front)
+        return all(self.answers.right(t) is not None for t in self.front)
 
     @cached_property
     def hypervolume_reference(self) -> tuple[float, float]:

@@ -1,9 +1,10 @@
-"""Whether a search was sound, in words: what its own record says of its epochs, its space, its model and its failures."""
+"""Whether a search was sound, in words: what its record says of its epochs, space, model and failures."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from .. import _text as words
@@ -83,7 +84,7 @@ def growth(summary: Summary) -> Check | None:
 def front_noise(summary: Summary) -> Check | None:
     """How much of the front's order the validation split can see."""
     front = summary.front
-    steps = [summary.step(a, b) for a, b in zip(front, front[1:], strict=False)]
+    steps = [summary.step(a, b) for a, b in pairwise(front)]
     if not steps or steps[0].error is None:
         return None
     unclear = sum(step.noise for step in steps)

@@ -32,29 +32,29 @@ DRAWN = 4  # winners beside each other
 Block = dict[str, Any]
 
 
-def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = None) -> str:
+def page(
+    summary: Summary, problems: Mapping[str, str], picture: bytes | None = None, *, live: float | None = None
+) -> str:
     """The whole page.
 
     Args:
         summary: the run.
         problems: budget label -> why its winner could not be exported.
         picture: front.png, shown in place of the figures where scripts are switched off.
+        live: seconds after which the page reloads itself; None: it does not.
     """
     drawn = figures.figures(summary)
-    data = _json({"figures": drawn, "hover": figures.hover_texts(summary, figures.hovered(drawn)) if drawn else {}})
+    data = json_text({"figures": drawn, "hover": figures.hover_texts(summary, figures.hovered(drawn)) if drawn else {}})
     packed = len(data) > PLAIN
     checks = health.checks(summary)
     failures = [t for t in summary.trials if t.error]
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(count=words.count, duration=words.duration, scalar=words.scalar, percent=words.percent)
-    return environment.from_string(_resource("template.html")).render(
+    return template("template.html").render(
         s=summary,
         story=story,
         words=words,
-        style=_resource("style.css"),
-        script=_script(),
+        style=resource("style.css"),
+        script=script(),
+        live=live,
         packed=packed,
         data=_packed(data) if packed else data,
         drawn=drawn,
@@ -67,7 +67,7 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
         timeline_note=timeline.note,
         knee=choices.knee_text(summary),
         cheapest=choices.cheapest_rows(summary),
-        slider=_json(choices.slider(summary)) if len(summary.front) > 1 else "",
+        slider=json_text(choices.slider(summary)) if len(summary.front) > 1 else "",
         headline=headline(summary),
         folder=summary.name,
         steps=_steps(summary)[:ROWS],
@@ -85,6 +85,15 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
         space=_space(summary),
         picture=base64.b64encode(picture).decode() if picture else "",
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """A page's template, in which everything from outside is escaped."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(count=words.count, duration=words.duration, scalar=words.scalar, percent=words.percent)
+    return environment.from_string(resource(name))
 
 
 def _kpis(summary: Summary) -> list[Block]:
@@ -236,7 +245,7 @@ def _space(summary: Summary) -> str:
     return str(yaml.safe_dump(ordered, sort_keys=False, default_flow_style=None, allow_unicode=True, width=88))
 
 
-def _json(value: Any) -> Any:
+def json_text(value: Any) -> Any:
     """JSON that may stand inside a script element: no ``</script>``, no ``<!--``."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return markupsafe.Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
@@ -247,11 +256,11 @@ def _packed(text: str) -> Any:
     return markupsafe.Markup(base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode())
 
 
-def _script() -> Any:
+def script() -> Any:
     """The page's script: the drawing of figures, then what the page does with them."""
-    return markupsafe.Markup('"use strict";\n') + _resource("chart.js") + _resource("script.js")
+    return markupsafe.Markup('"use strict";\n') + resource("chart.js") + resource("script.js")
 
 
 @cache
-def _resource(name: str) -> Any:
+def resource(name: str) -> Any:
     return markupsafe.Markup(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))

@@ -113,7 +113,7 @@
       state.view = { x: inside(view.x, drawn.left, drawn.right, ...x), y: inside(view.y, drawn.bottom, drawn.top, y[1], y[0]) };
       draw(plot);
     });
-    svg.addEventListener("pointerleave", () => from || drawn.show(null));
+    svg.addEventListener("pointerleave", (event) => from || event.pointerType === "touch" || drawn.show(null));
     svg.addEventListener("dblclick", () => {
       if (layout.still) return;
       state.view = state.view ? null : { x: chart.whole(figure.data, "x", layout.xaxis), y: chart.whole(figure.data, "y", layout.yaxis) };
@@ -141,7 +141,7 @@
       drawAll();
     });
   };
-  start().catch((error) => {
+  const ready = start().catch((error) => {
     // A browser from before 2023 cannot decompress: it shows the picture, as without scripts.
     console.error(error);
     for (const still of document.querySelectorAll("noscript")) still.outerHTML = still.textContent;
@@ -150,6 +150,7 @@
   window.addEventListener("beforeprint", () => drawAll(680));
   window.addEventListener("afterprint", () => drawAll());
   document.addEventListener("keydown", (event) => event.key === "Escape" && tell(null));
+  document.addEventListener("pointerdown", (event) => event.target.closest(".plot svg") || tell(null));
 
   for (const group of document.querySelectorAll(".switch")) {
     group.addEventListener("click", (event) => {
@@ -288,4 +289,48 @@
     form.addEventListener("submit", (event) => event.preventDefault());
     apply();
   }
+
+  // A page that is watched reloads itself, and the reader finds it as it was: scrolled, switched, filtered, zoomed.
+  const seconds = Number(document.documentElement.dataset.reload);
+  const kept = `reload:${location.pathname}`;
+  const recall = () => {
+    let before = null;
+    try {
+      before = JSON.parse(sessionStorage.getItem(kept));
+      sessionStorage.removeItem(kept);
+    } catch {
+      return; // a browser that keeps nothing for files
+    }
+    if (!before) return;
+    for (const [selector, value] of before.pressed) {
+      const button = document.querySelector(`${selector} button[data-value="${CSS.escape(value)}"]`);
+      if (button) button.click();
+    }
+    for (const [name, state] of before.states) states.set(name, { ...state, hidden: new Set(state.hidden) });
+    for (const [form, name, value] of before.inputs) {
+      const input = document.querySelector(`form.${form} [name="${name}"]`);
+      if (!input) continue;
+      if (input.type === "checkbox") input.checked = value;
+      else input.value = value;
+      if (form === "filters") input.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    drawAll();
+    window.scrollTo({ top: before.scroll, behavior: "instant" });
+  };
+  const reload = () => {
+    const state = {
+      scroll: window.scrollY,
+      pressed: [...document.querySelectorAll(".switch")].map((group) => [`#${group.closest("section").id}`, group.querySelector('[aria-pressed="true"]').dataset.value]),
+      states: [...states].map(([name, value]) => [name, { ...value, hidden: [...value.hidden] }]),
+      inputs: ["filters"].flatMap((form) => [...document.querySelectorAll(`form.${form} [name]`)].map((input) => [form, input.name, input.type === "checkbox" ? input.checked : input.value])),
+    };
+    try {
+      sessionStorage.setItem(kept, JSON.stringify(state));
+    } catch {
+      // then it begins at the top
+    }
+    location.reload();
+  };
+  ready.then(recall);
+  if (seconds) setTimeout(reload, 1000 * seconds);
 })();

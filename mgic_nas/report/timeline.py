@@ -38,7 +38,7 @@ def lanes(trials: Sequence[Trial]) -> list[int]:
 
 
 def drawing(summary: Summary) -> markupsafe.Markup | None:
-    """The lanes as SVG whose lengths are percentages, so that its text keeps its size; None for fewer than two trials."""
+    """The lanes as SVG, with lengths in percent so that its text keeps its size; None for fewer than two trials."""
     all_spans = spans(summary)
     trials = list(evenly(all_spans, MOST))
     if len(trials) < 2:

@@ -18,6 +18,8 @@ const inside = (id) => {
 const names = [...new Set([...page.matchAll(/data-figure="([\w-]+)"/g)].map(([, name]) => name))];
 const plots = names.map((name) => ({ ...element("div"), dataset: { figure: name }, clientWidth: 900 }));
 global.window = { addEventListener() {}, matchMedia: () => ({ addEventListener() {} }), scrollX: 0, scrollY: 0 };
+global.location = { pathname: "/report.html", reload() {} };
+global.sessionStorage = { getItem: () => null, setItem() {}, removeItem() {} };
 global.document = {
   getElementById: (id) => (page.includes(`id="${id}">`) && /script/.test(page.match(new RegExp(`<[^<]*id="${id}">`))[0]) ? inside(id) : null),
   querySelector: () => null,
@@ -25,7 +27,7 @@ global.document = {
   createElement: element,
   createElementNS: (_, name) => element(name),
   addEventListener() {},
-  documentElement: { clientWidth: 900 },
+  documentElement: { clientWidth: 900, dataset: {} },
   body: element("body"),
 };
 eval(page.slice(page.lastIndexOf("<script>") + 8, page.lastIndexOf("</script>")));
