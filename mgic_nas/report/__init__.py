@@ -8,8 +8,9 @@ from .._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from ._build import build
-    from ._overlay import gather_runs, overlay, summary_text
+    from ._overlay import overlay, summary_text
     from ._watch import watch
+    from .overlaid import gather_runs
 
 __all__ = ["build", "gather_runs", "overlay", "summary_text", "watch"]
 
@@ -17,7 +18,7 @@ __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "build": "._build",
-        "gather_runs": "._overlay",
+        "gather_runs": ".overlaid",
         "overlay": "._overlay",
         "summary_text": "._overlay",
         "watch": "._watch",

@@ -12,7 +12,7 @@ from .._files import write_atomic
 from ..engine.storage.config import RunConfig
 from ..engine.storage.record import write_trials_csv
 from ..engine.storage.study import STUDY_DB
-from . import story
+from . import notes
 from .data import Summary
 from .gather import gather
 from .markdown import markdown
@@ -60,7 +60,7 @@ def written(folder: Path, reference: str | Path | None, say: Callable[[str], obj
     with _alone(folder):
         summary = gather(folder, reference, apart=apart)
         if summary.left_out:
-            say(story.left_out(summary))
+            say(notes.left_out(summary))
         if (folder / STUDY_DB).exists():
             write_trials_csv(folder, summary.record.entries, tuple(summary.record.timed))
         write_atomic(folder / "front.csv", front_csv(summary))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from .. import _text as words
 from ..engine.storage.trial import Trial
 from .data import Summary
+from .thinning import CHOICES, evenly
 from .winners import create_model
 
 _BELOW = (0.5, 1.0, 2.0, 5.0)  # points below the best accuracy
@@ -62,7 +63,7 @@ def cheapest_rows(summary: Summary) -> list[tuple[str, Trial]]:
 
 
 def slider(summary: Summary) -> list[dict[str, object]]:
-    """What the page's slider shows of each network of the front, cheapest first."""
+    """What the page's slider shows of each network of the front, cheapest first; of a very long one of a part."""
     return [
         {
             "n": t.number,
@@ -72,5 +73,5 @@ def slider(summary: Summary) -> list[dict[str, object]]:
             "text": summary.acc(t),
             "line": create_model(summary, t),
         }
-        for t in summary.front
+        for t in evenly(summary.front, CHOICES)
     ]

@@ -20,6 +20,7 @@ from ..tasks.metrics import Metric
 from ..tasks.registry import metric_of
 from .command import command, shown_data
 from .reference import ReferencePoint
+from .retrained import Retrained, read_retrained
 from .steps import Answers, Step, compared, hull
 
 
@@ -255,6 +256,11 @@ class Summary:
         """The expected hypervolume after each network, had the same ones been trained in random order."""
         accs, macs = [t.val_acc or 0.0 for t in self.complete], [t.macs or 0.0 for t in self.complete]
         return [round(v, 5) for v in pareto.expected_hypervolume(accs, macs, self.hypervolume_reference).tolist()]
+
+    @cached_property
+    def retrained(self) -> dict[int, Retrained]:
+        """Trial number -> what became of it on a full recipe."""
+        return read_retrained(self.folder)
 
     @cached_property
     def parameters(self) -> dict[str, tuple[Any, ...]]:

@@ -20,6 +20,7 @@ MANY_FAILED = 0.1  # share of the trials
 LEAST_MODELLED = 8  # networks from which a model of their accuracies is asked
 WEAK = 0.3  # share of the variance below which a model says little
 REASONS = 3  # of failures
+ROOM = 0.2  # of the largest budget; a winner that leaves more could be larger, had the space larger ones
 
 
 class Check(NamedTuple):
@@ -56,7 +57,8 @@ def epochs(summary: Summary) -> Check | None:
         text += " No earlier epoch tells the last: early stopping would drop good networks here."
     elif early <= last / 2:
         text += f" Epoch {early} tells most of it: early stopping (--rungs) would save much and lose little."
-    return Check("Do early epochs tell the last?", early is not None, text)
+    ok = None if early is not None and early > last / 2 else early is not None
+    return Check("Do early epochs tell the last?", ok, text)
 
 
 def growth(summary: Summary) -> Check | None:
@@ -120,6 +122,8 @@ def edges(summary: Summary) -> Check | None:
     both = {trial.number for trial in (largest, smallest) if trial}
     # At one end from the smallest to the largest budget: it is not the budget that keeps them there.
     always = [key for key, trials in wins.items() if {t.number for t in trials} == both]
+    if room := _room(summary, largest):
+        always += [key for key, trials in wins.items() if largest in trials and key not in always]
     if not always:
         return Check("Is the space large enough?", True, "No parameter is at the end of its range in every winner.")
     said = []
@@ -130,11 +134,20 @@ def edges(summary: Summary) -> Check | None:
         what = f"move {move}.{bound}" if ranged else f"add to {move}.choices"
         said.append(f"{name} is {words.scalar(value)}, its {end} value ({what})")
     who = "The winner has" if len(both) == 1 else "Winners from the smallest to the largest budget have"
+    if room:
+        who = f"The winner within the largest budget has {room} of it left, and"
     return Check(
         "Is the space large enough?",
         False,
         f"{who} parameters at an end of their range: {words.listed(said)}. A space that goes on there may hold better.",
     )
+
+
+def _room(summary: Summary, trial: Trial) -> str:
+    """The share of the largest budget of MACs that a network leaves, where that is much: ``42 %``."""
+    limit = max((b.limit for b in summary.budgets if b.kind == "macs"), default=0.0)
+    left = 1 - (trial.macs or 0) / limit if limit else 0.0
+    return f"{100 * left:.0f}{words.THIN}%" if left > ROOM else ""
 
 
 def _stage(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""report.md: the result in brief, in GitHub's Markdown: good enough to paste into an issue."""
+"""report.md: the result in brief, in GitHub's Markdown: it fits into a pull request, and folds what few will read."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
 from ..space.budget import latency_kinds
-from . import story
+from . import health, notes, story
 from .data import Summary
 from .headline import headline
-from .thinning import ROWS, evenly
+from .thinning import evenly
 from .winners import create_model, imports, local_dir
 
-_MANY_FAILURES = 10
+_MANY_FAILURES = 5
+_ROWS = 20  # of a table
 
 
 def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
@@ -35,14 +36,9 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
     ]
     if summary.budgets:
         parts += ["## The winner within each budget", _winners(summary), *_lines(summary, problems)]
-        parts += [_escape(story.accuracy_note(summary))] if summary.complete else []
-    if summary.front:
-        parts += ["## The front", _front(summary), *map(_escape, story.ranked_alike(summary))]
-        if len(summary.front) > ROWS:
-            parts.append(f"These are {ROWS:,} of {len(summary.front):,}; front.csv has all.")
-    if summary.steps:
-        unit = words.unit_name(story.gain_unit(summary))
-        parts += [f"## What the next {unit} MACs buys", story.gains_note(summary), _gains(summary)]
+        tested = [(w[0].trial, notes.tested(summary, w[0].trial)) for w in summary.wins if w[0].trial]
+        parts += [_escape(f"Trial {t.number}: {found[0]}: {found[1]}.") for t, found in tested if t and found]
+        parts += [_escape(notes.accuracy_note(summary))] if summary.complete else []
     failed = [t for t in summary.trials if t.error]
     if failed:
         shown = failed[:_MANY_FAILURES]
@@ -50,18 +46,35 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
         parts += ["## What went wrong", _table(("Trial", "State", "Why"), "rll", rows)]
         if len(failed) > len(shown):
             parts.append(f"and {len(failed) - len(shown):,} more, in trials.csv.")
-    parts += ["## How it was made", *_made(summary)]
+    if summary.front:
+        front = [_front(summary), *map(_escape, story.ranked_alike(summary))]
+        if len(summary.front) > _ROWS:
+            front.append(f"These are {_ROWS:,} of {len(summary.front):,}; front.csv has all.")
+        parts += _folded(f"The front: {words.plural(len(summary.front), 'network')}", front)
+    if summary.steps:
+        unit = words.unit_name(story.gain_unit(summary))
+        parts += _folded(f"What the next {unit} MACs buys", [notes.gains_note(summary), _gains(summary)])
+    if found := health.checks(summary):
+        checks = [f"- {'✅' if c.ok else '⚠️' if c.ok is False else '•'} {c.name} {_escape(c.text)}" for c in found]
+        parts += _folded("Was the search sound?", ["\n".join(checks)])
+    parts += _folded("How it was made", _made(summary))
     return "\n\n".join(parts) + "\n"
+
+
+def _folded(title: str, parts: Sequence[str]) -> list[str]:
+    """A part that opens at a click; GitHub needs the empty lines around what is in it."""
+    return [f"<details><summary>{_escape(title)}</summary>", *parts, "</details>"]
 
 
 def _winners(summary: Summary) -> str:
     rows: list[Sequence[str]] = []
     timed = latency_kinds(summary.budgets)
-    for winner in summary.winners:
-        trial = winner.trial
-        budget = _escape(story.limit(summary, winner.budget))
+    for group in summary.wins:
+        first, trial = group[0], group[0].trial
+        amounts, size = story.amounts([w.budget for w in group]), story.size_of(summary, first.budget)
+        budget = _escape(f"{amounts} ({size})" if size else amounts)
         if trial is None:
-            rows.append((budget, "–", _escape(story.no_winner(summary, winner.budget)), "", "", "", *[""] * len(timed)))
+            rows.append((budget, "–", _escape(story.no_winner(summary, first.budget)), "", "", "", *[""] * len(timed)))
             continue
         costs = [words.count(trial.cost(kind)) for kind in ("macs", "params", "activations")]
         loss = summary.loss(trial)
@@ -91,7 +104,7 @@ def _lines(summary: Summary, problems: Mapping[str, str]) -> list[str]:
 def _front(summary: Summary) -> str:
     rows = [
         (words.count(t.macs), summary.acc(t), words.count(t.params), f"{t.number}: {_setting(t)}")
-        for t in evenly(summary.front, ROWS)
+        for t in evenly(summary.front, _ROWS)
     ]
     return _table((f"MACs {summary.at}", story.title(summary), "Parameters", "Trial"), "rrrl", rows)
 
@@ -105,7 +118,7 @@ def _gains(summary: Summary) -> str:
             summary.points(step.gain) + ("" if step.error is None else f" ± {summary.points(step.error)}"),
             f"{step.gain / step.more * unit:.3g}",
         )
-        for step in summary.steps[:ROWS]
+        for step in summary.steps[:_ROWS]
     ]
     heading = (f"MACs {summary.at}", story.score(summary), "Points gained", f"Points per {words.unit_name(unit)} MACs")
     return _table(heading, "rrrr", rows)

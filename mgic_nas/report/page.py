@@ -17,7 +17,7 @@ import yaml
 from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
-from . import choices, diagram, figures, health, story, timeline
+from . import choices, diagram, figures, health, notes, story, timeline
 from .axes import costs
 from .data import Summary, Winner
 from .headline import difference, headline
@@ -51,6 +51,7 @@ def page(
     return template("template.html").render(
         s=summary,
         story=story,
+        notes=notes,
         words=words,
         style=resource("style.css"),
         script=script(),
@@ -146,6 +147,7 @@ def _winner(summary: Summary, group: Sequence[Winner], problems: Mapping[str, st
         "local_dir": "" if problem else f"{loads}\nnet = {local_dir(summary, first)}",
         "create_model": f"{loads}\nnet = {create_model(summary, trial)}",
         "over": _over(summary, group),
+        "tested": notes.tested(summary, trial),
     }
 
 

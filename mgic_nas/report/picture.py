@@ -87,8 +87,10 @@ def _points(axes: Any, summary: Summary) -> None:
     for apart, label in ((False, "reference"), (True, "other data or input size")):
         if some := [p for p in points if p.apart is apart]:
             face = {"facecolors": "none"} if apart else {}
-            x, y = [p.macs for p in some], [p.acc for p in some]
-            axes.scatter(x, y, s=30, marker="D", edgecolors=PURPLE, label=label, zorder=3, **(face or {"c": PURPLE}))
+            costs, accs = [p.macs for p in some], [p.acc for p in some]
+            axes.scatter(
+                costs, accs, s=30, marker="D", edgecolors=PURPLE, label=label, zorder=3, **(face or {"c": PURPLE})
+            )
     for point in points if len(points) <= NAMED else ():
         axes.annotate(
             _literal(point.name), (point.macs, point.acc), xytext=(5, -9), textcoords="offset points", fontsize=7.5,

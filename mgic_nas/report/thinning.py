@@ -18,6 +18,7 @@ PANELS = 17_000  # ... and in all of them
 CURVES = 40_000  # points of the learning curves of networks that are not on the front
 STEPS = 2_000  # of the hypervolume
 CELLS = 25_000  # of the table of all trials
+CHOICES = 500  # networks of the front that the slider gives
 ROWS = 100  # of the other tables
 
 

@@ -21,7 +21,7 @@ global.window = { addEventListener() {}, matchMedia: () => ({ addEventListener()
 global.location = { pathname: "/report.html", reload() {} };
 global.sessionStorage = { getItem: () => null, setItem() {}, removeItem() {} };
 global.document = {
-  getElementById: (id) => (page.includes(`id="${id}">`) && /script/.test(page.match(new RegExp(`<[^<]*id="${id}">`))[0]) ? inside(id) : null),
+  getElementById: (id) => (id === "data" ? inside(id) : null),
   querySelector: () => null,
   querySelectorAll: (wanted) => (wanted === ".plot" ? plots : []),
   createElement: element,

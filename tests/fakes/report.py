@@ -7,6 +7,7 @@ import random
 import subprocess
 from pathlib import Path
 
+from mgic_nas._files import write_csv
 from mgic_nas.engine.storage.config import RunConfig
 from mgic_nas.engine.storage.record import Record
 from mgic_nas.engine.storage.trial import Trial
@@ -128,6 +129,15 @@ def summary(folder="runs/demo", *, reference=(), record=None, table=None, reject
     )
     known = dataclasses.replace(known, **(record or {}))
     return Summary(Path(folder), run, known, tuple(reference), "published.csv")
+
+
+def folder(path, table=None, **changes):
+    """A run on disk, as somebody is sent one: run.yaml and trials.csv."""
+    path.mkdir(parents=True, exist_ok=True)
+    config(**changes).save(path)
+    table = table if table is not None else rows()[0]
+    write_csv(path / "trials.csv", list(table[0]), table)
+    return path
 
 
 def drawn(html, folder):
