@@ -40,7 +40,7 @@ example: mgic-nas search quickstart --data 'photos?size=32' --budget 2M --dry-ru
 """
 
 # What the extra "search" brings, and what that brings in turn: models and winners do without.
-_EXTRA = "optuna sqlalchemy alembic filelock ray pandas pyarrow moocore plotly matplotlib jinja2 tqdm"
+_EXTRA = "optuna sqlalchemy alembic filelock ray pandas pyarrow moocore matplotlib jinja2 tqdm"
 EXTRA = frozenset(_EXTRA.split())
 
 
@@ -274,6 +274,8 @@ def _report(args: argparse.Namespace) -> None:
         print(summary_text(over), f"report: {overlay(over, args.out or 'overlay.html')}", sep="\n")
         return
     _refuse(args, ("out",), "is for several runs; the report of one is in its folder.")
+    if not args.reference:
+        _refuse(args, ("apart",), "is for the points of --reference.")
     run = load_run(args.folders[0])
     (watch if args.watch else build)(run.folder, reference=args.reference, echo=_say, apart=args.apart)
     _json(run.to_dict()) if args.json else print(run)

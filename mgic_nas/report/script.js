@@ -174,7 +174,7 @@
     const front = JSON.parse(choices.textContent);
     const form = document.querySelector(".chooser");
     const card = document.querySelector(".chosen");
-    const { macs, acc, limit } = form.elements;
+    const [macs, acc, limit] = ["macs", "acc", "limit"].map((name) => form.querySelector(`[name="${name}"]`));
     const [low, high] = [front[0].macs, front[front.length - 1].macs].map(Math.log);
     const tellChosen = (chosen, most) => {
       limit.textContent = chart.count(most);
@@ -207,7 +207,6 @@
     };
     macs.addEventListener("input", byMacs);
     acc.addEventListener("input", byAccuracy);
-    form.addEventListener("submit", (event) => event.preventDefault());
     const best = front[front.length - 1];
     limit.textContent = best.count;
     card.querySelector(".big").textContent = best.text;

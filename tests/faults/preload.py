@@ -3,7 +3,6 @@
 import tempfile
 from pathlib import Path
 
-import plotly.graph_objects  # noqa: F401
 import timm.models  # noqa: F401
 from PIL import Image
 
