@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .space import Budget
 
 
+_FRONT_COSTS = ("macs", "params", "activations")
+
+
 class Run:
     """A run on disk. Every answer is read anew, so it may be asked while a search is at work.
 
@@ -42,16 +45,28 @@ class Run:
         self.config = config
 
     def trials(self) -> pd.DataFrame:
-        """One row for each architecture whose training started, with the columns of trials.csv."""
+        """One row for each architecture whose training started, by number, with the columns of trials.csv.
+
+        ``number``, ``arch_id``, ``state``; ``p.<name>`` each searched parameter; ``macs``, ``macs_without_transfers``
+        and ``activations`` of one image at the run's input size, ``params``; ``<latency>_ms`` milliseconds of a batch;
+        ``val_acc`` percent on the validation split after the last epoch; ``epochs`` trained, in ``seconds`` of
+        training and validation; ``peak_memory_mb`` MiB; ``seed``; ``on_front``; ``error``. None is not known.
+        """
         import pandas as pd  # of the extra "search", which a winner does without
 
         record = self._record()
         return pd.DataFrame(record.rows, columns=record.columns)
 
     def front(self) -> pd.DataFrame:
-        """The Pareto-optimal rows of :meth:`trials`, cheapest first."""
+        """The Pareto-optimal rows of :meth:`trials`, cheapest first, with the same columns in another order.
+
+        First what a front is of: ``number``, ``val_acc`` and the costs, then the parameters, then the rest.
+        """
         table = self.trials()
-        return table[table["on_front"].astype(bool)].sort_values("macs").reset_index(drop=True)
+        first = ["number", "val_acc", *_FRONT_COSTS, *(name for name in table if name.endswith("_ms"))]
+        first += [name for name in table if name.startswith("p.")]
+        ordered = [*first, *(name for name in table if name not in first)]
+        return table.loc[table["on_front"].astype(bool), ordered].sort_values("macs").reset_index(drop=True)
 
     def best(
         self,

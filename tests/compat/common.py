@@ -218,6 +218,17 @@ def opened(run: Path) -> dict[str, Any]:
     return relative
 
 
+def as_reported(name: str, text: str) -> str:
+    """What holds of a file of a report, whatever is worded anew: numbers, lines to copy and the front.
+
+    The lines that load a winner named the run's folder, and are valid in it now, wherever it is. Of report.md it is the
+    front, network by network.
+    """
+    if name == "report.md":
+        return "\n".join(re.findall(r"^\| [\d.,]+\u202f?[kMGT]? \|.*$", text, re.MULTILINE))
+    return re.sub(r"local-dir:[^\"]*/winners/", "local-dir:winners/", text)
+
+
 # ---- numbers ----
 
 

@@ -285,5 +285,5 @@ def test_the_page_works_in_a_browser(tmp_path):
     assert found["accs"][-1] == "", "a trial without an accuracy comes last"
     assert found["shown"].endswith("of 24 trials")
     assert found["axis"] == "Parameters (log scale)"
-    assert found["plots"] > 8
+    assert found["plots"] == 7, "front, four parameters, hypervolume, curves"
     assert found["fetched"] == 0
