@@ -39,7 +39,7 @@ def watch(
         UserError: no run in the folder, or another process watches it.
     """
     folder = Path(folder)
-    RunConfig.load(folder)
+    trials = RunConfig.load(folder).trials_folder(folder)
     say = echo or (lambda line: None)
     said: set[str] = set()
 
@@ -53,11 +53,11 @@ def watch(
             say(f"watching {folder}: open {folder / 'report.html'}; Ctrl-C ends")
             over = False
             while not over:
-                seen, begin = _stamp(folder), time.monotonic()
+                seen, begin = _stamp(folder, trials), time.monotonic()
                 summary = written(folder, reference, once, apart=apart)
                 over = summary.over
                 rest = max(LEAST_SECONDS, REST * (time.monotonic() - begin))
-                while not over and (_stamp(folder) == seen or time.monotonic() - begin < rest):
+                while not over and (_stamp(folder, trials) == seen or time.monotonic() - begin < rest):
                     sleep(LOOK_SECONDS)
     finally:
         written(folder, reference, once, apart=apart)
@@ -65,13 +65,13 @@ def watch(
     return folder / "report.html"
 
 
-def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def _stamp(folder: Path, trials: Path) -> tuple[tuple[str, int, int], ...]:
     """What changes when the run does: of its study, and of the curves of trainings under way."""
-    return tuple(sorted(_states(folder)))
+    return tuple(sorted(_states(folder, trials)))
 
 
-def _states(folder: Path) -> Iterator[tuple[str, int, int]]:
-    for path in (*folder.glob(f"{STUDY_DB}*"), folder / "run.yaml", *folder.glob("trials/*/attempt-*/epochs.csv")):
+def _states(folder: Path, trials: Path) -> Iterator[tuple[str, int, int]]:
+    for path in (*folder.glob(f"{STUDY_DB}*"), folder / "run.yaml", *trials.glob("*/attempt-*/epochs.csv")):
         try:
             state = path.stat()
         except OSError:

@@ -58,7 +58,7 @@ def cheapest_rows(summary: Summary) -> list[tuple[str, Trial]]:
     for below in _BELOW:
         found = cheapest(summary.front, top - below)
         if found is not None and found.number not in rows and found is not best:
-            rows[found.number] = (f"within {below:g} points of the best", found)
+            rows[found.number] = (f"within {below:g} point{'s' * (below != 1)} of the best", found)
     return list(rows.values())
 
 

@@ -88,6 +88,8 @@ def test_a_real_run_gets_everything(run):
     assert "RuntimeError" in (run / "report.md").read_text()
     assert "Unfinished: 5 of 6 trials are over, 1 running" in html
     assert said == []
+    assert gather(run).paired, "each training kept which images its network got right"
+    assert "Differences have the smaller, paired error" in html
     assert not list(run.glob(".*.??????*")), "no temporary file is left"
 
 

@@ -39,7 +39,7 @@ def test_the_cheapest_that_reaches_an_accuracy(wanted):
 def test_each_cheaper_network_is_named_once_and_the_best_is_not():
     rows = cheapest_rows(made(BENT))
     assert [(asked, t.number) for asked, t in rows] == [
-        ("within 1 points of the best", 2),
+        ("within 1 point of the best", 2),
         ("within 2 points of the best", 1),
     ]
 
