@@ -1,6 +1,7 @@
 """Runs of bb2c7bb are opened, reported and gone on with, in another folder than the one that they were made in."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
