@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -137,9 +138,18 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_record)
 
     p = commands.add_parser("replay", help="simulated searches on recorded trainings: samplers compared in seconds")
-    p.add_argument("table", metavar="TABLE", help="a folder that `record` made")
-    p.add_argument("--sampler", action="append", default=[], metavar="S[+R]", help="cost+halving, tpe, ...; repeatable")
+    p.add_argument(
+        "table",
+        metavar="TABLE",
+        nargs="+",
+        help="what `record` made, or other people's csv, parquet or YAML",
+    )
+    p.add_argument(
+        "--sampler", action="append", default=[], metavar="S[+R]", help="cost+halving, tpe, module:factory; repeatable"
+    )
     p.add_argument("--seeds", type=int, default=20, metavar="K", help="simulated searches of each (default: 20)")
+    p.add_argument("--first-seed", type=int, default=0, metavar="S", help="of the searches (default: 0)")
+    p.add_argument("--trials", type=int, metavar="N", help="trainings of a search at most (default: all, or 150)")
     p.add_argument("--concurrent", type=int, default=1, metavar="N", help="simulated trainings at a time (default: 1)")
     p.add_argument("--budget", action="append", default=[], metavar="B", help="on MACs, for regrets; repeatable")
     p.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default: 1)")
@@ -238,25 +248,30 @@ def _record(args: argparse.Namespace) -> None:
 
 
 def _replay(args: argparse.Namespace) -> None:
-    from .engine.storage.config import at_least_one
+    from .engine.storage.config import at_least_one, check_seed
     from .tabular.compare import DEFAULT, compare
-    from .tabular.write import text, to_dict, write
+    from .tabular.write import text, to_json, write
 
-    for name in ("seeds", "concurrent", "jobs"):
+    for name in ("seeds", "concurrent", "jobs", *(["trials"] if args.trials is not None else [])):
         at_least_one(name, getattr(args, name))
-    found = compare(
-        args.table,
-        contestants=args.sampler or DEFAULT,
-        seeds=args.seeds,
-        concurrent=args.concurrent,
-        budgets=args.budget,
-        jobs=args.jobs,
-        say=_say,
-    )
+    check_seed(args.first_seed)
+    found = [
+        compare(
+            table,
+            contestants=args.sampler or DEFAULT,
+            seeds=args.seeds,
+            concurrent=args.concurrent,
+            budgets=args.budget,
+            jobs=args.jobs,
+            say=_say,
+            first_seed=args.first_seed,
+            trials=args.trials,
+        )
+        for table in args.table
+    ]
     if args.out:
-        asked = "".join(f" --sampler {name}" for name in args.sampler)
-        write(found, args.out, f"mgic-nas replay {args.table}{asked} --seeds {args.seeds} --out {args.out}")
-    _json(to_dict(found)) if args.json else print(text(found))
+        write(found, args.out, shlex.join(["mgic-nas", *args.typed]))
+    _json(to_json(found)) if args.json else print(text(found))
 
 
 def _report(args: argparse.Namespace) -> None:
@@ -279,6 +294,7 @@ def _tables(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     args = _parser().parse_args(argv)
+    args.typed = list(sys.argv[1:] if argv is None else argv)
     try:
         with terminable():
             args.run(args)
