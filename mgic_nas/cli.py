@@ -30,7 +30,7 @@ data, with options after a question mark, as in --data 'photos?size=64&val=0.2':
   segmentation:FOLDER, points:FILE.npz, functions:waves, torch/NAME, hfds/NAME, ...
   ?size=64 or 32x48             input size in pixels (default: the images' own up to 128, else 224)
   ?val=0.2 or 500               validation part, cut from train where there is none (default: a tenth)
-  ?train=..., ?test=...         use so many images of these parts
+  ?train=..., ?test=...         use so many images of these parts; ?test=0.1 cuts a test part where there is none
   ?chans=1 or 3                 grey or colour
   ?bad=skip                     go on without broken images, and count them
   ?layout=classes               the folders are classes, whatever they are called

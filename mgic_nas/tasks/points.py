@@ -152,7 +152,7 @@ def load(spec: str, *, seed: int = 0) -> Data:
         scarce = file.classes[int(counts.argmin())]
         raise UserError(f"{file.path} has fewer than two training clouds of the class {scarce!r}: it needs two or more")
     test_labels = file.labels("test")
-    train, val, _ = cut_parts(parsed, labels, own and val_labels, test_labels.__len__, classes, VALIDATION)
+    train, val, _, _ = cut_parts(parsed, labels, own and val_labels, test_labels.__len__, classes, VALIDATION)
     if not len(val):
         raise UserError(f"{file.path} has too few clouds to validate on: add some, or say ?val=1")
     test = choose(test_labels, parsed.get("test"), seed, "test")
