@@ -33,7 +33,7 @@ from ..space.feasible import FeasibleSet
 from ..space.search_space import SearchSpace
 from ..tasks.registry import load_data, resolve_spec
 from ..train.job import Job, Setup, read_result
-from ..train.loop import check_recipe
+from ..train.making import check_recipe
 from ..train.recipes import Recipe, get_recipe, resumed_recipe
 from .table import COLUMNS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
 from .table import write_curves as rewrite_curves

@@ -189,6 +189,13 @@ class BaseSplit(ABC, Generic[A]):
             return self._in_order(batch_size, device)
         return self._epoch(min(batch_size, len(self)), device, seed, epoch, self._augmentation(augment))
 
+    def joined(self, other: Any) -> BaseSplit[A]:
+        """This split with the items of another of its kind behind its own; both stay what they are.
+
+        UserError where the task cannot do that.
+        """
+        raise UserError(f"training and validation part of these data ({type(self).__name__}) cannot be joined.")
+
     @abstractmethod
     def as_dataset(self) -> torch.utils.data.Dataset[Any]:
         """The items one by one, as (input, label)."""

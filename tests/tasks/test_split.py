@@ -89,3 +89,16 @@ def test_without_a_test_part_one_is_cut_that_nobody_trains_or_validates_on(tmp_p
     assert np.bincount(held.test.labels).tolist() == [10, 10]
     assert load_data(f"{tmp_path}?test=0.25").info.fingerprint == held.info.fingerprint != whole.info.fingerprint
     assert "lower test" in refused(load_data, f"{tmp_path}?test=79")
+
+
+@pytest.mark.parametrize("side", [8, 140])
+def test_joined_parts_train_on_every_image_once_an_epoch_with_its_own_label(tmp_path: Path, side: int) -> None:
+    write_folder(tmp_path, ["cat", "dog"], 10, size=(side, side))
+    data = load_data(f"{tmp_path}?val=6&size={side}")
+    both = data.train.joined(data.val)  # type: ignore[attr-defined]
+    x, y = next(iter(both.batches(20, seed=1, epoch=0, augment=True)))
+    assert len(both) == len(x) == 20
+    assert sorted(y.tolist()) == [0] * 10 + [1] * 10
+    brightness = x.mean((1, 2, 3))
+    assert brightness[y == 0].max() < brightness[y == 1].min()  # a class is told by its brightness
+    assert len(data.train) == 14
