@@ -138,43 +138,6 @@ class Task(Protocol):
         """``{"val_acc": percent, "val_loss": mean}`` over all of ``split``, in float32 and eval mode."""
 
 
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """What a network says of every item of a split, in the split's order.
-
-    ``predicted`` and ``labels`` are int64 (N,) classes; ``loss`` is the mean cross-entropy.
-    """
-
-    predicted: np.ndarray
-    labels: np.ndarray
-    loss: float
-
-    @property
-    def right(self) -> np.ndarray:
-        """bool (N,)."""
-        right: np.ndarray = self.predicted == self.labels
-        return right
-
-    @property
-    def accuracy(self) -> float:
-        """The share that is right, in percent."""
-        return 100 * int(self.right.sum()) / len(self.labels)
-
-
-class AnsweringTask(Task, Protocol):
-    """A task of one class an item, so that networks can be compared item by item."""
-
-    def answers(
-        self,
-        net: torch.nn.Module,
-        split: Split,
-        *,
-        device: str | torch.device = "cpu",
-        batch_size: int = 512,
-    ) -> Answers:
-        """The answers over all of ``split``, in float32 and eval mode; :meth:`Task.evaluate` is their summary."""
-
-
 @dataclass(kw_only=True, eq=False, repr=False)
 class Data:
     """Training, validation and test part of one data set, with the task they are for.
