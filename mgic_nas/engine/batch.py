@@ -10,11 +10,10 @@ from typing import Any
 
 from ..errors import MachineFault
 from ..train.job import Job
-from .faults import CROWDED, LOST, MACHINE, RESTART, UNKNOWN, Fault, classify
+from .faults import CROWDED, GOES_ON, LOST, MACHINE, RESTART, UNKNOWN, Fault, classify
 from .jobs import JobSource
 
 MAX_RETRIES = 2  # of a training whose worker died
-GOES_ON = "nothing is lost, and the same command goes on once that is mended"
 
 
 class Batch(JobSource):
