@@ -153,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--front", action="store_true", help="every network of the front")
     p.add_argument("--data", metavar="D", help="other data with the same classes, as with ?test=0.1")
     p.add_argument("--out", metavar="DIR", help="where retrain/ and retrain.csv are written (default: the run)")
-    _add_training(p, executor=None)
+    _add_training(p, executor=None, winners=", budget:2M or retrained:2M")
     p.set_defaults(run=_retrain)
 
     p = commands.add_parser(
@@ -176,12 +176,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_training(p: argparse.ArgumentParser, executor: str | None) -> None:
+def _add_training(p: argparse.ArgumentParser, executor: str | None, winners: str = "") -> None:
     p.add_argument("--epochs", type=int, metavar="E", help="epochs of each training (default: 30)")
     p.add_argument("--seeds", type=int, default=1, metavar="K", help="trainings of each network (default: 1)")
     _add_recipe(p)
     p.add_argument("--with-val", action="store_true", help="train on the validation images too")
     p.add_argument("--weights", choices=("last", "best"), help="of the last epoch (default), or the best in validation")
+    p.add_argument("--teacher", metavar="T", help=f"learn from it too: a timm name, local-dir:FOLDER{winners}")
     p.add_argument("--executor", choices=tuple(EXECUTORS), default=executor)
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
@@ -198,7 +199,7 @@ def _add_recipe(p: argparse.ArgumentParser) -> None:
 def _training(args: argparse.Namespace) -> dict[str, Any]:
     from .space.assignments import recipe_of
 
-    names = ("epochs", "seeds", "out", "with_val", "weights", "executor", "concurrent", "gpus_per_trial")
+    names = ("epochs", "seeds", "out", "with_val", "weights", "teacher", "executor", "concurrent", "gpus_per_trial")
     recipe = recipe_of(args.recipe, args.set_recipe, default="full")
     return {"recipe": recipe, **{name: getattr(args, name) for name in names}}
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .tasks import DataInfo
     from .train import Recipe
 
+WINNERS = "winners"  # in a run's folder, as the report writes them
 RETRAINED = "retrain"  # in a run's folder, beside retrain.csv
 
 
@@ -141,6 +142,7 @@ class Run:
         recipe: str | Mapping[str, object] | Recipe | None = None,
         with_val: bool = False,
         weights: str | None = None,
+        teacher: str | None = None,
         executor: str | None = None,
         concurrent: int | None = None,
         gpus_per_trial: str | float = "auto",
@@ -161,6 +163,8 @@ class Run:
             recipe: a name, a mapping with changes to one, or a :class:`Recipe`; by default ``"full"``.
             with_val: train on the validation images too.
             weights: ``"last"`` (default), or ``"best"`` by the validation split.
+            teacher: what they also learn from: a timm name, with its pretrained weights, ``"local-dir:FOLDER"``, or a
+                winner of this run by its budget, ``"budget:2M"``, or ``"retrained:2M"`` (its seed 0) once it was.
             executor: by default the run's.
             concurrent, gpus_per_trial: as of :func:`mgic_nas.search`.
 
@@ -173,7 +177,9 @@ class Run:
         executor = executor or (config.executor if config.executor != "ray" or has_ray() else None)
         address = config.address if executor == "ray" else None
         spec = data or str(config.data["spec"])
-        asked = Asked(spec, epochs, seeds, recipe, with_val, weights, executor, concurrent, gpus_per_trial, address)
+        asked = Asked(
+            spec, epochs, seeds, recipe, with_val, weights, teacher, executor, concurrent, gpus_per_trial, address
+        )
         check_asked(asked)
         chosen = self._chosen(budgets, trials, front)
         if data is not None:
@@ -192,7 +198,9 @@ class Run:
             )
             for winner, labels in chosen
         ]
-        return train_networks(Path(out or self.folder) / RETRAINED, asked, networks, note=self._note)
+        return train_networks(
+            Path(out or self.folder) / RETRAINED, asked, networks, note=self._note, named=self._teacher
+        )
 
     def _chosen(
         self, budgets: Iterable[str] | str | None, trials: Iterable[int] | int | None, front: bool
@@ -238,6 +246,24 @@ class Run:
         if info.input_size != self.config.input_size:
             own, other = size_text(self.config.input_size), size_text(info.input_size)
             raise UserError(f"{data} has images of {other}, and the run's networks are for {own}: add ?size=... to it.")
+
+    def _teacher(self, name: str) -> str:
+        """The folder of a winner that a teacher's name stands for."""
+        kind, colon, label = name.partition(":")
+        if kind not in ("budget", "retrained") or not colon:
+            return name
+        budget = parse_budget(label)
+        found = self._winner(self._record(), [budget])
+        if found is None:
+            raise UserError(f"teacher {name}: {self.folder} has no winner within {budget.label}.")
+        if kind == "retrained":
+            return f"local-dir:{self.folder / RETRAINED / f'trial-{found.trial.number}' / 'seed-0'}"
+        folder = self.folder / WINNERS / budget.label
+        if not folder.is_dir():
+            raise UserError(
+                f"teacher {name}: {folder} is not there: name one of the run's budgets, or `mgic-nas report`."
+            )
+        return f"local-dir:{folder}"
 
     def _note(self, info: DataInfo) -> str:
         """What limits the worth of a score on a test part that the run did not hold out."""

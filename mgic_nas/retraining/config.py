@@ -30,7 +30,7 @@ class TrainingConfig:
         recipe: how one is trained.
         with_val: on the validation images too.
         weights: ``last`` or ``best``.
-        teacher: what they also learn from; empty for nothing.
+        teacher: what they also learn from, its ``name`` and an id of its ``weights``; empty for nothing.
         note: what limits the worth of the test score, a line; empty for nothing.
         versions: of Python and of the libraries.
         created: when, ISO 8601 with the zone.

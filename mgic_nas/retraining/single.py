@@ -34,6 +34,7 @@ def train_network(
     recipe: str | Mapping[str, object] | Recipe | None = None,
     with_val: bool = False,
     weights: str | None = None,
+    teacher: str | None = None,
     executor: str = "local",
     concurrent: int | None = None,
     gpus_per_trial: str | float = "auto",
@@ -51,6 +52,8 @@ def train_network(
         recipe: how it is trained: by default ``"full"``.
         with_val: train on the validation images too.
         weights: ``"last"`` (default), or ``"best"`` by the validation split.
+        teacher: a timm name, with its pretrained weights, or ``"local-dir:FOLDER"``: it learns from that one's answers,
+            too.
         executor, concurrent, gpus_per_trial: as of :func:`mgic_nas.search`.
 
     Raises:
@@ -58,7 +61,7 @@ def train_network(
     """
     if out is not None and not isinstance(out, str | os.PathLike):
         raise UserError(f"out must be a folder's path, not {out!r}.")
-    asked = Asked(data, epochs, seeds, recipe, with_val, weights, executor, concurrent, gpus_per_trial)
+    asked = Asked(data, epochs, seeds, recipe, with_val, weights, teacher, executor, concurrent, gpus_per_trial)
     check_asked(asked)
     known, config = family(name), dict(arguments or {})
     for key in config:

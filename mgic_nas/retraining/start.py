@@ -21,6 +21,7 @@ from ..train.job import Final, Setup
 from ..train.loop import cached_data
 from ..train.making import check_recipe
 from ..train.recipes import Recipe, get_recipe, resumed_recipe
+from ..train.teacher import check_teacher, resolve_teacher, teacher_id
 from .config import TrainingConfig, check_weights
 from .results import Network, Trainings
 from .source import Retraining
@@ -45,6 +46,7 @@ class Asked:
         recipe: a name, a mapping with changes to one, or a :class:`Recipe`.
         with_val: train on the validation images too.
         weights: ``last``, or ``best`` by the validation split.
+        teacher: a timm name or ``local-dir:FOLDER``, which is learned from as well as from the labels.
         executor, concurrent, gpus_per_trial, address: as of a search.
     """
 
@@ -54,6 +56,7 @@ class Asked:
     recipe: str | Mapping[str, object] | Recipe | None = None
     with_val: bool = False
     weights: str | None = None
+    teacher: str | None = None
     executor: str | None = None
     concurrent: int | None = None
     gpus_per_trial: str | float = "auto"
@@ -88,6 +91,7 @@ def train_networks(
     networks: Sequence[Network],
     say: Say = say,
     note: Callable[[DataInfo], str] = lambda info: "",
+    named: Callable[[str], str] = lambda teacher: teacher,
 ) -> Trainings:
     """Trains what is not trained yet in ``folder``, and writes its table.
 
@@ -97,6 +101,7 @@ def train_networks(
         networks: which; those that share an architecture are trained once.
         say: called with lines for a person.
         note: what limits the worth of a test score on some data, a line.
+        named: what the text that names a teacher stands for, as :mod:`mgic_nas.train.teacher` takes it.
 
     Raises:
         UserError: wrong input, before anything is written; or other trainings in ``folder``.
@@ -108,16 +113,17 @@ def train_networks(
         check_asked(asked)
         name = choose(asked.executor, say)
         data = load(asked.data)
-        config = _config(folder, asked, data)
+        config, teacher = _config(folder, asked, data, named)
         if data.info.sizes.get("test"):
             config = dataclasses.replace(config, note=note(data.info))
         networks = list({one.arch_id: one for one in reversed(networks)}.values())[::-1]
         recipe = get_recipe(config.recipe)
         check_recipe(recipe, data, config.epochs, config.with_val)
+        taught = [] if teacher is None else check_teacher(teacher, data)
         for one in networks:
             _check_network(one, recipe, data.info)
-        for line in data.info.notes:
-            say(f"{data.info.name}: {line}")
+        for line in [f"{data.info.name}: {note}" for note in data.info.notes] + taught:
+            say(line)
         with machine_faults(folder), Retraining(folder, config, data.info, networks, asked.seeds, say) as source:
             if source.done_before:
                 left = source.total - source.done_before
@@ -131,7 +137,7 @@ def train_networks(
                     recipe=recipe,
                     folder=str(source.trials_folder),
                     fingerprint=config.data["fingerprint"],
-                    final=Final(config.with_val, config.weights),
+                    final=Final(config.with_val, config.weights, teacher),
                 )
                 concurrent = _concurrent(asked, source.total)
                 cached_data.cache_clear()  # only workers need it now
@@ -142,9 +148,11 @@ def train_networks(
             return Trainings(folder, folder.with_name(f"{folder.name}.csv"), config, tuple(source.trained()))
 
 
-def _config(folder: Path, asked: Asked, data: Data) -> TrainingConfig:
-    """What is asked for, completed by what the folder's earlier trainings were made with."""
+def _config(folder: Path, asked: Asked, data: Data, named: Callable[[str], str]) -> tuple[TrainingConfig, str | None]:
+    """What is asked for, completed by what the folder's earlier trainings were made with; and its teacher, resolved."""
     old = TrainingConfig.load(folder)
+    name = asked.teacher or (old.teacher.get("name") if old else None)
+    teacher = None if name is None else resolve_teacher(named(str(name)))
     recipe = get_recipe(asked.recipe if asked.recipe is not None else (old.recipe if old else DEFAULT_RECIPE))
     if old is not None and asked.recipe is not None:
         recipe = resumed_recipe(asked.recipe, old.recipe)
@@ -154,12 +162,13 @@ def _config(folder: Path, asked: Asked, data: Data) -> TrainingConfig:
         recipe=recipe.to_dict(),
         with_val=asked.with_val or bool(old and old.with_val),
         weights=asked.weights or (old.weights if old else "last"),
+        teacher={} if teacher is None else {"name": name, "weights": teacher_id(teacher)},
         versions=versions(),
         created=now(),
     )
     if old is not None:
         old.refuse_other(config, folder)
-    return config
+    return config, teacher
 
 
 def _check_network(one: Network, recipe: Recipe, info: DataInfo) -> None:

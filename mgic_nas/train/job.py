@@ -64,10 +64,12 @@ class Final:
     Attributes:
         with_val: train on the validation images too; then there is no accuracy on them.
         weights: one of :data:`WEIGHTS`.
+        teacher: what is also learned from, as :func:`.teacher.resolve_teacher` gives it; None: the labels alone.
     """
 
     with_val: bool = False
     weights: str = "last"
+    teacher: str | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ._memory import PeakMemory, keep_freed
 from .job import Job, Setup
 from .making import amp_type, drop_path, make_mixup, make_optimizer, make_schedule, with_validation
 from .stages import BUILD, CHECKPOINT, DATA, Watched, during, reading
+from .teacher import distillation
 
 _IMAGES = ("images", "segmentation")  # the tasks whose inputs are (B, C, H, W) with H and W above 1
 
@@ -106,6 +107,10 @@ class Training:
         # Only float16 needs its gradients scaled; disabled, the scaler does nothing.
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._amp is torch.float16)
         self._mixup = make_mixup(self.recipe, info.num_classes) if self.recipe.mixes else None
+        self._distillation: Any = None
+        if setup.final is not None and setup.final.teacher is not None:
+            with during(DATA):
+                self._distillation = distillation(setup.final.teacher, self.net, self.data, self.recipe, self.device)
         self._ema: Any = None
         if self.recipe.ema_decay is not None:
             self._ema = ModelEmaV3(self.net, self.recipe.ema_decay, use_warmup=self.recipe.ema_warmup)
@@ -204,10 +209,12 @@ class Training:
         return _finite(total.item() / count, "training", epoch)
 
     def _loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        if self._mixup is None:
-            return self.data.task.loss(self.net(x), y, smoothing=self.recipe.smoothing)
-        x, y = self._mixup(x, y)  # y (B, classes), smoothed
-        return self.data.task.loss(self.net(x), y)
+        if self._mixup is not None:
+            x, y = self._mixup(x, y)  # y (B, classes), smoothed
+        if self._distillation is not None:
+            loss: torch.Tensor = self._distillation(x, y)["loss"]
+            return loss
+        return self.data.task.loss(self.net(x), y, smoothing=0.0 if self._mixup else self.recipe.smoothing)
 
     def _update(self) -> None:
         if self.recipe.clip_grad is not None:
