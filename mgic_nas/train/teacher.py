@@ -60,9 +60,13 @@ def teacher_id(spec: str) -> str:
     return digest.hexdigest()[:16]
 
 
-@functools.lru_cache(maxsize=1)
 def _load(spec: str) -> nn.Module:
-    """The trained network, in eval mode and on the CPU. UserError where it cannot be had."""
+    """The trained network, in eval mode; the same object while its files are the same. UserError where there is none."""
+    return _load_once(spec, teacher_id(spec))
+
+
+@functools.lru_cache(maxsize=1)
+def _load_once(spec: str, identity: str) -> nn.Module:
     try:
         net: nn.Module = timm.create_model(spec, pretrained=True)
     except Exception as error:  # of timm, torch, safetensors, and of whatever reads the web

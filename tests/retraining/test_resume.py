@@ -2,14 +2,13 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from fakes.tasks import refused
-from fakes.training import train_here
+from fakes.training import save, train_here
 from safetensors.torch import load_file
 
 from mgic_nas import train_network
@@ -19,7 +18,7 @@ from mgic_nas.errors import MachineFault
 from mgic_nas.retraining import start
 from mgic_nas.retraining.results import COLUMNS
 from mgic_nas.retraining.source import Retraining
-from mgic_nas.train import loop
+from mgic_nas.tasks import load_data
 
 #: Everything of which a checkpoint could forget a part.
 RECIPE = {
@@ -46,17 +45,6 @@ SMALL: dict[str, Any] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Trainings in this process, on one thread as the workers have it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setattr(start, "executor", lambda name: train_here)
-    yield
-    torch.set_num_threads(threads)
-    loop.cached_data.cache_clear()
-
-
 def folder(out: Path, seed: int = 0) -> Path:
     (found,) = out.glob(f"train/mgic_resnet20-*/seed-{seed}")
     return found
@@ -77,7 +65,8 @@ def same(one: Path, other: Path) -> bool:
 def test_training_whose_worker_and_driver_are_killed_equals_one_that_nobody_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_network(**SMALL, out=tmp_path / "whole")
+    given = {**SMALL, "teacher": save(tmp_path / "teacher", load_data(SMALL["data"]).info.classes)[0]}
+    train_network(**given, out=tmp_path / "whole")
 
     workers: list[Any] = []
     begin, report = local.Worker.__init__, Retraining.report
@@ -98,7 +87,7 @@ def test_training_whose_worker_and_driver_are_killed_equals_one_that_nobody_kill
     monkeypatch.setattr(Retraining, "report", struck)
     monkeypatch.setattr(start, "executor", lambda name: local.execute)
     with pytest.raises(KeyboardInterrupt):
-        train_network(**SMALL, out=tmp_path / "killed")
+        train_network(**given, out=tmp_path / "killed")
     assert len(workers) > 1
     assert not list((tmp_path / "killed").glob("train/*/seed-*"))
     monkeypatch.undo()
@@ -106,7 +95,7 @@ def test_training_whose_worker_and_driver_are_killed_equals_one_that_nobody_kill
     monkeypatch.setattr(start, "executor", lambda name: train_here)
     said: list[str] = []
     monkeypatch.setattr(Retraining, "__init__", _saying(Retraining.__init__, said))
-    train_network(**SMALL, out=tmp_path / "killed")
+    train_network(**given, out=tmp_path / "killed")
     assert any("goes on after epoch" in line for line in said)
     assert same(folder(tmp_path / "whole"), folder(tmp_path / "killed"))
 
