@@ -205,10 +205,13 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _retrain(args: argparse.Namespace) -> None:
+    from .report import build
     from .run import load_run
 
     run = load_run(args.folder)
     found = run.retrain(args.budget, args.trial, args.front, data=args.data, **_training(args))
+    if args.out is None:
+        build(run.folder, echo=_say)
     _json(found.to_dict()) if args.json else print(found)
 
 

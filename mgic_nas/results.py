@@ -18,7 +18,7 @@ from .engine.executors.registry import has_ray
 from .engine.storage.trial import COMPLETE, Trial
 from .errors import UserError
 from .networks import load_weights, load_winner
-from .retraining.results import Network, Trainings, read_one
+from .retraining.results import RETRAINED, Network, Trainings, read_one
 from .retraining.start import Asked, check_asked, load, train_networks
 from .space import SearchSpace, parse_budget
 from .space.budget import latency_kinds, refuse_unnamed
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from .train import Recipe
 
 WINNERS = "winners"  # in a run's folder, as the report writes them
-RETRAINED = "retrain"  # in a run's folder, beside retrain.csv
 
 
 class Run:

@@ -15,6 +15,7 @@ from ..families.names import in_timm, literal
 from ..tasks import metric_of
 from .config import TrainingConfig
 
+RETRAINED = "retrain"  # the folder in a run's, beside retrain.csv
 RESULT = "result.json"
 #: Of retrain.csv and train.csv. Accuracies are percent; ``test_error`` is the standard error that the number of test
 #: images alone gives one accuracy, empty where a score is no share of images; ``weights_epoch`` is the epoch whose
@@ -231,6 +232,15 @@ def no_test(data: dict[str, Any]) -> str:
         f"no test score: these data have no test split; put images in test/ beside train/, or cut some from the "
         f"training part with --data '{cut}' and another --out"
     )
+
+
+def read_trainings(folder: Path) -> Trainings | None:
+    """All that was trained in a folder so far; None where nothing was. UserError where training.yaml cannot be read."""
+    config = TrainingConfig.load(folder)
+    found = read_trained(folder) if config is not None else []
+    if config is None or not found:
+        return None
+    return Trainings(folder, folder.with_name(f"{folder.name}.csv"), config, tuple(found))
 
 
 def read_trained(folder: Path) -> list[Trained]:

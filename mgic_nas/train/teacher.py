@@ -61,7 +61,7 @@ def teacher_id(spec: str) -> str:
 
 
 def _load(spec: str) -> nn.Module:
-    """The trained network, in eval mode; the same object while its files are the same. UserError where there is none."""
+    """The trained network, in eval mode; the same object while its files are the same. UserError where it is none."""
     return _load_once(spec, teacher_id(spec))
 
 
