@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .networks import create_model, load_winner, mgicify
     from .profiling import profile
     from .recalibration import recalibrate
+    from .retraining.single import train_network
     from .run import Run, load_run, search
     from .space import SearchSpace
 else:  # so that a type checker reports a name that does not exist
@@ -38,6 +39,7 @@ else:  # so that a type checker reports a name that does not exist
             "profile": ".profiling",
             "recalibrate": ".recalibration",
             "search": ".run",
+            "train_network": ".retraining.single",
         },
     )
 
@@ -58,6 +60,7 @@ __all__ = [
     "profile",
     "recalibrate",
     "search",
+    "train_network",
 ]
 
 register_with_timm()

@@ -7,8 +7,9 @@ import csv
 import json
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,30 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextlib.contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """An empty folder to fill, which takes ``target``'s place where the block ends well: no reader sees half of it.
+
+    ``target``'s parent is made where there is none, but nothing above it.
+    """
+    target.parent.mkdir(exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+    try:
+        yield new
+        os.chmod(new, 0o755)
+        for file in new.iterdir():  # temporary files are their owner's alone; this is for everybody
+            os.chmod(file, 0o644)
+        if target.exists():  # a folder cannot be renamed over a full one
+            old = Path(tempfile.mkdtemp(prefix=".old-", dir=target.parent))
+            os.replace(target, old / "it")
+            os.replace(new, target)
+            shutil.rmtree(old)
+        else:
+            os.replace(new, target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, heading: bool = True) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -19,7 +20,6 @@ from .engine.executors.registry import EXECUTORS
 from .errors import INSTALL, Interrupted, MachineFault, UserError
 
 LATER = {
-    "retrain": "the winner on the full recipe, scored once on the test split",
     "export": "the winner as hf, onnx or pt2",
 }
 
@@ -30,7 +30,7 @@ data, with options after a question mark, as in --data 'photos?size=64&val=0.2':
   segmentation:FOLDER, points:FILE.npz, functions:waves, torch/NAME, hfds/NAME, ...
   ?size=64 or 32x48             input size in pixels (default: the images' own up to 128, else 224)
   ?val=0.2 or 500               validation part, cut from train where there is none (default: a tenth)
-  ?train=..., ?test=...         use so many images of these parts
+  ?train=..., ?test=...         use so many images of these parts; ?test=0.1 cuts a test part where there is none
   ?chans=1 or 3                 grey or colour
   ?bad=skip                     go on without broken images, and count them
   ?layout=classes               the folders are classes, whatever they are called
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--rungs", metavar="R", help="early stopping: none, halving or thaw (pays from 4 epochs on)")
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
-    p.add_argument("--recipe", metavar="R", help="training recipe, by name")
+    _add_recipe(p)
     p.add_argument("--seed", type=int, default=0, metavar="S")
     p.add_argument("--keep", choices=("front", "all"), default="front", help="whose weights are kept")
     p.add_argument("--address", metavar="A", help="an existing Ray cluster")
@@ -135,16 +135,25 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--epochs", type=int, required=True, metavar="E", help="epochs of each training")
     p.add_argument("--seeds", type=int, default=3, metavar="K", help="trainings of each architecture (default: 3)")
     p.add_argument("--out", required=True, metavar="DIR", help="the table; the same command again resumes it")
-    p.add_argument("--recipe", metavar="R", help="training recipe, by name")
+    _add_recipe(p)
     p.add_argument("--executor", choices=tuple(EXECUTORS), default="local")
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
     p.set_defaults(run=_record)
 
     p = commands.add_parser("replay", help="simulated searches on recorded trainings: samplers compared in seconds")
-    p.add_argument("table", metavar="TABLE", help="a folder that `record` made")
-    p.add_argument("--sampler", action="append", default=[], metavar="S[+R]", help="cost+halving, tpe, ...; repeatable")
+    p.add_argument(
+        "table",
+        metavar="TABLE",
+        nargs="+",
+        help="what `record` made, or other people's csv, parquet or YAML",
+    )
+    p.add_argument(
+        "--sampler", action="append", default=[], metavar="S[+R]", help="cost+halving, tpe, module:factory; repeatable"
+    )
     p.add_argument("--seeds", type=int, default=20, metavar="K", help="simulated searches of each (default: 20)")
+    p.add_argument("--first-seed", type=int, default=0, metavar="S", help="of the searches (default: 0)")
+    p.add_argument("--trials", type=int, metavar="N", help="trainings of a search at most (default: all, or 150)")
     p.add_argument("--concurrent", type=int, default=1, metavar="N", help="simulated trainings at a time (default: 1)")
     p.add_argument("--budget", action="append", default=[], metavar="B", help="on MACs, for regrets; repeatable")
     p.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default: 1)")
@@ -152,11 +161,81 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true", help="print JSON")
     p.set_defaults(run=_replay)
 
+    p = commands.add_parser("retrain", help="a run's winners on a full recipe, scored once on the test split")
+    p.add_argument("folder", metavar="RUN", help="a run's folder")
+    p.add_argument("--budget", action="append", metavar="B", help="whose winner (default: of all the run's budgets)")
+    p.add_argument("--trial", action="append", type=int, metavar="N", help="a network by its trial; repeatable")
+    p.add_argument("--front", action="store_true", help="every network of the front")
+    p.add_argument("--data", metavar="D", help="other data with the same classes, as with ?test=0.1")
+    p.add_argument("--out", metavar="DIR", help="where retrain/ and retrain.csv are written (default: the run)")
+    _add_training(p, executor=None, winners=", budget:2M or retrained:2M")
+    p.set_defaults(run=_retrain)
+
+    p = commands.add_parser(
+        "train",
+        help="one training of one network, ours or any of timm's",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=DATA_HELP,
+    )
+    p.add_argument("name", metavar="NAME", help="a model's name, such as mgic_resnet56 or resnet18")
+    p.add_argument("--data", required=True, metavar="D", help="fashion, a folder, segmentation:..., points:..., ...")
+    p.add_argument("--set", action="append", default=[], metavar="k=v", help="an argument of the model, such as s_g=8")
+    p.add_argument("--out", metavar="DIR", help="default: runs/NAME-DATA; the same command again goes on there")
+    _add_training(p, executor="local")
+    p.set_defaults(run=_train)
+
     for name, what in LATER.items():
         p = commands.add_parser(name, help=f"{what} (not yet)")
         p.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
         p.set_defaults(run=_later)
     return parser
+
+
+def _add_training(p: argparse.ArgumentParser, executor: str | None, winners: str = "") -> None:
+    p.add_argument("--epochs", type=int, metavar="E", help="epochs of each training (default: 30)")
+    p.add_argument("--seeds", type=int, default=1, metavar="K", help="trainings of each network (default: 1)")
+    _add_recipe(p)
+    p.add_argument("--with-val", action="store_true", help="train on the validation images too")
+    p.add_argument("--weights", choices=("last", "best"), help="of the last epoch (default), or the best in validation")
+    p.add_argument("--teacher", metavar="T", help=f"learn from it too: a timm name, local-dir:FOLDER{winners}")
+    p.add_argument("--executor", choices=tuple(EXECUTORS), default=executor)
+    p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
+    p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
+    p.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_recipe(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--recipe", metavar="R", help="training recipe, by name")
+    p.add_argument(
+        "--set-recipe", action="append", default=[], metavar="k=v", help="a change to the recipe, such as lr=0.05"
+    )
+
+
+def _training(args: argparse.Namespace) -> dict[str, Any]:
+    from .space.assignments import recipe_of
+
+    names = ("epochs", "seeds", "out", "with_val", "weights", "teacher", "executor", "concurrent", "gpus_per_trial")
+    recipe = recipe_of(args.recipe, args.set_recipe, default="full")
+    return {"recipe": recipe, **{name: getattr(args, name) for name in names}}
+
+
+def _retrain(args: argparse.Namespace) -> None:
+    from .report import build
+    from .run import load_run
+
+    run = load_run(args.folder)
+    found = run.retrain(args.budget, args.trial, args.front, data=args.data, **_training(args))
+    if args.out is None:
+        build(run.folder, echo=_say)
+    _json(found.to_dict()) if args.json else print(found)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from .retraining.single import train_network
+    from .space.assignments import assignments
+
+    found = train_network(args.name, args.data, assignments("--set", args.set), **_training(args))
+    _json(found.to_dict()) if args.json else print(found)
 
 
 def _later(args: argparse.Namespace) -> None:
@@ -201,6 +280,7 @@ def _profile(args: argparse.Namespace) -> None:
 
 def _search(args: argparse.Namespace) -> None:
     from .run import plan, search
+    from .space.assignments import recipe_of
 
     options = {
         "trials": args.trials,
@@ -211,7 +291,7 @@ def _search(args: argparse.Namespace) -> None:
         "rungs": args.rungs,
         "concurrent": args.concurrent,
         "gpus_per_trial": args.gpus_per_trial,
-        "recipe": args.recipe,
+        "recipe": recipe_of(args.recipe, args.set_recipe, default="quick"),
         "seed": args.seed,
         "keep": args.keep,
         "address": args.address,
@@ -226,6 +306,7 @@ def _search(args: argparse.Namespace) -> None:
 
 
 def _record(args: argparse.Namespace) -> None:
+    from .space.assignments import recipe_of
     from .tabular.recording import record
 
     record(
@@ -235,7 +316,7 @@ def _record(args: argparse.Namespace) -> None:
         epochs=args.epochs,
         seeds=args.seeds,
         out=args.out,
-        recipe=args.recipe,
+        recipe=recipe_of(args.recipe, args.set_recipe, default="quick"),
         executor=args.executor,
         concurrent=args.concurrent,
         gpus_per_trial=args.gpus_per_trial,
@@ -243,25 +324,30 @@ def _record(args: argparse.Namespace) -> None:
 
 
 def _replay(args: argparse.Namespace) -> None:
-    from .engine.storage.config import at_least_one
+    from .engine.storage.config import at_least_one, check_seed
     from .tabular.compare import DEFAULT, compare
-    from .tabular.write import text, to_dict, write
+    from .tabular.write import text, to_json, write
 
-    for name in ("seeds", "concurrent", "jobs"):
+    for name in ("seeds", "concurrent", "jobs", *(["trials"] if args.trials is not None else [])):
         at_least_one(name, getattr(args, name))
-    found = compare(
-        args.table,
-        contestants=args.sampler or DEFAULT,
-        seeds=args.seeds,
-        concurrent=args.concurrent,
-        budgets=args.budget,
-        jobs=args.jobs,
-        say=_say,
-    )
+    check_seed(args.first_seed)
+    found = [
+        compare(
+            table,
+            contestants=args.sampler or DEFAULT,
+            seeds=args.seeds,
+            concurrent=args.concurrent,
+            budgets=args.budget,
+            jobs=args.jobs,
+            say=_say,
+            first_seed=args.first_seed,
+            trials=args.trials,
+        )
+        for table in args.table
+    ]
     if args.out:
-        asked = "".join(f" --sampler {name}" for name in args.sampler)
-        write(found, args.out, f"mgic-nas replay {args.table}{asked} --seeds {args.seeds} --out {args.out}")
-    _json(to_dict(found)) if args.json else print(text(found))
+        write(found, args.out, shlex.join(["mgic-nas", *args.typed]))
+    _json(to_json(found)) if args.json else print(text(found))
 
 
 def _report(args: argparse.Namespace) -> None:
@@ -299,6 +385,7 @@ def _tables(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     args = _parser().parse_args(argv)
+    args.typed = list(sys.argv[1:] if argv is None else argv)
     try:
         with terminable():
             args.run(args)

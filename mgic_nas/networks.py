@@ -16,12 +16,13 @@ from typing import Any
 import safetensors.torch
 import timm
 from safetensors import SafetensorError
+from timm.models import save_for_hf
 from torch import nn
 
 from ._files import read_json, write_atomic, write_json
 from .cost.count import count
 from .errors import UserError, did_you_mean
-from .families import family
+from .families import family, in_timm
 from .models.convert.also import check_also
 from .models.convert.blueprint import convert
 from .models.convert.find import meta_copy
@@ -135,15 +136,19 @@ def save_network(
     data_config: Mapping[str, Any],
     label_names: Sequence[str] = (),
 ) -> None:
-    """Writes a trained network that is no timm name so that :func:`load_winner` gives it back.
+    """Writes a trained network so that :func:`load_winner` gives it back; of a timm name also ``local-dir:``.
 
     Args:
         folder: an existing one.
         net: the network.
         name, config, num_classes, in_chans: what it was built from.
         data_config: how its inputs were prepared, as timm's data config names it.
-        label_names: of the classes, where known.
+        label_names: of the classes, where known: others than ``num_classes`` are left out.
     """
+    labels = {"label_names": list(label_names)} if len(label_names) == num_classes else {}
+    if in_timm(name):
+        save_for_hf(net, str(folder), model_config=labels, safe_serialization=True, data_config=dict(data_config))
+        return
     content = {
         "library": _LIBRARY,
         "architecture": name,
@@ -151,9 +156,8 @@ def save_network(
         "in_chans": in_chans,
         "model_args": dict(config),
         "pretrained_cfg": dict(data_config),
+        **labels,
     }
-    if label_names:
-        content["label_names"] = list(label_names)
     tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     write_atomic(folder / WEIGHTS, safetensors.torch.save(tensors, metadata={"format": "pt"}))
     write_json(folder / CONFIG, content)

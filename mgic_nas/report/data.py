@@ -14,13 +14,13 @@ from ..engine.storage.config import RunConfig
 from ..engine.storage.record import Record
 from ..engine.storage.trial import COMPLETE, FINISHED, PAUSED, RUNNING, Trial
 from ..engine.storage.winner import winner
+from ..retraining.results import Trainings
 from ..space.budget import Budget
 from ..tasks import cautions
 from ..tasks.metrics import Metric
 from ..tasks.registry import metric_of
 from .command import command, shown_data
 from .reference import ReferencePoint
-from .retrained import Retrained, read_retrained
 from .steps import Answers, Step, compared, hull
 
 
@@ -46,6 +46,7 @@ class Summary:
         record: its trials, and what else the study has; of a run without a study what trials.csv has.
         reference: points to lay over the front, read from ``reference_file``.
         left_out: how many points of that file are not shown, as they are of other data or another input size.
+        retrained: what was trained of its networks after the search.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Summary:
     reference: tuple[ReferencePoint, ...] = ()
     reference_file: str = ""
     left_out: int = 0
+    retrained: Trainings | None = None
 
     @property
     def name(self) -> str:
@@ -256,11 +258,6 @@ class Summary:
         """The expected hypervolume after each network, had the same ones been trained in random order."""
         accs, macs = [t.val_acc or 0.0 for t in self.complete], [t.macs or 0.0 for t in self.complete]
         return [round(v, 5) for v in pareto.expected_hypervolume(accs, macs, self.hypervolume_reference).tolist()]
-
-    @cached_property
-    def retrained(self) -> dict[int, Retrained]:
-        """Trial number -> what became of it on a full recipe."""
-        return read_retrained(self.folder)
 
     @cached_property
     def parameters(self) -> dict[str, tuple[Any, ...]]:

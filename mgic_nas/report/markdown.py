@@ -9,7 +9,7 @@ from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
 from ..space.budget import latency_kinds
-from . import health, notes, story
+from . import health, notes, retrained, story
 from .data import Summary
 from .headline import headline
 from .thinning import evenly
@@ -36,9 +36,11 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
     ]
     if summary.budgets:
         parts += ["## The winner within each budget", _winners(summary), *_lines(summary, problems)]
-        tested = [(w[0].trial, notes.tested(summary, w[0].trial)) for w in summary.wins if w[0].trial]
-        parts += [_escape(f"Trial {t.number}: {found[0]}: {found[1]}.") for t, found in tested if t and found]
         parts += [_escape(notes.accuracy_note(summary))] if summary.complete else []
+    if summary.retrained is not None:
+        parts += ["## Retrained, and scored on the test split", _escape(retrained.note(summary.retrained))]
+        cells = [[_escape(cell) for cell in row] for row in retrained.rows(summary.retrained)]
+        parts.append(_table(retrained.heading(summary.retrained), "llrrrrrr", cells))
     failed = [t for t in summary.trials if t.error]
     if failed:
         shown = failed[:_MANY_FAILURES]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from .. import _text as words
 from .._text import THIN
-from ..engine.storage.trial import Trial
-from . import story
+from . import retrained, story
 from .data import Summary
 from .thinning import CLOUD, STEPS, panel
 
@@ -22,7 +19,8 @@ def accuracy_note(summary: Summary) -> str:
             f"{_differences(summary)} {_training_noise(summary)} "
         )
     what = "accuracies are" if measure.of_items else f"{measure.score} is"
-    tested = any(r.test is not None for r in summary.retrained.values())
+    networks = summary.retrained.networks.values() if summary.retrained else ()
+    tested = any(one.test_mean is not None for one in networks)
     quote = "quote the test scores" if tested else "score a winner on the test split once, before quoting it"
     return f"{spread}Winners were chosen by these same {measure.items}, so their {what} slightly optimistic: {quote}."
 
@@ -39,29 +37,16 @@ def _differences(summary: Summary) -> str:
 
 def _training_noise(summary: Summary) -> str:
     """The noise that another seed of a training adds: apart from that of the inputs, and only where it is known."""
-    spreads = [r.spread for r in summary.retrained.values() if r.spread is not None]
-    if not spreads:
+    spread = retrained.spread(summary.retrained)
+    if spread is None:
         return (
             "Another seed of the training would move every number further: each network was trained once, so that "
             "noise was not measured here."
         )
-    spread = math.sqrt(sum(s * s for s in spreads) / len(spreads))
     return (
         f"The noise of training is apart from that: on the full recipe, seeds of one network spread by "
         f"{summary.points(spread)} points (standard deviation)."
     )
-
-
-def tested(summary: Summary, trial: Trial) -> tuple[str, str] | None:
-    """(what was measured, its value) of a network that was trained on a full recipe; None where it was not."""
-    found = summary.retrained.get(trial.number)
-    if found is None or found.test is None:
-        return None
-    seeds = words.plural(found.seeds, "seed")
-    what = f"Test {story.metric(summary)}, {words.plural(found.epochs, 'epoch')}, {seeds}"
-    if found.spread is not None:
-        return f"{what} (± their spread)", words.measured(found.test, found.spread, decimals=summary.decimals)
-    return what, words.measured(found.test, found.error, decimals=summary.decimals)
 
 
 def front_note(summary: Summary, below: int = 0) -> str:

@@ -17,7 +17,7 @@ import yaml
 from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
-from . import choices, diagram, figures, health, notes, story, timeline
+from . import choices, diagram, figures, health, notes, retrained, story, timeline
 from .axes import costs
 from .data import Summary, Winner
 from .headline import difference, headline
@@ -72,6 +72,7 @@ def page(
         headline=headline(summary),
         folder=summary.name,
         steps=_steps(summary)[:ROWS],
+        retrained=_retrained(summary),
         unit=words.unit_name(story.gain_unit(summary)),
         fronts=[kind for kind in costs(summary) if f"front-{kind}" in drawn],
         titles=costs(summary),
@@ -147,7 +148,6 @@ def _winner(summary: Summary, group: Sequence[Winner], problems: Mapping[str, st
         "local_dir": "" if problem else f"{loads}\nnet = {local_dir(summary, first)}",
         "create_model": f"{loads}\nnet = {create_model(summary, trial)}",
         "over": _over(summary, group),
-        "tested": notes.tested(summary, trial),
     }
 
 
@@ -193,6 +193,13 @@ def _steps(summary: Summary) -> list[Block]:
         }
         for step, rate in zip(summary.steps, rates, strict=True)
     ]
+
+
+def _retrained(summary: Summary) -> Block | None:
+    found = summary.retrained
+    if found is None:
+        return None
+    return {"note": retrained.note(found), "heading": retrained.heading(found), "rows": retrained.rows(found)}
 
 
 def _listed(summary: Summary) -> list[Trial]:

@@ -1,68 +1,77 @@
-"""What became of a run's networks when they were trained again on a full recipe: retrain.csv, where there is one."""
+"""What a report says of the winners that were retrained: their test scores over seeds. Nothing is chosen by them."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import statistics
-from collections.abc import Mapping
-from pathlib import Path
-from typing import NamedTuple
 
-from .._files import read_csv
-
-FILE = "retrain.csv"
+from .. import _text as words
+from ..retraining.results import Trainings, no_test
+from ..tasks import metric_of
 
 
-class Retrained(NamedTuple):
-    """The trainings of one network.
-
-    Attributes:
-        trial: its number in the run.
-        epochs: of the longest training.
-        seeds: how many trainings.
-        test: mean accuracy on the test split, percent; None without one.
-        spread: standard deviation over the seeds; None for one seed.
-        error: standard error that the number of test inputs alone gives; None where a score is no share of inputs.
-    """
-
-    trial: int
-    epochs: int
-    seeds: int
-    test: float | None
-    spread: float | None
-    error: float | None
-
-
-def read_retrained(folder: Path) -> dict[int, Retrained]:
-    """Trial number -> its trainings. What cannot be read is left out: a report is of the search."""
-    rows: list[dict[str, str]] = []
-    with contextlib.suppress(OSError, ValueError):
-        rows = read_csv(folder / FILE)
-    by_trial: dict[int, list[dict[str, str]]] = {}
-    for row in rows:
-        number = _number(row, "trial")
-        if number is not None and number.is_integer():
-            by_trial.setdefault(int(number), []).append(row)
-    return {number: _of(number, found) for number, found in by_trial.items()}
-
-
-def _of(number: int, rows: list[dict[str, str]]) -> Retrained:
-    tests = [value for row in rows if (value := _number(row, "test_acc")) is not None]
-    errors = [value for row in rows if (value := _number(row, "test_error")) is not None]
-    return Retrained(
-        trial=number,
-        epochs=int(max((_number(row, "epochs") or 0 for row in rows), default=0)),
-        seeds=len(rows),
-        test=statistics.fmean(tests) if tests else None,
-        spread=statistics.stdev(tests) if len(tests) > 1 else None,
-        error=statistics.fmean(errors) if errors else None,
+def heading(found: Trainings) -> tuple[str, ...]:
+    """Of the columns of :func:`rows`."""
+    size, metric = words.size_text(found.config.data["input_size"], "×"), metric_of(found.config.data["spec"]).short
+    return (
+        *("Network", "Within", f"MACs at {size}", "Parameters", "Seeds"),
+        *(f"Test {metric} (%)", "Standard error of one score", f"Validation {metric} (%)"),
     )
 
 
-def _number(row: Mapping[str, str], column: str) -> float | None:
-    try:
-        value = float(row.get(column) or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def rows(found: Trainings) -> list[tuple[str, ...]]:
+    """A row a network, by MACs; accuracies are means over seeds, with their standard deviation."""
+    table: list[tuple[str, ...]] = []
+    for name, one in found.networks.items():
+        first = one.trained[0].result
+        table.append(
+            (
+                name,
+                words.listed(one.budgets) or "–",
+                words.count(first["macs"]),
+                words.count(first["params"]),
+                f"{len(one.trained)}",
+                _mean(one.test_mean, one.test_spread),
+                "–" if one.test_error is None else words.fixed(one.test_error, 2),
+                _mean(one.val_mean, one.val_spread),
+            )
+        )
+    return table
+
+
+def note(found: Trainings) -> str:
+    """How they were trained, and what the numbers mean."""
+    config = found.config
+    parts = "training and validation part" if config.with_val else "training part"
+    teacher = f", taught by {config.teacher['name']}" if config.teacher else ""
+    recipe = config.recipe.get("name", "custom")
+    said = [
+        f"Trained from scratch for {words.plural(config.epochs, 'epoch')} with the recipe {recipe} on the {parts}"
+        f"{teacher}; the {config.weights} weights were scored once on the test split, and nothing was chosen by that "
+        "score. ± is the standard deviation over seeds; the standard error is what the number of test "
+        f"{metric_of(config.data['spec']).items} alone gives one score."
+    ]
+    if not any(one.test_mean is not None for one in found.networks.values()):
+        said.append(f"There is {no_test(config.data)}.")
+    if config.note:
+        said.append(f"{config.note[0].upper()}{config.note[1:]}.")
+    return " ".join(said)
+
+
+def spread(found: Trainings | None) -> float | None:
+    """How far seeds of one network spread, in points: the pooled standard deviation; None where each was trained once.
+
+    On validation images that none was trained on where there are such, else on the test images.
+    """
+    spreads = (
+        [one.test_spread if one.val_spread is None else one.val_spread for one in found.networks.values()]
+        if found
+        else []
+    )
+    known = [s for s in spreads if s is not None]
+    return math.sqrt(sum(s * s for s in known) / len(known)) if known else None
+
+
+def _mean(mean: float | None, spread: float | None) -> str:
+    if mean is None:
+        return "–"
+    return words.fixed(mean, 2) if spread is None else f"{words.fixed(mean, 2)} ± {words.fixed(spread, 2)}"

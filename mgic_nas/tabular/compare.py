@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import multiprocessing
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from optuna.samplers import BaseSampler
 
 from ..engine.samplers.registry import SAMPLERS
 from ..engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
@@ -20,7 +22,7 @@ from ..pareto import best_within
 from ..space.budget import parse_budgets
 from .bounds import bounds
 from .replay import Trace, Truth, replay
-from .table import Table
+from .tables import AnyTable, open_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +34,8 @@ DEFAULT = ("cost+thaw", "cost+halving", "cost", "tpe", "tpe-univariate", "nsga2"
 BASELINE = "stratified"
 OPTUNA = ("nsga2", "tpe", "tpe-univariate")
 GRID = 60  # points of a curve over epochs
+MOST_TRIALS = 150  # of a replay in a table of more architectures than LARGE, unless the caller says other
+LARGE = 400
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,32 @@ class Contestant:
 
     @classmethod
     def parse(cls, text: str) -> Contestant:
-        """UserError for an unknown sampler or unknown rungs."""
+        """UserError for an unknown sampler or unknown rungs. ``module:factory`` names a sampler from outside."""
         sampler, plus, rungs = text.partition("+")
+        if ":" in sampler and sampler not in SAMPLERS:
+            SAMPLERS.register(sampler, _from_outside(sampler))
         return cls(SAMPLERS.check(sampler), SCHEDULERS.check(rungs if plus else DEFAULT_SCHEDULER))
 
     def __str__(self) -> str:
         return self.sampler if self.rungs == DEFAULT_SCHEDULER else f"{self.sampler}+{self.rungs}"
+
+
+def _from_outside(name: str) -> Callable[..., BaseSampler]:
+    """A factory ``(seed, pool, problem)``, or a class of Optuna's that is made from a seed.
+
+    It is named on the command line or in Python, never by a file.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"the sampler {name} cannot be imported: {error}.") from None
+    if isinstance(found, type) and issubclass(found, BaseSampler):
+        made: Callable[..., BaseSampler] = found  # Optuna's own take a seed; others say here that they do not
+        return lambda seed, pool, problem: made(seed=seed)
+    if not callable(found):
+        raise UserError(f"the sampler {name} is neither a sampler nor a function (seed, pool, problem) that makes one.")
+    return found
 
 
 @dataclass(frozen=True)
@@ -59,6 +83,7 @@ class Standing:
         name: of the contestant.
         epochs: share -> epochs trained until that share of the hypervolume was found (inf where it never was).
         trials: share -> architectures started until then.
+        ends: epochs trained in each replay.
         curve: (quartile, median, quartile) of the share found, at each of the comparison's grid of epochs.
         by_trials: the same at each of its grid of architectures started.
         regret: budget -> at each checkpoint the simple regret in percent, median over seeds: the best true accuracy
@@ -69,6 +94,7 @@ class Standing:
     name: str
     epochs: dict[float, list[float]]
     trials: dict[float, list[float]]
+    ends: list[float]
     curve: list[tuple[float, float, float]]
     by_trials: list[tuple[float, float, float]]
     regret: dict[str, list[float | None]]
@@ -91,6 +117,8 @@ class Comparison:
         checkpoints: epochs at which regrets are given.
         seeds: replays of each contestant.
         concurrent: simultaneous trainings of a replay.
+        first_seed: of the replays.
+        most_trials: architectures that a replay starts at most; None for all.
     """
 
     facts: dict[str, Any]
@@ -101,6 +129,8 @@ class Comparison:
     checkpoints: list[int]
     seeds: int
     concurrent: int
+    first_seed: int = 0
+    most_trials: int | None = None
 
     def find(self, name: str) -> Standing | None:
         return next((s for s in self.standings if s.name == name), None)
@@ -120,46 +150,59 @@ def compare(
     budgets: Sequence[str | float] = (),
     jobs: int = 1,
     say: Callable[[str], object] = lambda line: None,
+    first_seed: int = 0,
+    trials: int | None = None,
 ) -> Comparison:
-    """Replays every contestant with seeds 0, 1, ...; the same arguments give the same result.
+    """Replays every contestant with seeds ``first_seed``, ...; the same arguments give the same result.
 
     Args:
-        folder: of a recorded table.
-        contestants: ``sampler`` or ``sampler+rungs``.
+        folder: of a recorded table, or the file of somebody else's (:mod:`.foreign`).
+        contestants: ``sampler`` or ``sampler+rungs``; a sampler from outside as ``module:factory``.
         seeds: replays of each.
         concurrent: simultaneous trainings of a replay.
         budgets: on MACs, for regrets and winners; by default four, evenly spread over the table's MACs. The largest
             given is the limit of every search.
         jobs: processes.
         say: called with one line a contestant.
+        first_seed: another one gives fresh searches, for what was not tuned on the first.
+        trials: most architectures that a replay starts; by default all, and :data:`MOST_TRIALS` in a table of more
+            than :data:`LARGE`.
 
     Raises:
         UserError: no table, an unknown sampler, a budget on something else than MACs, or one that nothing meets.
     """
     parsed = [Contestant.parse(text) for text in dict.fromkeys(contestants)]
-    table = Table(folder)
+    table = open_table(folder)
+    for note in table.notes:
+        say(f"{table.name}: {note}")
+    if trials is None and len(table.architectures) > LARGE:
+        trials = MOST_TRIALS
     limits = _limits(table, budgets)
     limit = max(limits.values()) if budgets else None
     truth = Truth(table, limit)
     epochs = table.config.epochs
     grid = sorted({round(v) for v in np.geomspace(epochs, epochs * len(truth.macs), GRID)})
-    trials_grid = sorted({round(v) for v in np.geomspace(1, len(truth.macs), GRID)})
-    checkpoints = [epochs * n for n in (5, 10, 20, 40, 80) if n < len(truth.macs)]
+    most = min(len(truth.macs), trials or len(truth.macs))
+    grid = [v for v in grid if v <= epochs * most]
+    trials_grid = sorted({round(v) for v in np.geomspace(1, most, GRID)})
+    checkpoints = [epochs * n for n in (5, 10, 20, 40, 80) if n < most]
+    runs = _Replays(str(folder), limit, range(first_seed, first_seed + seeds), concurrent, trials)
     standings = []
     for contestant in parsed:
-        traces = _traces(truth, folder, limit, contestant, seeds, concurrent, jobs)
+        traces = runs.of(contestant, truth, jobs)
         standings.append(_standing(truth, contestant, traces, limits, grid, trials_grid, checkpoints))
         median = standings[-1].median(0.95)
         say(f"{contestant}: 95 % of the hypervolume after {_epochs(median)}, median of {seeds} seeds")
     told = bounds(truth, SHARES, seeds)
-    return Comparison(_facts(truth, limits), told, standings, grid, trials_grid, checkpoints, seeds, concurrent)
+    facts = _facts(truth, limits)
+    return Comparison(facts, told, standings, grid, trials_grid, checkpoints, seeds, concurrent, first_seed, trials)
 
 
 def _epochs(value: float) -> str:
     return f"{value:,.0f} epochs" if math.isfinite(value) else "more epochs than the table has"
 
 
-def _limits(table: Table, budgets: Sequence[str | float]) -> dict[str, float]:
+def _limits(table: AnyTable, budgets: Sequence[str | float]) -> dict[str, float]:
     """Label -> MACs."""
     macs = table.cost("macs")
     if not budgets:
@@ -178,22 +221,31 @@ def _limits(table: Table, budgets: Sequence[str | float]) -> dict[str, float]:
 _worker_truth: dict[tuple[str, float | None], Truth] = {}
 
 
-def _one(folder: str, limit: float | None, sampler: str, rungs: str, seed: int, concurrent: int) -> Trace:
-    """One replay in a worker process, which keeps the table for the next."""
-    key = folder, limit
-    if key not in _worker_truth:
-        _worker_truth[key] = Truth(Table(folder), limit)
-    return replay(_worker_truth[key], sampler, seed, rungs=rungs, concurrent=concurrent)
+@dataclass(frozen=True)
+class _Replays:
+    """The replays of a comparison: everything but the contestant."""
 
+    folder: str
+    limit: float | None
+    seeds: range
+    concurrent: int
+    trials: int | None
 
-def _traces(
-    truth: Truth, folder: str | Path, limit: float | None, who: Contestant, seeds: int, concurrent: int, jobs: int
-) -> list[Trace]:
-    tasks = [(str(folder), limit, who.sampler, who.rungs, seed, concurrent) for seed in range(seeds)]
-    if jobs == 1:
-        return [replay(truth, who.sampler, seed, rungs=who.rungs, concurrent=concurrent) for seed in range(seeds)]
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(_one, *zip(*tasks, strict=True)))
+    def of(self, who: Contestant, truth: Truth, jobs: int) -> list[Trace]:
+        if jobs == 1:
+            return [self.one(who, seed, truth) for seed in self.seeds]
+        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return list(pool.map(self.in_worker, [str(who)] * len(self.seeds), self.seeds))
+
+    def one(self, who: Contestant, seed: int, truth: Truth) -> Trace:
+        return replay(truth, who.sampler, seed, rungs=who.rungs, concurrent=self.concurrent, trials=self.trials)
+
+    def in_worker(self, who: str, seed: int) -> Trace:
+        """In a worker process, which keeps the table for the next."""
+        key = self.folder, self.limit
+        if key not in _worker_truth:
+            _worker_truth[key] = Truth(open_table(self.folder), self.limit)
+        return self.one(Contestant.parse(who), seed, _worker_truth[key])
 
 
 def _standing(
@@ -228,6 +280,7 @@ def _standing(
         str(who),
         {share: first(share, epochs) for share in SHARES},
         {share: first(share, trials) for share in SHARES},
+        [float(trace.epochs[-1]) if len(trace.epochs) else 0.0 for trace in traces],
         bands(grid, epochs),
         bands(trials_grid, trials),
         regret,
@@ -259,7 +312,7 @@ def _facts(truth: Truth, limits: dict[str, float]) -> dict[str, Any]:
     counted = np.sum(~np.isnan(final), axis=1)
     cpu = table.curves("cpu_seconds").sum(axis=2)
     return {
-        "table": table.folder.name,
+        "table": table.name,
         "architectures": len(truth.macs),
         "seeds": table.seeds,
         "trainings": int(counted.sum()),

@@ -20,9 +20,8 @@ import numpy as np
 from ..engine.controller import Controller
 from ..engine.proposals.candidate import SearchProblem
 from ..engine.storage.config import RunConfig
-from ..families.registry import family
 from ..pareto import hypervolume, hypervolume_history, non_dominated
-from .table import Table
+from .tables import AnyTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +44,7 @@ class Truth:
         noise: the variance of one training's accuracy around its architecture's, percent squared.
     """
 
-    def __init__(self, table: Table, limit: float | None = None) -> None:
+    def __init__(self, table: AnyTable, limit: float | None = None) -> None:
         self.table = table
         self.macs = table.cost("macs")
         self.final = table.curves("val_acc")[:, :, -1]
@@ -184,13 +183,13 @@ class _Lookup:
         self._curves = {name: table.curves(name) for name in ("train_loss", "val_acc", "val_loss")}
         self._seconds = table.curves("cpu_seconds")
         self._rows: dict[int, int] = {}  # trial number -> row
-        self._family = family(table.space.model)
+        self._arch_id = table.arch_id
         self._drawn = drawn(truth, seed)
 
     def row(self, job: Job) -> int:
         """The architecture of a job."""
-        if job.number not in self._rows:  # by arch_id: several settings may lead to one architecture
-            self._rows[job.number] = self._index[self._family.arch_id(job.config)]
+        if job.number not in self._rows:
+            self._rows[job.number] = self._index[self._arch_id(job.config)]
         return self._rows[job.number]
 
     def seconds(self, job: Job, epoch: int) -> float:
@@ -203,7 +202,7 @@ class _Lookup:
         at = row, self._drawn[row], epoch - 1
         return {
             "epoch": epoch,
-            **{name: float(values[at]) for name, values in self._curves.items()},
+            **{name: float(values[at]) for name, values in self._curves.items() if not math.isnan(values[at])},
             "seconds": float(self._seconds[at]),
         }
 
@@ -216,7 +215,7 @@ class _Lookup:
         return {"attempt": attempt, "epochs": job.last_epoch, "val_acc": curve[-1]["val_acc"], "curve": curve}
 
 
-def _config(table: Table, sampler: str, rungs: str, seed: int, trials: int, limit: float) -> RunConfig:
+def _config(table: AnyTable, sampler: str, rungs: str, seed: int, trials: int, limit: float) -> RunConfig:
     recorded = table.config
     return RunConfig(
         name="replay",

@@ -26,6 +26,7 @@ from .._files import read_csv, write_atomic, write_csv
 from ..engine.storage import recorded
 from ..engine.storage.trial import COSTS
 from ..errors import UserError
+from ..families.registry import family
 from ..space.search_space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -125,8 +126,11 @@ class Table:
         UserError: no table there, an unreadable one, or one without a single training.
     """
 
+    notes: Sequence[str] = ()  # how the columns of somebody else's table were understood
+
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self.name = self.folder.name
         self.config = TableConfig.load(folder)
         self.space = SearchSpace.from_recorded(self.config.space, source=str(self.folder / TABLE_YAML))
         self.architectures = _read_architectures(self.folder, self.space)
@@ -140,6 +144,10 @@ class Table:
     def index(self) -> dict[str, int]:
         """arch_id -> row of the arrays."""
         return {a.arch_id: i for i, a in enumerate(self.architectures)}
+
+    def arch_id(self, config: Mapping[str, Any]) -> str:
+        """Of a job's configuration: several settings may lead to one architecture."""
+        return family(self.space.model).arch_id(config)
 
     def cost(self, kind: str) -> Array:
         """float64 (A,), one of :data:`COSTS`."""

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from .._files import write_atomic
 from .._text import aligned, count, size_text
 from ..errors import UserError
 from .compare import BASELINE, OPTUNA, SHARES, Comparison, Standing
+from .ranking import SHARE, difference, mean_ranks, ranks
 
 COLOURS = {
     "cost+thaw": TEAL,
@@ -30,9 +31,11 @@ FURTHER = (INK, "#b8336a", "#2f6fb0", "#8a8f1f")
 BEST = "cost+thaw"
 
 
-def text(comparison: Comparison) -> str:
-    """The tables for a terminal."""
-    return _page(comparison, _plain)
+def text(comparisons: Comparison | Sequence[Comparison]) -> str:
+    """The tables for a terminal: of one comparison or of several."""
+    found = [comparisons] if isinstance(comparisons, Comparison) else comparisons
+    pages = [_page(comparison, _plain) for comparison in found]
+    return "\n\n\n".join([*([_over_tables(found, _plain)] if len(found) > 1 else []), *pages])
 
 
 def to_dict(comparison: Comparison) -> dict[str, Any]:
@@ -44,6 +47,8 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
     return {
         "table": comparison.facts,
         "seeds": comparison.seeds,
+        "first_seed": comparison.first_seed,
+        "most_trials": comparison.most_trials,
         "concurrent": comparison.concurrent,
         "bounds": {
             name: {f"{share:.2f}": epochs for share, epochs in bound.items()}
@@ -53,6 +58,7 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
         "grid_trials": comparison.trials_grid,
         "checkpoints": comparison.checkpoints,
         "ratios_at_0.95": _ratios(comparison),
+        "ranks_at_0.95": ranks(comparison),
         "contestants": [
             {
                 "name": s.name,
@@ -69,17 +75,41 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def write(comparison: Comparison, folder: str | Path, command: str) -> None:
-    """Writes replay.json, replay.png and README.md into a folder that is made where there is none."""
+def to_json(comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    """Plain values: of one comparison as :func:`to_dict`, of several with their mean ranks."""
+    if len(comparisons) == 1:
+        return to_dict(comparisons[0])
+    return {"mean_ranks_at_0.95": mean_ranks(comparisons), "comparisons": [to_dict(c) for c in comparisons]}
+
+
+def write(comparisons: Sequence[Comparison], folder: str | Path, command: str) -> None:
+    """Writes replay.json, README.md and a picture for each table into a folder that is made where there is none."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise UserError(f"--out {folder} cannot be made: {getattr(error, 'strerror', None) or error}.") from None
-    write_atomic(folder / "replay.json", json.dumps(to_dict(comparison), indent=1) + "\n")
-    _picture(comparison, folder / "replay.png")
-    page = f"# Simulated searches\n\nMade by `{command}`.\n\n![hypervolume against epochs](replay.png)\n\n"
-    write_atomic(folder / "README.md", page + _page(comparison, _markdown) + "\n")
+    write_atomic(folder / "replay.json", json.dumps(to_json(comparisons), indent=1) + "\n")
+    parts = [f"# Simulated searches\n\nMade by `{command}`."]
+    if len(comparisons) > 1:
+        parts.append(_over_tables(comparisons, _markdown))
+    for number, comparison in enumerate(comparisons):
+        picture = "replay.png" if len(comparisons) == 1 else f"replay-{number + 1}.png"
+        _picture(comparison, folder / picture)
+        heading = [] if len(comparisons) == 1 else [f"## {comparison.facts['table']}"]
+        parts += [*heading, f"![hypervolume against epochs]({picture})", _page(comparison, _markdown)]
+    write_atomic(folder / "README.md", "\n\n".join(parts) + "\n")
+
+
+def _over_tables(comparisons: Sequence[Comparison], table: Table) -> str:
+    """Median epochs to 95 % on each table, and the mean rank, the best first."""
+    means = mean_ranks(comparisons)
+    rows = []
+    for name in sorted(means, key=lambda name: means[name]):
+        standings = [standing for c in comparisons if (standing := c.find(name))]
+        rows.append([name, *(_middle(s.epochs[SHARE]) for s in standings), f"{means[name]:.1f}"])
+    head = [f"epochs to {SHARE:.0%}, median".replace("%", " %"), *(c.facts["table"] for c in comparisons), "mean rank"]
+    return table(head, rows)
 
 
 Table = Callable[[list[str], list[list[str]]], str]
@@ -102,8 +132,10 @@ def _page(comparison: Comparison, table: Table) -> str:
             else ""
         ),
         f"hypervolume over accuracy and log MACs from {facts['reference']['val_acc']:.2f} % and "
-        f"{count(facts['reference']['macs'])} MACs: {facts['hypervolume']:.3f}; {comparison.seeds} seeds, "
-        f"{comparison.concurrent} at a time",
+        f"{count(facts['reference']['macs'])} MACs: {facts['hypervolume']:.3f}; {comparison.seeds} seeds"
+        + (f" from {comparison.first_seed} on" if comparison.first_seed else "")
+        + f", {comparison.concurrent} at a time"
+        + (f", at most {comparison.most_trials} trainings each" if comparison.most_trials else ""),
     ]
     shares = [f"{share:.0%}".replace("%", " %") for share in SHARES]
     rows = [
@@ -114,6 +146,14 @@ def _page(comparison: Comparison, table: Table) -> str:
         rows.append([name, *(f"{bound[share]:.0f}" for share in SHARES), *[""] * len(SHARES)])
     head = ["epochs trained to", *shares, *(f"trials to {share}" for share in shares)]
     parts = [*lines, table(head, rows)]
+    if len(comparison.standings) > 1:
+        first = comparison.standings[0].name
+        rank = ranks(comparison)
+        rows = [
+            [s.name, f"{rank[s.name]:g}", "" if s.name == first else str(difference(comparison, s.name, first))]
+            for s in comparison.standings
+        ]
+        parts.append(table([f"at {shares[1]}", "rank", f"epochs more than {first}, paired ± s.e."], rows))
     ratios = _ratios(comparison)
     for name, ratio in ratios.items():
         parts.append(f"{BEST} needs {ratio:.2f} of the epochs of {name} for 95 %")

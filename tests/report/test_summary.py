@@ -1,7 +1,9 @@
 """What the report works out of the rows: only trained networks count, and a winner is within its budget."""
 
+import dataclasses
 import math
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from mgic_nas._text import THIN, fixed
 from mgic_nas.engine.storage.trial import gathered
-from mgic_nas.report import story
+from mgic_nas.report import notes, story
 from mgic_nas.report.headline import headline as headline_of
 from mgic_nas.train.right import write_right
 
@@ -161,3 +163,15 @@ def test_halves_are_rounded_up_everywhere():
     summary = made(row(0, 4e5, 81.25))
     assert summary.acc(summary.best).startswith("81.3 ±")
     assert summary.points(81.25) == "81.3"
+
+
+def test_the_noise_of_training_is_named_apart_once_several_seeds_are_known():
+    def trained(spread):
+        one = SimpleNamespace(val_spread=spread, test_spread=None, test_mean=88.0)
+        return dataclasses.replace(fakes.summary(), retrained=SimpleNamespace(networks={"a": one, "b": one}))
+
+    assert "that noise was not measured here" in notes.accuracy_note(fakes.summary())
+    assert "that noise was not measured here" in notes.accuracy_note(trained(None)), "one seed says nothing of it"
+    said = notes.accuracy_note(trained(0.64))
+    assert "seeds of one network spread by 0.6 points (standard deviation)" in said
+    assert said.endswith("quote the test scores.")

@@ -6,10 +6,13 @@ They know nothing of budgets, conditions or duplicates: :mod:`..proposals.filter
 from __future__ import annotations
 
 import warnings
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+
+from ...errors import UserError
 
 if TYPE_CHECKING:
     from ..proposals.candidate import SearchProblem
@@ -34,6 +37,15 @@ def tpe(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> BaseSample
 
 def tpe_univariate(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> BaseSampler:
     return _tpe(seed, multivariate=False)
+
+
+def gp(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> BaseSampler:
+    """Optuna's own Gaussian process: a second or more a proposal after some dozen trials."""
+    if find_spec("scipy") is None:
+        raise UserError("the sampler 'gp' is Optuna's, which needs scipy: pip install scipy.")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=ExperimentalWarning)
+        return GPSampler(seed=seed)
 
 
 def _tpe(seed: int, multivariate: bool) -> TPESampler:

@@ -25,6 +25,7 @@ SAMPLERS: Registry[Callable[[int, PoolMaker, SearchProblem | None], BaseSampler]
         "nsga2": "mgic_nas.engine.samplers.optuna_samplers:nsga2",
         "tpe": "mgic_nas.engine.samplers.optuna_samplers:tpe",
         "tpe-univariate": "mgic_nas.engine.samplers.optuna_samplers:tpe_univariate",
+        "gp": "mgic_nas.engine.samplers.optuna_samplers:gp",
     },
 )
 

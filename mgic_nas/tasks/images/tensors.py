@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,14 @@ class TensorSplit(BaseSplit[Augment]):
 
     def as_dataset(self) -> torch.utils.data.Dataset[Any]:
         return self._dataset
+
+    def joined(self, other: Any) -> TensorSplit:
+        both = copy.copy(self)
+        both.images = torch.cat([self.images, other.images])
+        both.labels = np.concatenate([self.labels, other.labels])
+        both._dataset = torch.utils.data.ConcatDataset([self._dataset, other._dataset])
+        both._copies = {}
+        return both
 
     def _augmentation(self, augment: Augment | bool) -> Augment:
         return flip_and_pad(
