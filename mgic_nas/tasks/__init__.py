@@ -20,11 +20,23 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .base import Augment, Data, DataInfo, Split, Task
+    from .base import Augment, Data, DataInfo, ItemScores, JudgesItems, Split, Task
     from .metrics import Metric
     from .registry import load_data, metric_of, resolve_spec
 
-__all__ = ["Augment", "Data", "DataInfo", "Metric", "Split", "Task", "load_data", "metric_of", "resolve_spec"]
+__all__ = [
+    "Augment",
+    "Data",
+    "DataInfo",
+    "ItemScores",
+    "JudgesItems",
+    "Metric",
+    "Split",
+    "Task",
+    "load_data",
+    "metric_of",
+    "resolve_spec",
+]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
@@ -32,6 +44,8 @@ __getattr__, __dir__ = lazy_exports(
         "Augment": ".base",
         "Data": ".base",
         "DataInfo": ".base",
+        "ItemScores": ".base",
+        "JudgesItems": ".base",
         "Metric": ".metrics",
         "Split": ".base",
         "Task": ".base",

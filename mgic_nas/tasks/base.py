@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -136,6 +136,42 @@ class Task(Protocol):
         batch_size: int = 512,
     ) -> dict[str, float]:
         """``{"val_acc": percent, "val_loss": mean}`` over all of ``split``, in float32 and eval mode."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemScores:
+    """An evaluation item by item, in the order of the split: what two networks are compared by on the same items.
+
+    Attributes:
+        scores: as :meth:`Task.evaluate` gives them.
+        without: float64 (N,), percent: ``val_acc`` of all items but this one, for jackknife standard errors.
+        right: bool (N,), which items are right; None where an item is neither right nor wrong.
+        confusion: int64 (classes, classes), items or pixels by true class (rows) and predicted one; None without
+            classes.
+        by_class: float64 (classes,), percent: the part of each class that is right, or its intersection over union; nan
+            where the split has none of it. None without classes.
+    """
+
+    scores: dict[str, float]
+    without: np.ndarray
+    right: np.ndarray | None = None
+    confusion: np.ndarray | None = None
+    by_class: np.ndarray | None = None
+
+
+@runtime_checkable
+class JudgesItems(Protocol):
+    """A task that says what becomes of each item, too. All of this package are."""
+
+    def evaluate_items(
+        self,
+        net: torch.nn.Module,
+        split: Split,
+        *,
+        device: str | torch.device = "cpu",
+        batch_size: int = 512,
+    ) -> ItemScores:
+        """As :meth:`Task.evaluate`, of every item."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

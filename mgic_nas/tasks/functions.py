@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 
 from ..errors import UserError
-from .base import Augment, Data, DataInfo, Split, evaluating, mix
+from .base import Augment, Data, DataInfo, ItemScores, Split, evaluating, mix
 from .metrics import EXPLAINED
 from .spec import MAX_SEED, Option, Spec, parse_spec, whole
 from .split import BaseSplit, Batches
@@ -80,6 +80,23 @@ class Regression:
                 squares = squares + target.square().sum()
         mse, mean, square = (float(value) / len(split) for value in (error, total, squares))
         return {"val_acc": 100 * (1 - mse / (square - mean**2)), "val_loss": mse}
+
+    @torch.inference_mode()
+    def evaluate_items(
+        self, net: torch.nn.Module, split: Split, *, device: str | torch.device = "cpu", batch_size: int = 512
+    ) -> ItemScores:
+        """As :meth:`evaluate`, of every sample."""
+        found, targets = [], []
+        with evaluating(net):
+            for inputs, target in split.batches(batch_size, device=device):
+                found.append((net(inputs).flatten().double() - target.double()).square())
+                targets.append(target.double())
+        errors, values = (torch.cat(parts).cpu().numpy() for parts in (found, targets))
+        moments = np.stack([errors, values, values**2])
+        left = (moments.sum(1, keepdims=True) - moments) / max(1, len(errors) - 1)
+        mse, mean, square = moments.mean(1)
+        scores = {"val_acc": float(100 * (1 - mse / (square - mean**2))), "val_loss": float(mse)}
+        return ItemScores(scores, 100 * (1 - left[0] / (left[2] - left[1] ** 2)))
 
 
 class FunctionSplit(BaseSplit[Augment]):

@@ -40,7 +40,7 @@ import torch
 import torch.nn.functional as F
 
 from ...errors import UserError
-from ..base import Data, DataInfo, Split, evaluating
+from ..base import Data, DataInfo, ItemScores, Split, evaluating
 from ..metrics import TOP1
 from ..spec import Spec
 from ..split import choose, cut_parts
@@ -60,20 +60,43 @@ class Classification:
     def loss(self, output: torch.Tensor, target: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
         return F.cross_entropy(output, target, label_smoothing=smoothing)
 
-    @torch.inference_mode()
     def evaluate(
         self, net: torch.nn.Module, split: Split, *, device: str | torch.device = "cpu", batch_size: int = 512
     ) -> dict[str, float]:
         """``{"val_acc": percent, "val_loss": mean cross-entropy}`` in float32; leaves the net in its mode."""
-        losses, right = [], []
+        scores, _ = self._evaluate(net, split, device, batch_size)
+        return scores
+
+    def evaluate_items(
+        self, net: torch.nn.Module, split: Split, *, device: str | torch.device = "cpu", batch_size: int = 512
+    ) -> ItemScores:
+        """As :meth:`evaluate`, with what becomes of each image."""
+        scores, (predicted, target, classes) = self._evaluate(net, split, device, batch_size)
+        right, count = predicted == target, len(target)
+        confusion = np.bincount(target * classes + predicted, minlength=classes**2).reshape(classes, classes)
+        with np.errstate(invalid="ignore"):  # 0 / 0 is nan: none of that class
+            by_class = 100 * confusion.diagonal() / confusion.sum(1)
+        without = 100 * (right.sum() - right) / max(1, count - 1)
+        return ItemScores(scores, without, right, confusion, by_class)
+
+    @torch.inference_mode()
+    def _evaluate(
+        self, net: torch.nn.Module, split: Split, device: str | torch.device, batch_size: int
+    ) -> tuple[dict[str, float], tuple[np.ndarray, np.ndarray, int]]:
+        """The scores, and the predicted and the true class of each item, int64 (N,), with the number of classes."""
+        losses, predicted, target, classes = [], [], [], 1
         with evaluating(net):
             for x, y in split.batches(batch_size, device=device):
                 output = net(x).float()
                 losses.append(F.cross_entropy(output, y, reduction="sum"))
-                right.append((output.argmax(1) == y).sum())
-        # One transfer at the end, so that a GPU is not waited for after every batch.
+                predicted.append(output.argmax(1))
+                target.append(y)
+                classes = output.shape[1]
+        # Transfers at the end, so that a GPU is not waited for after every batch.
         loss = float(torch.stack(losses).cpu().double().sum()) / len(split)
-        return {"val_acc": 100 * int(torch.stack(right).sum()) / len(split), "val_loss": loss}
+        found, labels = (torch.cat(parts).cpu().numpy() for parts in (predicted, target))
+        scores = {"val_acc": 100 * int((found == labels).sum()) / len(split), "val_loss": loss}
+        return scores, (found, labels, classes)
 
 
 def resolve(spec: str) -> str:

@@ -41,7 +41,7 @@ import torch
 import torch.nn.functional as F
 
 from ...errors import UserError
-from ..base import Data, DataInfo, Split, evaluating
+from ..base import Data, DataInfo, ItemScores, Split, evaluating
 from ..images.check import duplicate_notes
 from ..images.decode import Unreadable
 from ..images.folder import FilesPart
@@ -61,6 +61,7 @@ from .values import check_classes, find_values, refuse_wrong
 EMBEDDED = ("shapes",)
 SHAPES = {"train": 512, "val": 128, "test": 128}
 SHAPES_SIZE = (64, 64)
+PIECE = 64  # images whose leaving out is computed at a time, which bounds memory
 #: The largest value of a mask, which may have 16 bits.
 MAX_VALUE = 2**16 - 1
 
@@ -90,10 +91,35 @@ class Segmentation:
                 now = confusion(output.argmax(1), y, output.shape[1])
                 counts = now if counts is None else counts + now
         assert counts is not None
-        labelled = int(counts.sum())
-        if not labelled:
-            raise UserError("no pixel to score: every mask is ignored throughout")
-        return {"val_acc": float(class_iou(counts).nanmean()), "val_loss": float(loss) / labelled}
+        return _scores(loss, counts)
+
+    @torch.inference_mode()
+    def evaluate_items(
+        self, net: torch.nn.Module, split: Split, *, device: str | torch.device = "cpu", batch_size: int = 512
+    ) -> ItemScores:
+        """As :meth:`evaluate`, with the pixels of each image, which are held: N times the classes squared."""
+        loss = torch.zeros((), dtype=torch.float64, device=device)
+        parts = []
+        with evaluating(net):
+            for x, y in split.batches(batch_size, device=device):
+                output = net(x).float()
+                loss += F.cross_entropy(output, y, ignore_index=IGNORE, reduction="sum")
+                pairs = zip(output.argmax(1), y)
+                parts += [confusion(found, target, output.shape[1]).cpu() for found, target in pairs]
+        counts = torch.stack(parts)
+        total = counts.sum(0)
+        without = torch.cat([class_iou(total - some).nanmean(1) for some in counts.split(PIECE)])
+        return ItemScores(
+            _scores(loss, total), without.numpy(), confusion=total.numpy(), by_class=class_iou(total).numpy()
+        )
+
+
+def _scores(loss: torch.Tensor, counts: torch.Tensor) -> dict[str, float]:
+    """``val_acc`` and ``val_loss`` of a split, of the sum of its pixels' cross-entropies and :func:`confusion`."""
+    labelled = int(counts.sum())
+    if not labelled:
+        raise UserError("no pixel to score: every mask is ignored throughout")
+    return {"val_acc": float(class_iou(counts).nanmean()), "val_loss": float(loss) / labelled}
 
 
 def confusion(prediction: torch.Tensor, target: torch.Tensor, classes: int) -> torch.Tensor:
@@ -104,9 +130,13 @@ def confusion(prediction: torch.Tensor, target: torch.Tensor, classes: int) -> t
 
 
 def class_iou(counts: torch.Tensor) -> torch.Tensor:
-    """Intersection over union of each class in percent, from :func:`confusion`; nan where it never occurs."""
-    hits = counts.diag().double()
-    return 100 * hits / (counts.sum(0) + counts.sum(1) - hits)
+    """Intersection over union of each class in percent, (..., classes); nan where it never occurs.
+
+    Args:
+        counts: (..., classes, classes), see :func:`confusion`.
+    """
+    hits = counts.diagonal(dim1=-2, dim2=-1).double()
+    return 100 * hits / (counts.sum(-2) + counts.sum(-1) - hits)
 
 
 def resolve(spec: str) -> str:
