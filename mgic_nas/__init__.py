@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .profiling import profile
     from .recalibration import recalibrate
     from .run import Run, load_run, search
+    from .scoring import score
     from .space import SearchSpace
 else:  # so that a type checker reports a name that does not exist
     __getattr__, __dir__ = lazy_exports(
@@ -37,6 +38,7 @@ else:  # so that a type checker reports a name that does not exist
             "mgicify": ".networks",
             "profile": ".profiling",
             "recalibrate": ".recalibration",
+            "score": ".scoring",
             "search": ".run",
         },
     )
@@ -57,6 +59,7 @@ __all__ = [
     "mgicify",
     "profile",
     "recalibrate",
+    "score",
     "search",
 ]
 

@@ -115,6 +115,15 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true", help="print the winners as JSON")
     p.set_defaults(run=_report)
 
+    p = commands.add_parser("score", help="what a trained network is worth on a part of some data")
+    p.add_argument("target", metavar="RUN|FOLDER|FILE", help="a run, a winner's folder, or an exported file")
+    p.add_argument("--data", metavar="D", help="as a search takes it (default: the run's own)")
+    p.add_argument("--split", default="test", metavar="test|val|train", help="the part that is scored (default: test)")
+    p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
+    p.add_argument("--against", metavar="OTHER", help="another network, scored on the same images: paired difference")
+    p.add_argument("--json", action="store_true", help="print JSON, with all confusions")
+    p.set_defaults(run=_score)
+
     p = commands.add_parser("tables", help="the paper's tables beside what this code gives")
     p.add_argument("numbers", nargs="*", metavar="N", help="tables, such as 5 7 (default: all)")
     p.add_argument("--runs", default="runs", metavar="DIR", help="recorded trainings to show (default: runs)")
@@ -266,6 +275,13 @@ def _report(args: argparse.Namespace) -> None:
     run = load_run(args.folder)
     build(run.folder, reference=args.reference, echo=_say)
     _json(run.to_dict()) if args.json else print(run)
+
+
+def _score(args: argparse.Namespace) -> None:
+    from .scoring import score
+
+    found = score(args.target, args.data, args.split, args.budget, args.against)
+    _json(found.to_dict()) if args.json else print(found)
 
 
 def _tables(args: argparse.Namespace) -> None:

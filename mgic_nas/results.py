@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from . import engine, families
 from ._text import size_text
 from .cost.runtimes.kinds import csv_stem, is_latency
+from .deploy.carried import Carried, read_carried
 from .engine.storage.trial import COMPLETE, Trial
 from .errors import UserError
 from .networks import load_weights
@@ -249,6 +250,18 @@ class Winner:
         if pretrained and self.weights is not None:
             load_weights(net, self.weights)
         return net.eval()
+
+    @cached_property
+    def carried(self) -> Carried:
+        """How its inputs are prepared, and what its outputs are called. UserError where run.yaml does not say it."""
+        classes = [str(name) for name in self.config.data.get("classes") or ()]
+        config = {
+            "architecture": self.config.model,
+            "num_classes": self.config.num_classes,
+            "label_names": classes,
+            "pretrained_cfg": self._data_config(),
+        }
+        return read_carried(config, str(self.folder / "run.yaml"))
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""

@@ -12,9 +12,10 @@ from torch import nn
 
 import mgic_nas
 from mgic_nas import UserError
-from mgic_nas.cost.runtimes import RUNTIMES, onnx_bytes, prepare, runtime_latency, shipped_latency
+from mgic_nas.cost.runtimes import RUNTIMES, prepare, runtime_latency, shipped_latency
 from mgic_nas.cost.runtimes.cache import LatencyCache, cache_folder
 from mgic_nas.cost.runtimes.kinds import RuntimeKind, csv_stem, is_latency, latency_title, runtime_kind
+from mgic_nas.deploy.onnx_export import onnx_bytes
 from mgic_nas.families import family
 
 SIZE = (3, 32, 32)

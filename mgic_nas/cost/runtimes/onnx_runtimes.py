@@ -9,20 +9,18 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from ...deploy.onnx_export import INPUT, OUTPUT, onnx_bytes
+from ...deploy.onnx_file import onnx_session
+from ...deploy.packages import package
 from ...errors import UserError
-from .onnx_export import INPUT, OUTPUT, onnx_bytes
-from .registry import Prepared, Runtime, package
+from .registry import Prepared, Runtime
 
 
 def _onnxruntime(net: nn.Module, input_size: tuple[int, ...], batch: int, threads: int) -> Prepared:
-    ort = package("onnxruntime")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads  # with one, the work is done in the calling thread
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
+    package("onnxruntime")  # before the network is exported for it
     model = onnx_bytes(net, input_size, batch)
     try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = onnx_session(model, threads)
     except Exception as error:  # its exceptions have no common class of their own
         raise _unreadable("onnxruntime", net, error) from error
 

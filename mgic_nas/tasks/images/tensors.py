@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from ..base import Augment
 from ..split import BaseSplit, Batches, crop, flip_and_pad
+from .loader import ImageDataset, LoaderSplit
 
 #: Images whose values are counted at a time, which bounds memory.
 _PIECE = 4096
@@ -23,7 +25,7 @@ class TensorSplit(BaseSplit[Augment]):
         labels: np.ndarray,
         mean: tuple[float, ...],
         std: tuple[float, ...],
-        dataset: torch.utils.data.Dataset[Any],
+        dataset: ImageDataset,
     ) -> None:
         self.images = images
         self.labels = labels
@@ -35,6 +37,9 @@ class TensorSplit(BaseSplit[Augment]):
 
     def as_dataset(self) -> torch.utils.data.Dataset[Any]:
         return self._dataset
+
+    def prepared(self, config: Mapping[str, Any]) -> LoaderSplit:
+        return LoaderSplit(self._dataset.copy(), self.labels, dict(config))
 
     def _augmentation(self, augment: Augment | bool) -> Augment:
         return flip_and_pad(
