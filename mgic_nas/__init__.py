@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .networks import create_model, load_winner, mgicify
     from .profiling import profile
     from .recalibration import recalibrate
+    from .registered_runs import register_run
     from .run import Run, load_run, search
     from .scoring import score
     from .space import SearchSpace
@@ -38,6 +39,7 @@ else:  # so that a type checker reports a name that does not exist
             "mgicify": ".networks",
             "profile": ".profiling",
             "recalibrate": ".recalibration",
+            "register_run": ".registered_runs",
             "score": ".scoring",
             "search": ".run",
         },
@@ -59,6 +61,7 @@ __all__ = [
     "mgicify",
     "profile",
     "recalibrate",
+    "register_run",
     "score",
     "search",
 ]

@@ -20,7 +20,6 @@ from .errors import INSTALL, Interrupted, MachineFault, UserError
 
 LATER = {
     "retrain": "the winner on the full recipe, scored once on the test split",
-    "export": "the winner as hf, onnx or pt2",
 }
 
 DATA_HELP = """\
@@ -123,6 +122,17 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--against", metavar="OTHER", help="another network, scored on the same images: paired difference")
     p.add_argument("--json", action="store_true", help="print JSON, with all confusions")
     p.set_defaults(run=_score)
+
+    p = commands.add_parser("export", help="a winner as a folder that ships: hf, onnx (int8), pt2 or openvino")
+    p.add_argument("target", metavar="RUN|FOLDER", help="a run, or a winner's folder")
+    p.add_argument("--to", required=True, metavar="hf|onnx|pt2|openvino", help="the form; all but hf are checked")
+    p.add_argument("--out", required=True, metavar="DIR", help="the folder that is written")
+    p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
+    p.add_argument("--int8", action="store_true", help="with onnx: in 8 bits, too, calibrated on training images")
+    p.add_argument("--no-fuse", action="store_true", help="as trained, BatchNorms not folded")
+    p.add_argument("--data", metavar="D", help="on which the file is checked (default: the run's own)")
+    p.add_argument("--json", action="store_true", help="print JSON")
+    p.set_defaults(run=_export)
 
     p = commands.add_parser("tables", help="the paper's tables beside what this code gives")
     p.add_argument("numbers", nargs="*", metavar="N", help="tables, such as 5 7 (default: all)")
@@ -281,6 +291,15 @@ def _score(args: argparse.Namespace) -> None:
     from .scoring import score
 
     found = score(args.target, args.data, args.split, args.budget, args.against)
+    _json(found.to_dict()) if args.json else print(found)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from .shipping import export_network
+
+    found = export_network(
+        args.target, args.to, args.out, args.budget, int8=args.int8, fuse=not args.no_fuse, data=args.data
+    )
     _json(found.to_dict()) if args.json else print(found)
 
 

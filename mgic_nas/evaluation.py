@@ -19,7 +19,7 @@ from ._text import listed, plural, size_text, standard_error
 from .deploy.carried import Carried
 from .errors import UserError
 from .tasks import Data, ItemScores, JudgesItems, Metric, Split, metric_of
-from .tasks.prepared import load_prepared
+from .tasks.prepared import Prepared, load_prepared
 from .train.loop import resolve_device
 
 SPLITS = ("test", "val", "train")
@@ -137,9 +137,14 @@ def evaluate(subject: Subject, spec: str, split: str = "test", device: str = "au
     """
     if split not in SPLITS:
         raise UserError(f"split must be one of {', '.join(SPLITS)}, not {split!r}.")
-    metric = metric_of(spec)
-    prepared = load_prepared(spec, subject.carried.data_config())
-    data = prepared.data
+    return evaluate_prepared(subject, load_prepared(spec, subject.carried.data_config()), spec, split, device)
+
+
+def evaluate_prepared(
+    subject: Subject, prepared: Prepared, spec: str, split: str = "test", device: str = "auto"
+) -> Evaluation:
+    """:func:`evaluate` on data that are prepared for the network already."""
+    data, metric = prepared.data, metric_of(spec)
     part = _part(data, split, spec)
     order, notes = match_classes(subject, data, metric)
     on = resolve_device(device) if next(subject.net.parameters(), None) is not None else torch.device("cpu")

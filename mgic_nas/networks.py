@@ -16,6 +16,7 @@ from typing import Any
 import safetensors.torch
 import timm
 from safetensors import SafetensorError
+from timm.models import save_for_hf
 from torch import nn
 
 from ._files import read_json, write_atomic, write_json
@@ -23,7 +24,7 @@ from .cost.count import count
 from .deploy.carried import read_carried
 from .deploy.files import Opened
 from .errors import UserError, did_you_mean
-from .families import family
+from .families import family, in_timm
 from .models.convert.also import check_also
 from .models.convert.blueprint import convert
 from .models.convert.find import meta_copy
@@ -115,6 +116,11 @@ def open_folder(folder: str | Path) -> Opened:
     return Opened(load_winner(path), carried, "torch")
 
 
+def loads_in_timm(folder: str | Path) -> bool:
+    """Whether timm loads a folder (``local-dir:FOLDER``); others are for :func:`load_winner`."""
+    return _read_folder(folder)[1].get("library") != _LIBRARY
+
+
 def _read_folder(folder: str | Path) -> tuple[Path, dict[str, Any]]:
     """The folder of a winner, and its config. UserError where it is none."""
     try:
@@ -143,7 +149,7 @@ def _reason(error: Exception) -> str:
     return text[:300].removesuffix(".") or type(error).__name__
 
 
-def save_network(
+def save_winner(
     folder: Path,
     net: nn.Module,
     name: str,
@@ -154,7 +160,7 @@ def save_network(
     data_config: Mapping[str, Any],
     label_names: Sequence[str] = (),
 ) -> None:
-    """Writes a trained network that is no timm name so that :func:`load_winner` gives it back.
+    """Writes a trained network so that :func:`load_winner` gives it back, and timm what is a timm name.
 
     Args:
         folder: an existing one.
@@ -163,6 +169,10 @@ def save_network(
         data_config: how its inputs were prepared, as timm's data config names it.
         label_names: of the classes, where known.
     """
+    labels = {"label_names": list(label_names)} if label_names else {}
+    if in_timm(name):
+        save_for_hf(net, str(folder), model_config=labels, safe_serialization=True, data_config=dict(data_config))
+        return
     content = {
         "library": _LIBRARY,
         "architecture": name,
@@ -170,9 +180,8 @@ def save_network(
         "in_chans": in_chans,
         "model_args": dict(config),
         "pretrained_cfg": dict(data_config),
+        **labels,
     }
-    if label_names:
-        content["label_names"] = list(label_names)
     tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     write_atomic(folder / WEIGHTS, safetensors.torch.save(tensors, metadata={"format": "pt"}))
     write_json(folder / CONFIG, content)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import engine, families
-from ._text import size_text
+from ._files import read_json
+from ._text import size_text, standard_error
 from .cost.runtimes.kinds import csv_stem, is_latency
 from .deploy.carried import Carried, read_carried
 from .engine.storage.trial import COMPLETE, Trial
 from .errors import UserError
-from .networks import load_weights
+from .exporting.ship import Export, export
+from .exporting.source import Source, ValidationScore, digest_of
+from .networks import WEIGHTS, load_weights, save_winner
 from .space import SearchSpace, parse_budget
 from .space.budget import latency_kinds, refuse_unnamed
 from .tasks import cautions, metric_of
@@ -96,6 +101,17 @@ class Run:
             raise UserError(f"{self.folder}: no trained network is within {wanted}; {least}")
         return found
 
+    def within(self, budget: str | float | None = None) -> Winner:
+        """The winner within one budget, written as on the command line; None: the most accurate of all.
+
+        Raises:
+            UserError: no network that was trained to the end is within it.
+        """
+        if budget is None:
+            return self.best()
+        wanted = parse_budget(budget)
+        return self.best(limits={wanted.kind: wanted.text or wanted.label})
+
     def winners(self) -> dict[str, Winner | None]:
         """Budget label -> its winner; None where nothing that was trained fits."""
         return self._winners(self._record())
@@ -105,7 +121,17 @@ class Run:
         if trial is None:
             return None
         row = next(row for row in record.rows if row["number"] == trial.number)
-        return Winner(trial, row, self.config, self.folder, record.weights.get(trial.number))
+        weights = record.weights.get(trial.number) or self._exported_weights(trial.arch_id)
+        return Winner(trial, row, self.config, self.folder, weights)
+
+    def _exported_weights(self, arch_id: str) -> Path | None:
+        """Of a run whose ``trials/`` was cleared: those in a folder of ``winners/``."""
+        for origin in sorted(self.folder.glob("winners/*/origin.json")):
+            with contextlib.suppress(OSError, ValueError):
+                found, weights = read_json(origin), origin.with_name(WEIGHTS)
+                if isinstance(found, dict) and found.get("arch_id") == arch_id and weights.is_file():
+                    return weights
+        return None
 
     def _winners(self, record: Record) -> dict[str, Winner | None]:
         return {budget.label: self._winner(record, [budget]) for budget in self.config.parsed_budgets()}
@@ -197,7 +223,7 @@ class Run:
         raise RuntimeError(f"{self.folder}: none of {len(trials)} trials could be trained to its end{reason}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Winner:
     """The network that a run chose within some limits.
 
@@ -209,11 +235,26 @@ class Winner:
         weights: the file of its trained weights; None where they were not kept.
     """
 
-    trial: Trial = field(repr=False)
+    trial: Trial
     row: Mapping[str, object]
-    config: RunConfig = field(repr=False)
+    config: RunConfig
     folder: Path
     weights: Path | None = None
+
+    def __str__(self) -> str:
+        """Three lines: what it is worth and costs, the line that builds it, and where its weights are."""
+        trial, metric = self.trial, metric_of(self.config.data["spec"])
+        error = standard_error(trial.val_acc, (self.config.data.get("sizes") or {}).get("val"))
+        worth = f"{metric.short} {trial.val_acc or 0.0:.2f}{f' ± {error:.2f}' if metric.of_items and error else ''} %"
+        latency = "".join(f", {kind} {seconds * 1e3:.4g} ms" for kind, seconds in trial.latencies.items())
+        weights = f"weights in {self.weights}" if self.weights is not None else "its weights were not kept"
+        return (
+            f"trial {trial.number} of {self.folder}: {worth} (validation), {trial.macs:,} MACs at "
+            f"{size_text(self.config.input_size)}, {trial.params:,} params{latency}\n  {self.line}\n  {weights}"
+        )
+
+    def __repr__(self) -> str:
+        return f"Winner({str(self.folder)!r}, trial {self.trial.number})"
 
     @cached_property
     def arguments(self) -> dict[str, object]:
@@ -263,10 +304,81 @@ class Winner:
         }
         return read_carried(config, str(self.folder / "run.yaml"))
 
+    def export(
+        self, to: str, out: str | os.PathLike[str], *, int8: bool = False, fuse: bool = True, data: str | None = None
+    ) -> Export:
+        """Writes it as a folder that ships.
+
+        What is written is compared with the network on validation images before it is kept; its sizes, scores and
+        latencies are in the folder's README.md and export.json.
+
+        Args:
+            to: ``"hf"`` (``config.json``, safetensors and a model card, as the Hugging Face hub has them), ``"onnx"``,
+                ``"pt2"`` (``torch.export``) or ``"openvino"``; of any number of images at a time.
+            out: the folder; the same call again replaces what it wrote, anything else in it is refused.
+            int8: with ``"onnx"``: in 8 bits, too, calibrated on training images.
+            fuse: BatchNorms folded, in the form that is fastest here (:func:`mgic_nas.fuse`); not with ``"hf"``.
+            data: a spec, where the run's own data are somewhere else by now.
+
+        Raises:
+            UserError: its weights were not kept, a package is missing, ``out`` has other content, or it cannot be
+                exported; nothing is written then.
+        """
+        return export(self._source(), to, out, int8=int8, fused=fuse, data=data)
+
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""
         weights = None if self.weights is None else str(self.weights)
         return {**self.row, "line": self.line, "arguments": self.arguments, "weights": weights}
+
+    def _source(self) -> Source:
+        """What an export says of it."""
+        net, config, trial = self.create_model(), self.config, self.trial
+        assert self.weights is not None  # or there is no network
+
+        def write(folder: Path) -> None:
+            save_winner(
+                folder,
+                net,
+                config.model,
+                self.arguments,
+                num_classes=config.num_classes,
+                in_chans=config.input_size[0],
+                data_config=self.carried.data_config(),
+                label_names=self.carried.label_names,
+            )
+
+        size, metric, sizes = (
+            size_text(config.input_size),
+            metric_of(config.data["spec"]),
+            config.data.get("sizes") or {},
+        )
+        latencies = "".join(f", {kind} {seconds * 1e3:.4g} ms" for kind, seconds in trial.latencies.items())
+        versions = ", ".join(
+            f"{name} {config.versions[name]}" for name in ("mgic_nas", "torch") if name in config.versions
+        )
+        score = trial.val_acc or 0.0
+        error = standard_error(score, sizes.get("val")) if metric.of_items else None
+        return Source(
+            name=f"trial {trial.number} of run {config.name}",
+            net=net,
+            carried=self.carried,
+            digest=digest_of(self.weights),
+            write=write,
+            in_timm=families.in_timm(config.model),
+            spec=str(config.data["spec"]),
+            data_name=str(config.data.get("name", "")),
+            score=ValidationScore(metric.name, score, error, f"{sizes.get('val', 0):,} validation {metric.items}"),
+            facts={
+                "Network": f"`{self.line}`",
+                "Cost": f"{trial.macs:,} MACs at {size}, {trial.params:,} parameters{latencies}",
+                "Budgets of the search": ", ".join(config.budgets),
+                "Found by": f"a search of {config.trials} trials in {config.space_source or 'a space made in Python'}, "
+                f"{config.epochs} epochs each, sampler {config.sampler}, seed {config.seed}, recipe "
+                f"{config.recipe.get('name', 'quick')}" + (f" ({versions})" if versions else ""),
+                "Trained on": f"{config.data.get('name')}, {sizes.get('train', 0):,} {metric.items}",
+            },
+        )
 
     @cached_property
     def _space(self) -> SearchSpace:

@@ -149,10 +149,8 @@ def _subject(what: object, budget: str | float | None) -> tuple[Subject, tuple[s
 
 def _of_run(folder: Path, budget: str | float | None) -> tuple[Subject, tuple[str, str]]:
     run = load_run(folder)
-    if budget is None:
-        return _of_winner(run.best(), f"{folder}, the most accurate")
-    wanted = parse_budget(budget)
-    return _of_winner(run.best(limits={wanted.kind: wanted.text or wanted.label}), f"{folder} within {wanted.label}")
+    name = f"{folder}, the most accurate" if budget is None else f"{folder} within {parse_budget(budget).label}"
+    return _of_winner(run.within(budget), name)
 
 
 def _of_winner(winner: Winner, name: str) -> tuple[Subject, tuple[str, str]]:

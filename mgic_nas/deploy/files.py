@@ -13,10 +13,14 @@ from torch import nn
 from ..errors import UserError
 from .carried import Carried, read_carried
 from .onnx_file import open_onnx
+from .openvino_file import open_openvino
+from .pt2_file import open_pt2
 
 #: What :func:`open_file` reads, by the ending of the name: (path) -> (inputs -> outputs, what it carries, runtime).
 READERS: dict[str, Callable[[Path], tuple[Callable[[torch.Tensor], torch.Tensor], dict[str, Any], str]]] = {
     ".onnx": open_onnx,
+    ".pt2": open_pt2,
+    ".xml": open_openvino,
 }
 
 

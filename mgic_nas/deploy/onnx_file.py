@@ -54,6 +54,14 @@ def open_onnx(path: Path) -> tuple[Callable[[torch.Tensor], torch.Tensor], dict[
     return run, decoded(session.get_modelmeta().custom_metadata_map), f"onnxruntime {version}"
 
 
+def with_metadata(model: bytes, values: Mapping[str, Any]) -> bytes:
+    """An ONNX model with values in its metadata, as JSON, which :func:`open_onnx` gives back."""
+    onnx = package("onnx")
+    proto = onnx.load_model_from_string(model)
+    onnx.helper.set_model_props(proto, {key: json.dumps(value) for key, value in values.items()})
+    return bytes(proto.SerializeToString())
+
+
 def decoded(texts: Mapping[str, str]) -> dict[str, Any]:
     """The values of metadata; those that are no JSON are left out."""
     found = {}

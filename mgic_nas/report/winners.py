@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .._files import read_json, write_json
+from .._files import read_json, write_folder, write_json
 from ..engine.storage.folder import refuse_links_in
 from ..engine.storage.trial import Trial
 from ..families import create_model_line, in_timm, literal, recorded_config
@@ -78,55 +76,31 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
         return
     # Three seconds, which a report without a new winner does not need.
     import torch
-    from timm.models import save_for_hf
 
-    from ..networks import build_recorded, load_weights, save_network
+    from ..networks import build_recorded, load_weights, save_winner
 
     with torch.random.fork_rng(devices=[]):  # a report leaves the caller's random numbers alone
         net = build_recorded(
             summary.config.model, trial.config, summary.config.num_classes, summary.config.input_size[0]
         )
     load_weights(net, weights)
-    target.parent.mkdir(exist_ok=True)
-    # Beside the target and renamed when whole, so that no reader sees half a winner.
-    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
     classes = [str(name) for name in summary.config.data.get("classes") or ()]
-    labels = classes if len(classes) == summary.config.num_classes else []
-    try:
-        if in_timm(summary.config.model):
-            own = {"label_names": labels} if labels else {}
-            save_for_hf(
-                net, str(temporary), model_config=own, safe_serialization=True, data_config=_data_config(summary)
-            )
-        else:
-            save_network(
-                temporary,
-                net,
-                summary.config.model,
-                trial.config,
-                num_classes=summary.config.num_classes,
-                in_chans=summary.config.input_size[0],
-                data_config=_data_config(summary),
-                label_names=labels,
-            )
-        write_json(temporary / _ORIGIN, origin)
-        os.chmod(temporary, 0o755)
-        for file in temporary.iterdir():  # temporary files are their owner's alone; a winner is for everybody
-            os.chmod(file, 0o644)
-        _replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
+    def fill(folder: Path) -> None:
+        save_winner(
+            folder,
+            net,
+            summary.config.model,
+            trial.config,
+            num_classes=summary.config.num_classes,
+            in_chans=summary.config.input_size[0],
+            data_config=_data_config(summary),
+            label_names=classes if len(classes) == summary.config.num_classes else [],
+        )
+        write_json(folder / _ORIGIN, origin)
 
-def _replace(new: Path, target: Path) -> None:
-    """Puts a finished folder in a target's place; a folder cannot be renamed over a full one."""
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=".old-", dir=target.parent))
-        os.replace(target, old / "it")
-        os.replace(new, target)
-        shutil.rmtree(old)
-    else:
-        os.replace(new, target)
+    target.parent.mkdir(exist_ok=True)
+    write_folder(target, fill)
 
 
 def _data_config(summary: Summary) -> dict[str, Any]:
