@@ -63,15 +63,14 @@ def _front_matter(source: Source, form: str) -> str:
     known = _TASKS.get(task_of(source.spec), "other") if source.spec else "image-classification"
     results = []
     if score is not None and source.data_name:
+        kind = "accuracy" if score.metric.startswith("top-1") else re.sub(r"\W+", "_", score.metric.lower())
         results.append(
             EvalResult(
                 task_type=known,
                 dataset_type=re.sub(r"[^a-z0-9_-]+", "-", source.data_name.lower()).strip("-") or "data",
                 dataset_name=source.data_name,
                 dataset_split="validation",
-                metric_type="accuracy"
-                if score.metric.startswith("top-1")
-                else re.sub(r"\W+", "_", score.metric.lower()),
+                metric_type=kind,
                 metric_name=f"{score.metric} (validation, in percent)",
                 metric_value=round(score.value, 2),
             )

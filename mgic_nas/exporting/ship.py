@@ -127,7 +127,7 @@ def export(
         told = agreement(net, open_file(path).net, inputs)
         if not told.close:
             raise UserError(
-                f"the {to} file differs from the network by {told.difference:.2g} where outputs reach {told.scale:.2g}: "
+                f"the {to} file differs from the network by {told.difference:.2g}, of outputs up to {told.scale:.2g}: "
                 f"nothing is kept{'; try --no-fuse' if fused else ''}."
             )
         rows = [Row("as trained", "torch", net, None), Row(f"{to}{', fused' if fused else ''}", to, None, path, told)]
