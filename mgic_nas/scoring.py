@@ -127,7 +127,7 @@ def _source(spec: str) -> str:
 
 
 def _is_run(what: object) -> bool:
-    return isinstance(what, str | os.PathLike) and (Path(what) / RUN_YAML).is_file()
+    return isinstance(what, str | os.PathLike) and os.path.isfile(Path(what) / RUN_YAML)  # False for what is no path
 
 
 def _subject(what: object, budget: str | float | None) -> tuple[Subject, tuple[str, str] | None]:
@@ -139,9 +139,9 @@ def _subject(what: object, budget: str | float | None) -> tuple[Subject, tuple[s
     path = Path(what)
     if _is_run(path):
         return _of_run(path, budget)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _of_folder(path), None
-    if path.suffix.lower() not in READERS and not path.exists():
+    if path.suffix.lower() not in READERS and not os.path.exists(path):
         raise UserError(f"{path} is not there: name a run, a folder with {CONFIG}, or a file ({', '.join(READERS)}).")
     opened = open_file(path)
     return Subject(str(path), opened.net, opened.carried, opened.runtime), None

@@ -35,10 +35,10 @@ def export_network(
     if not isinstance(what, str | os.PathLike):
         raise UserError(f"a network is named by the path of a run or a folder, not by {what!r}.")
     path = Path(what)
-    if (path / RUN_YAML).is_file():
+    if os.path.isfile(path / RUN_YAML):  # False for what is no path
         return load_run(path).within(budget).export(to, out, int8=int8, fuse=fuse, data=data)
     if budget is not None:
         raise UserError(f"{what} is no run: a budget chooses among the winners of a run; leave it out.")
-    if not (path / CONFIG).is_file():
+    if not os.path.isfile(path / CONFIG):
         raise UserError(f"{what} is neither a run nor a folder with {CONFIG} of a trained network.")
     return export(of_folder(path), to, out, int8=int8, fused=fuse, data=data)

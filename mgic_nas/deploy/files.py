@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def open_file(path: Path) -> Opened:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path} is no network's file: its name ends in none of {', '.join(READERS)}.")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{path} is not there: check the path.")
     run, config, runtime = reader(path)
     return Opened(FileNetwork(run).eval(), read_carried(config, str(path)), runtime)

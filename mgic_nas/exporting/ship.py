@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 from collections.abc import Callable
@@ -156,11 +157,15 @@ def _checked(source: Source, to: str, out: str | os.PathLike[str], int8: bool) -
         package(name)
     if not isinstance(out, str | os.PathLike) or not str(out):
         raise UserError(f"out must be a folder's path, not {out!r}.")
-    target = Path(os.path.abspath(out))
     try:
+        target = Path(os.path.abspath(out))
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(target)  # raises for what no path can be
         _refuse_other_content(target, to, source.digest)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}.") from None
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UserError(f"{str(out)[:80]} cannot be written: {getattr(error, 'strerror', None) or error}.") from None
     return target
 
 
