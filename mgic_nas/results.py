@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections import Counter
@@ -197,9 +198,8 @@ class Run:
             )
             for winner, labels in chosen
         ]
-        return train_networks(
-            Path(out or self.folder) / RETRAINED, asked, networks, note=self._note, named=self._teacher
-        )
+        folder = Path(out or self.folder) / RETRAINED
+        return train_networks(folder, asked, networks, note=self._note, named=self._teacher, work=self._work(folder))
 
     def _chosen(
         self, budgets: Iterable[str] | str | None, trials: Iterable[int] | int | None, front: bool
@@ -245,6 +245,13 @@ class Run:
         if info.input_size != self.config.input_size:
             own, other = size_text(self.config.input_size), size_text(info.input_size)
             raise UserError(f"{data} has images of {other}, and the run's networks are for {own}: add ?size=... to it.")
+
+    def _work(self, folder: Path) -> Path | None:
+        """Where workers on other machines can write, in a run whose trials are on a shared disk."""
+        if self.config.storage is None:
+            return None
+        digest = hashlib.sha256(os.path.abspath(folder).encode()).hexdigest()[:8]
+        return self.config.trials_folder(self.folder).with_name(f"{RETRAINED}-{digest}")
 
     def _teacher(self, name: str) -> str:
         """The folder of a winner that a teacher's name stands for."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._signals import terminable
+from ..engine.executors.packing import probed
 from ..engine.executors.registry import check_address, choose, executor
 from ..engine.executors.slots import parse_gpus_per_trial, plan, this_machine
 from ..engine.faults import machine_faults
@@ -92,6 +93,7 @@ def train_networks(
     say: Say = say,
     note: Callable[[DataInfo], str] = lambda info: "",
     named: Callable[[str], str] = lambda teacher: teacher,
+    work: Path | None = None,
 ) -> Trainings:
     """Trains what is not trained yet in ``folder``, and writes its table.
 
@@ -102,6 +104,7 @@ def train_networks(
         say: called with lines for a person.
         note: what limits the worth of a test score on some data, a line.
         named: what the text that names a teacher stands for, as :mod:`mgic_nas.train.teacher` takes it.
+        work: a folder that all nodes share, for what workers write; by default one in ``folder``.
 
     Raises:
         UserError: wrong input, before anything is written; or other trainings in ``folder``.
@@ -116,7 +119,7 @@ def train_networks(
         config, teacher = _config(folder, asked, data, named)
         if data.info.sizes.get("test"):
             config = dataclasses.replace(config, note=note(data.info))
-        networks = list({one.arch_id: one for one in reversed(networks)}.values())[::-1]
+        networks = sorted({one.arch_id: one for one in networks}.values(), key=lambda one: one.macs)
         recipe = get_recipe(config.recipe)
         check_recipe(recipe, data, config.epochs, config.with_val)
         taught = [] if teacher is None else check_teacher(teacher, data)
@@ -124,7 +127,7 @@ def train_networks(
             _check_network(one, recipe, data.info)
         for line in [f"{data.info.name}: {note}" for note in data.info.notes] + taught:
             say(line)
-        with machine_faults(folder), Retraining(folder, config, data.info, networks, asked.seeds, say) as source:
+        with machine_faults(folder), Retraining(folder, config, data.info, networks, asked.seeds, say, work) as source:
             if source.done_before:
                 left = source.total - source.done_before
                 done = f"{source.done_before} of {source.total} trainings are done already"
@@ -139,7 +142,7 @@ def train_networks(
                     fingerprint=config.data["fingerprint"],
                     final=Final(config.with_val, config.weights, teacher),
                 )
-                concurrent = _concurrent(asked, source.total)
+                concurrent = _concurrent(asked, source, setup, networks[-1], say)
                 cached_data.cache_clear()  # only workers need it now
                 where = {"address": asked.address} if name == "ray" else {}
                 executor(name)(source, setup, concurrent, asked.gpus_per_trial, **where)
@@ -178,14 +181,18 @@ def _check_network(one: Network, recipe: Recipe, info: DataInfo) -> None:
         raise UserError(f"{one.model} takes no drop_path_rate: leave drop_path out of the recipe.")
 
 
-def _concurrent(asked: Asked, total: int) -> int | None:
-    """How many at a time: no more than there are in all, so that each gets its share of the cores.
+def _concurrent(asked: Asked, source: Retraining, setup: Setup, costliest: Network, say: Say) -> int | None:
+    """How many at a time: as many as train best where there are many, and no more than there are in all.
 
     Not than are left: after an interruption each must have the same threads as before, or its numbers change.
     """
     if asked.concurrent is not None or asked.address is not None:
         return asked.concurrent
-    return min(total, plan(None, asked.gpus_per_trial, this_machine()).concurrent)
+    if asked.gpus_per_trial == "auto":
+        packed = probed(source.folder, setup, lambda: costliest.config, source.total, say)
+        if packed is not None:
+            return min(source.total, packed.concurrent)
+    return min(source.total, plan(None, asked.gpus_per_trial, this_machine()).concurrent)
 
 
 def _plain(value: Any) -> Any:

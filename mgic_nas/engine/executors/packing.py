@@ -149,6 +149,24 @@ def packing(
     """
     if config.concurrent is not None or config.gpus_per_trial != "auto" or config.address is not None:
         return None
+
+    def costliest() -> Mapping[str, Any] | None:
+        largest = problem.feasible.costliest()
+        return None if largest is None else problem.space.config(largest.setting)
+
+    return probed(folder, setup, costliest, trials, say, patience, keep)
+
+
+def probed(
+    folder: Path,
+    setup: Setup,
+    costliest: Callable[[], Mapping[str, Any] | None],
+    trials: int,
+    say: Say,
+    patience: float | None = None,
+    keep: bool = True,
+) -> Packing | None:
+    """As :func:`packing`, of trainings whose costliest network's configuration ``costliest`` gives; None for none."""
     if trials < FEWEST_TRIALS:
         return None
     machine = this_machine()
@@ -164,12 +182,11 @@ def packing(
     if patience < SHORTEST:
         return None
     begin = time.monotonic()
-    largest = problem.feasible.costliest()
+    largest = costliest()
     if largest is None:
         return None
     found = None
-    config_of_largest = problem.space.config(largest.setting)
-    with _Copies(setup, config_of_largest, machine, patience) as copies, contextlib.suppress(TimeoutError):
+    with _Copies(setup, largest, machine, patience) as copies, contextlib.suppress(TimeoutError):
         found = choose(machine, copies.measure)
     if found is None:
         return None
