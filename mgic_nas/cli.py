@@ -16,7 +16,7 @@ from ._signals import terminable
 from ._text import size_text
 from ._version import __version__
 from .engine.executors.registry import EXECUTORS
-from .errors import INSTALL, Interrupted, MachineFault, UserError
+from .errors import INSTALL, Interrupted, MachineFault, TrainingFailed, UserError
 
 LATER = {
     "export": "the winner as hf, onnx or pt2",
@@ -356,7 +356,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)
         return 2
-    except MachineFault as error:
+    except (MachineFault, TrainingFailed) as error:
         print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)
         return error.code
     except ModuleNotFoundError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._signals import terminable
-from ..engine.executors.packing import probed
+from ..engine.executors.packing import FEWEST_TRIALS, PROBE_SHARE, probed
 from ..engine.executors.registry import check_address, choose, executor
 from ..engine.executors.slots import parse_gpus_per_trial, plan, this_machine
 from ..engine.faults import machine_faults
@@ -23,6 +23,7 @@ from ..train.loop import cached_data
 from ..train.making import check_recipe
 from ..train.recipes import Recipe, get_recipe, resumed_recipe
 from ..train.teacher import check_teacher, resolve_teacher, teacher_id
+from ..train.timing import image_seconds, passes
 from .config import TrainingConfig, check_weights
 from .results import Network, Trainings
 from .source import Retraining
@@ -109,7 +110,7 @@ def train_networks(
     Raises:
         UserError: wrong input, before anything is written; or other trainings in ``folder``.
         MachineFault: the machine lacks something; the same call goes on.
-        RuntimeError: some trainings failed; the others are done.
+        TrainingFailed: some trainings failed; the others are done.
         KeyboardInterrupt: everything done so far is kept, and the same call goes on.
     """
     with terminable():
@@ -188,11 +189,17 @@ def _concurrent(asked: Asked, source: Retraining, setup: Setup, costliest: Netwo
     """
     if asked.concurrent is not None or asked.address is not None:
         return asked.concurrent
-    if asked.gpus_per_trial == "auto":
-        packed = probed(source.folder, setup, lambda: costliest.config, source.total, say)
-        if packed is not None:
-            return min(source.total, packed.concurrent)
-    return min(source.total, plan(None, asked.gpus_per_trial, this_machine()).concurrent)
+    slots = plan(None, asked.gpus_per_trial, this_machine())
+    concurrent = min(source.total, slots.concurrent)
+    if asked.gpus_per_trial != "auto" or source.total < FEWEST_TRIALS:
+        return concurrent
+    patience = None
+    if not slots.gpus:
+        work = passes(source.config.epochs, source.config.data["sizes"])
+        seconds = work * image_seconds(setup, costliest.config, slots.threads)
+        patience = PROBE_SHARE * seconds * source.total / slots.concurrent
+    packed = probed(source.folder, setup, lambda: costliest.config, source.total, say, patience)
+    return concurrent if packed is None else min(source.total, packed.concurrent)
 
 
 def _plain(value: Any) -> Any:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PACKING_JSON = "packing.json"
 FEWEST_TRIALS = 8  # for fewer a probe does not pay
+PROBE_SHARE = 0.05  # of the time that all trainings take: a probe that takes more is left out
 SECONDS = 1.5  # of training in each measurement
 PATIENCE = 60.0  # seconds that a probe may take in all; on a machine so busy it would measure others
 SHORTEST = 12.0  # seconds that a probe needs, most of them to start its processes
