@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .profiling import profile
     from .recalibration import recalibrate
     from .registered_runs import register_run
+    from .retraining.single import train_network
     from .run import Run, load_run, search
     from .scoring import score
     from .space import SearchSpace
@@ -42,6 +43,7 @@ else:  # so that a type checker reports a name that does not exist
             "register_run": ".registered_runs",
             "score": ".scoring",
             "search": ".run",
+            "train_network": ".retraining.single",
         },
     )
 
@@ -64,6 +66,7 @@ __all__ = [
     "register_run",
     "score",
     "search",
+    "train_network",
 ]
 
 register_with_timm()

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,33 +45,28 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
         os.close(folder)
 
 
-def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
-    """Makes a folder, or replaces one, so that a reader sees the old one or the new one, never a part.
+@contextlib.contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """An empty folder to fill, which takes ``target``'s place where the block ends well: no reader sees half of it.
 
-    Args:
-        target: its parent must exist.
-        fill: writes into the new folder, beside the target, which is removed where that raises.
+    ``target``'s parent is made where there is none, but nothing above it.
     """
-    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+    target.parent.mkdir(exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
     try:
-        fill(temporary)
-        os.chmod(temporary, 0o755)
-        for file in temporary.iterdir():  # temporary files are their owner's alone
+        yield new
+        os.chmod(new, 0o755)
+        for file in new.iterdir():  # temporary files are their owner's alone; this is for everybody
             os.chmod(file, 0o644)
-        _replace_folder(temporary, target)
+        if target.exists():  # a folder cannot be renamed over a full one
+            old = Path(tempfile.mkdtemp(prefix=".old-", dir=target.parent))
+            os.replace(target, old / "it")
+            os.replace(new, target)
+            shutil.rmtree(old)
+        else:
+            os.replace(new, target)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _replace_folder(new: Path, target: Path) -> None:
-    """Puts a finished folder in a target's place; a folder cannot be renamed over a full one."""
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=".old-", dir=target.parent))
-        os.replace(target, old / "it")
-        os.replace(new, target)
-        shutil.rmtree(old)
-    else:
-        os.replace(new, target)
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, heading: bool = True) -> str:

@@ -16,11 +16,7 @@ from ._signals import terminable
 from ._text import size_text
 from ._version import __version__
 from .engine.executors.registry import EXECUTORS
-from .errors import INSTALL, Interrupted, MachineFault, UserError
-
-LATER = {
-    "retrain": "the winner on the full recipe, scored once on the test split",
-}
+from .errors import INSTALL, Interrupted, MachineFault, TrainingFailed, UserError
 
 DATA_HELP = """\
 data, with options after a question mark, as in --data 'photos?size=64&val=0.2':
@@ -29,7 +25,7 @@ data, with options after a question mark, as in --data 'photos?size=64&val=0.2':
   segmentation:FOLDER, points:FILE.npz, functions:waves, torch/NAME, hfds/NAME, ...
   ?size=64 or 32x48             input size in pixels (default: the images' own up to 128, else 224)
   ?val=0.2 or 500               validation part, cut from train where there is none (default: a tenth)
-  ?train=..., ?test=...         use so many images of these parts
+  ?train=..., ?test=...         use so many images of these parts; ?test=0.1 cuts a test part where there is none
   ?chans=1 or 3                 grey or colour
   ?bad=skip                     go on without broken images, and count them
   ?layout=classes               the folders are classes, whatever they are called
@@ -98,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--rungs", metavar="R", help="early stopping: none, halving or thaw (pays from 4 epochs on)")
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
-    p.add_argument("--recipe", metavar="R", help="training recipe, by name")
+    _add_recipe(p)
     p.add_argument("--seed", type=int, default=0, metavar="S")
     p.add_argument("--keep", choices=("front", "all"), default="front", help="whose weights are kept")
     p.add_argument("--address", metavar="A", help="an existing Ray cluster")
@@ -149,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--epochs", type=int, required=True, metavar="E", help="epochs of each training")
     p.add_argument("--seeds", type=int, default=3, metavar="K", help="trainings of each architecture (default: 3)")
     p.add_argument("--out", required=True, metavar="DIR", help="the table; the same command again resumes it")
-    p.add_argument("--recipe", metavar="R", help="training recipe, by name")
+    _add_recipe(p)
     p.add_argument("--executor", choices=tuple(EXECUTORS), default="local")
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
@@ -166,15 +162,77 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true", help="print JSON")
     p.set_defaults(run=_replay)
 
-    for name, what in LATER.items():
-        p = commands.add_parser(name, help=f"{what} (not yet)")
-        p.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-        p.set_defaults(run=_later)
+    p = commands.add_parser("retrain", help="a run's winners on a full recipe, scored once on the test split")
+    p.add_argument("folder", metavar="RUN", help="a run's folder")
+    p.add_argument("--budget", action="append", metavar="B", help="whose winner (default: of all the run's budgets)")
+    p.add_argument("--trial", action="append", type=int, metavar="N", help="a network by its trial; repeatable")
+    p.add_argument("--front", action="store_true", help="every network of the front")
+    p.add_argument("--data", metavar="D", help="other data with the same classes, as with ?test=0.1")
+    p.add_argument("--out", metavar="DIR", help="where retrain/ and retrain.csv are written (default: the run)")
+    _add_training(p, executor=None, winners=", budget:2M or retrained:2M")
+    p.set_defaults(run=_retrain)
+
+    p = commands.add_parser(
+        "train",
+        help="one training of one network, ours or any of timm's",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=DATA_HELP,
+    )
+    p.add_argument("name", metavar="NAME", help="a model's name, such as mgic_resnet56 or resnet18")
+    p.add_argument("--data", required=True, metavar="D", help="fashion, a folder, segmentation:..., points:..., ...")
+    p.add_argument("--set", action="append", default=[], metavar="k=v", help="an argument of the model, such as s_g=8")
+    p.add_argument("--out", metavar="DIR", help="default: runs/NAME-DATA; the same command again goes on there")
+    _add_training(p, executor="local")
+    p.set_defaults(run=_train)
+
     return parser
 
 
-def _later(args: argparse.Namespace) -> None:
-    raise UserError(f"`mgic-nas {args.command}` is not there yet in version {__version__}: {LATER[args.command]}.")
+def _add_training(p: argparse.ArgumentParser, executor: str | None, winners: str = "") -> None:
+    p.add_argument("--epochs", type=int, metavar="E", help="epochs of each training (default: 30)")
+    p.add_argument("--seeds", type=int, default=1, metavar="K", help="trainings of each network (default: 1)")
+    _add_recipe(p)
+    p.add_argument("--with-val", action="store_true", help="train on the validation images too")
+    p.add_argument("--weights", choices=("last", "best"), help="of the last epoch (default), or the best in validation")
+    p.add_argument("--teacher", metavar="T", help=f"learn from it too: a timm name, local-dir:FOLDER{winners}")
+    p.add_argument("--executor", choices=tuple(EXECUTORS), default=executor)
+    p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
+    p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
+    p.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_recipe(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--recipe", metavar="R", help="training recipe, by name")
+    p.add_argument(
+        "--set-recipe", action="append", default=[], metavar="k=v", help="a change to the recipe, such as lr=0.05"
+    )
+
+
+def _training(args: argparse.Namespace) -> dict[str, Any]:
+    from .space.assignments import recipe_of
+
+    names = ("epochs", "seeds", "out", "with_val", "weights", "teacher", "executor", "concurrent", "gpus_per_trial")
+    recipe = recipe_of(args.recipe, args.set_recipe, default="full")
+    return {"recipe": recipe, **{name: getattr(args, name) for name in names}}
+
+
+def _retrain(args: argparse.Namespace) -> None:
+    from .report import build
+    from .run import load_run
+
+    run = load_run(args.folder)
+    found = run.retrain(args.budget, args.trial, args.front, data=args.data, **_training(args))
+    if args.out is None:
+        build(run.folder, echo=_say)
+    _json(found.to_dict()) if args.json else print(found)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from .retraining.single import train_network
+    from .space.assignments import assignments
+
+    found = train_network(args.name, args.data, assignments("--set", args.set), **_training(args))
+    _json(found.to_dict()) if args.json else print(found)
 
 
 def _say(line: str) -> None:
@@ -215,6 +273,7 @@ def _profile(args: argparse.Namespace) -> None:
 
 def _search(args: argparse.Namespace) -> None:
     from .run import plan, search
+    from .space.assignments import recipe_of
 
     options = {
         "trials": args.trials,
@@ -225,7 +284,7 @@ def _search(args: argparse.Namespace) -> None:
         "rungs": args.rungs,
         "concurrent": args.concurrent,
         "gpus_per_trial": args.gpus_per_trial,
-        "recipe": args.recipe,
+        "recipe": recipe_of(args.recipe, args.set_recipe, default="quick"),
         "seed": args.seed,
         "keep": args.keep,
         "address": args.address,
@@ -240,6 +299,7 @@ def _search(args: argparse.Namespace) -> None:
 
 
 def _record(args: argparse.Namespace) -> None:
+    from .space.assignments import recipe_of
     from .tabular.recording import record
 
     record(
@@ -249,7 +309,7 @@ def _record(args: argparse.Namespace) -> None:
         epochs=args.epochs,
         seeds=args.seeds,
         out=args.out,
-        recipe=args.recipe,
+        recipe=recipe_of(args.recipe, args.set_recipe, default="quick"),
         executor=args.executor,
         concurrent=args.concurrent,
         gpus_per_trial=args.gpus_per_trial,
@@ -320,7 +380,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)
         return 2
-    except MachineFault as error:
+    except (MachineFault, TrainingFailed) as error:
         print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)
         return error.code
     except ModuleNotFoundError as error:

@@ -149,7 +149,7 @@ def _reason(error: Exception) -> str:
     return text[:300].removesuffix(".") or type(error).__name__
 
 
-def save_winner(
+def save_network(
     folder: Path,
     net: nn.Module,
     name: str,
@@ -160,16 +160,16 @@ def save_winner(
     data_config: Mapping[str, Any],
     label_names: Sequence[str] = (),
 ) -> None:
-    """Writes a trained network so that :func:`load_winner` gives it back, and timm what is a timm name.
+    """Writes a trained network so that :func:`load_winner` gives it back; of a timm name also ``local-dir:``.
 
     Args:
         folder: an existing one.
         net: the network.
         name, config, num_classes, in_chans: what it was built from.
         data_config: how its inputs were prepared, as timm's data config names it.
-        label_names: of the classes, where known.
+        label_names: of the classes, where known: others than ``num_classes`` are left out.
     """
-    labels = {"label_names": list(label_names)} if label_names else {}
+    labels = {"label_names": list(label_names)} if len(label_names) == num_classes else {}
     if in_timm(name):
         save_for_hf(net, str(folder), model_config=labels, safe_serialization=True, data_config=dict(data_config))
         return

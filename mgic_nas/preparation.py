@@ -38,7 +38,8 @@ from .space import SearchSpace, parse_budgets
 from .space.budget import latency_kinds, refuse_unnamed
 from .tasks import cautions, metric_of, resolve_spec
 from .train.job import Setup
-from .train.loop import cached_data, check_recipe
+from .train.loop import cached_data
+from .train.making import check_recipe
 from .train.recipes import resumed_recipe
 
 if TYPE_CHECKING:

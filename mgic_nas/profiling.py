@@ -25,8 +25,8 @@ from .families import Family, MgicifiedFamily, create_model_line, family, model_
 from .models.convert.report import Conversion
 from .models.fusing import fuse
 from .space import Budget, SearchSpace, Survey, parse_budgets, shipped_spaces
+from .space.assignments import assignments
 from .space.budget import latency_kinds, refuse_unnamed
-from .space.document import read_yaml
 from .space.survey import survey
 from .tasks import load_data
 
@@ -215,7 +215,7 @@ def profile_target(
     refuse_unnamed(kinds)
     if space:
         return survey(space, size, classes, limits)
-    config = _config(settings)
+    config = assignments("--set", settings)
     for key in _LOADING & config.keys():
         raise UserError(f"--set {key}: nothing is loaded to be counted; leave it out.")
     cost = known.cost(config, size, classes)
@@ -233,27 +233,6 @@ def _size(text: str | None) -> tuple[int, int, int] | None:
         raise UserError(f"--input-size takes C,H,W, such as 3,32,32, not {text!r}.")
     c, h, w = map(int, parts)
     return c, h, w
-
-
-def _config(settings: Sequence[str]) -> dict[str, Any]:
-    config = {}
-    for text in settings:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UserError(f"--set takes name=value, such as s_g=8, not {text!r}.")
-        key = key.strip()
-        if key in config:
-            raise UserError(f"--set {key} is given twice: keep one.")
-        try:
-            config[key] = read_yaml(value, "")[0]
-        except UserError as error:
-            reason = str(error).removeprefix(", line 1").removeprefix(":").strip()
-            raise UserError(
-                f"--set {key}: {value!r} is not a value ({reason}); lists are written [0.5, 1.0]."
-            ) from None
-        if config[key] is None and value.strip() not in ("null", "~"):
-            raise UserError(f"--set {key} has no value: write one, or null.")
-    return config
 
 
 def profile(

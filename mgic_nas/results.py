@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,12 @@ from . import engine
 from ._files import read_json
 from ._text import size_text
 from .cost.runtimes.kinds import csv_stem, is_latency
+from .engine.executors.registry import has_ray
 from .engine.storage.trial import COMPLETE, Trial
 from .errors import UserError
 from .networks import WEIGHTS
+from .retraining.results import RETRAINED, Network, Trainings
+from .retraining.start import Asked, check_asked, load, train_networks
 from .space import parse_budget
 from .space.budget import latency_kinds, refuse_unnamed
 from .tasks import cautions, metric_of
@@ -27,6 +32,10 @@ if TYPE_CHECKING:
     from .engine.storage.config import RunConfig
     from .engine.storage.record import Record
     from .space import Budget
+    from .tasks import DataInfo
+    from .train import Recipe
+
+WINNERS = "winners"  # in a run's folder, as the report writes them
 
 __all__ = ["Run", "Winner"]
 
@@ -143,6 +152,156 @@ class Run:
             return f"the fastest takes {least * 1e3:.4g} ms." if least < math.inf else "none was measured in this run."
         unit = "MACs" if kind == "macs" else kind
         return f"the smallest has {least:,} {unit} at {size_text(self.config.input_size)}."
+
+    def retrain(
+        self,
+        budgets: Iterable[str] | str | None = None,
+        trials: Iterable[int] | int | None = None,
+        front: bool = False,
+        epochs: int | None = None,
+        seeds: int = 1,
+        data: str | None = None,
+        out: str | Path | None = None,
+        recipe: str | Mapping[str, object] | Recipe | None = None,
+        with_val: bool = False,
+        weights: str | None = None,
+        teacher: str | None = None,
+        executor: str | None = None,
+        concurrent: int | None = None,
+        gpus_per_trial: str | float = "auto",
+    ) -> Trainings:
+        """Trains winners from scratch on a full recipe, and scores each once on the test split.
+
+        Nothing is chosen by a test score. The same call again goes on; more networks and seeds extend it.
+
+        Args:
+            budgets: whose winners are trained: ``"0.5M"``, ``["1M", "params=1M"]``; by default those of all the run's
+                budgets. Winners that share an architecture are trained once.
+            trials: networks by their trials' numbers, beside those of ``budgets`` where both are named.
+            front: every network of the front.
+            epochs: of each training; by default 30.
+            seeds: trainings of each, with the seeds 0, 1, ...
+            data: by default the run's; others must have the same classes and the same input size.
+            out: where ``retrain/`` and ``retrain.csv`` are written; by default the run's folder.
+            recipe: a name, a mapping with changes to one, or a :class:`Recipe`; by default ``"full"``.
+            with_val: train on the validation images too.
+            weights: ``"last"`` (default), or ``"best"`` by the validation split.
+            teacher: what they also learn from: a timm name, with its pretrained weights, ``"local-dir:FOLDER"``, or a
+                winner of this run by its budget, ``"budget:2M"``, or ``"retrained:2M"`` (its seed 0) once it was.
+            executor: by default the run's.
+            concurrent, gpus_per_trial: as of :func:`mgic_nas.search`.
+
+        Raises:
+            UserError, MachineFault, TrainingFailed, KeyboardInterrupt: as :func:`mgic_nas.search`.
+        """
+        if out is not None and not isinstance(out, str | os.PathLike):
+            raise UserError(f"out must be a folder's path, not {out!r}.")
+        config = self.config
+        executor = executor or (config.executor if config.executor != "ray" or has_ray() else None)
+        address = config.address if executor == "ray" else None
+        spec = data or str(config.data["spec"])
+        asked = Asked(
+            spec, epochs, seeds, recipe, with_val, weights, teacher, executor, concurrent, gpus_per_trial, address
+        )
+        check_asked(asked)
+        chosen = self._chosen(budgets, trials, front)
+        if data is not None:
+            self._refuse_other_data(load(data).info, data)
+        networks = [
+            Network(
+                name=f"trial-{winner.trial.number}",
+                model=config.model,
+                config=dict(winner.arguments),
+                arch_id=winner.trial.arch_id,
+                macs=int(winner.trial.cost("macs")),
+                params=int(winner.trial.cost("params")),
+                trial=winner.trial.number,
+                budgets=tuple(labels),
+                line=winner.line,
+            )
+            for winner, labels in chosen
+        ]
+        folder = Path(out or self.folder) / RETRAINED
+        return train_networks(folder, asked, networks, note=self._note, named=self._teacher, work=self._work(folder))
+
+    def _chosen(
+        self, budgets: Iterable[str] | str | None, trials: Iterable[int] | int | None, front: bool
+    ) -> list[tuple[Winner, list[str]]]:
+        """The networks that are asked for, each once, with the budgets whose winner it is; cheapest first."""
+        record = self._record()
+        wanted: dict[int, Winner] = {}
+        labels = [budgets] if isinstance(budgets, str) else list(budgets or ())
+        own = {label: found for label, found in self._winners(record).items() if found is not None}
+        if not labels and trials is None and not front:
+            if not own:
+                raise UserError(f"{self.folder}: no budget has a winner yet: go on with the search.")
+            wanted = {winner.trial.number: winner for winner in own.values()}
+        for label in labels:
+            budget = parse_budget(label)
+            found = own.get(budget.label) or self.best(limits={budget.kind: label.rpartition("=")[2]})
+            wanted[found.trial.number] = found
+            own.setdefault(budget.label, found)
+        numbers = [] if trials is None else [trials] if isinstance(trials, int) else list(trials)
+        if front:
+            numbers += [int(row["number"]) for row in record.rows if row["on_front"]]
+        for number in numbers:
+            wanted[number] = self._of_trial(record, number)
+        if not wanted:
+            raise UserError(f"{self.folder}: no network was trained to its end yet: go on with the search.")
+        ordered = sorted(wanted.values(), key=lambda winner: winner.trial.cost("macs"))
+        return [(one, [k for k, w in own.items() if w.trial.number == one.trial.number]) for one in ordered]
+
+    def _of_trial(self, record: Record, number: int) -> Winner:
+        complete = {trial.number: trial for trial in record.entries if trial.state == COMPLETE}
+        if number not in complete:
+            states = {trial.number: trial.state for trial in record.entries}
+            why = f"is {states[number]}, not complete" if number in states else "is not there"
+            raise UserError(f"{self.folder}: trial {number} {why}; trials.csv lists those that are.")
+        row = next(row for row in record.rows if row["number"] == number)
+        return Winner(complete[number], row, self.config, self.folder, record.weights.get(number))
+
+    def _refuse_other_data(self, info: DataInfo, data: str) -> None:
+        """UserError where the run's networks are not for these data."""
+        classes = self.config.data.get("classes")
+        if info.num_classes != self.config.num_classes or (classes and list(map(str, classes)) != [*info.classes]):
+            raise UserError(f"{data} has other classes than the data of {self.folder}: name data with the same ones.")
+        if info.input_size != self.config.input_size:
+            own, other = size_text(self.config.input_size), size_text(info.input_size)
+            raise UserError(f"{data} has images of {other}, and the run's networks are for {own}: add ?size=... to it.")
+
+    def _work(self, folder: Path) -> Path | None:
+        """Where workers on other machines can write, in a run whose trials are on a shared disk."""
+        if self.config.storage is None:
+            return None
+        digest = hashlib.sha256(os.path.abspath(folder).encode()).hexdigest()[:8]
+        return self.config.trials_folder(self.folder).with_name(f"{RETRAINED}-{digest}")
+
+    def _teacher(self, name: str) -> str:
+        """The folder of a winner that a teacher's name stands for."""
+        kind, colon, label = name.partition(":")
+        if kind not in ("budget", "retrained") or not colon:
+            return name
+        budget = parse_budget(label)
+        found = self._winner(self._record(), [budget])
+        if found is None:
+            raise UserError(f"teacher {name}: {self.folder} has no winner within {budget.label}.")
+        if kind == "retrained":
+            return f"local-dir:{self.folder / RETRAINED / f'trial-{found.trial.number}' / 'seed-0'}"
+        folder = self.folder / WINNERS / budget.label
+        if not folder.is_dir():
+            raise UserError(
+                f"teacher {name}: {folder} is not there: name one of the run's budgets, or `mgic-nas report`."
+            )
+        return f"local-dir:{folder}"
+
+    def _note(self, info: DataInfo) -> str:
+        """What limits the worth of a score on a test part that the run did not hold out."""
+        if info.fingerprint == self.config.data.get("fingerprint"):
+            return ""
+        return (
+            "the test images were not held out from the search: it may have trained and compared networks on them, so "
+            "the architecture was not chosen blind to them (these weights never saw them)"
+        )
 
     def warnings(self) -> list[str]:
         """One line for everything that limits the worth of the result: a winner that may be chance, too few images."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import engine, report
 from ._signals import terminable
 from .engine.executors.registry import executor
-from .engine.faults import EVERYWHERE, of_driver
+from .engine.faults import EVERYWHERE, GOES_ON, machine_faults
 from .engine.proposals.candidate import SearchProblem
 from .engine.storage.config import RunConfig
 from .engine.storage.measuring import place_of
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .train import Recipe
 
 WAIT_SECONDS = 60.0  # between two tries of a search that waits
-GOES_ON = "nothing is lost, and the same command goes on once that is mended"
 
 __all__ = ["Run", "Winner", "load_run", "search"]
 
@@ -125,7 +124,7 @@ def search(
         with _interruptions(folder):
             run, waits = None, _Waits(wait)
             while run is None:
-                with waits, _machine_faults(folder):
+                with waits, machine_faults(folder):
                     with (
                         _watched(folder, config, progress) as observer,
                         engine.Controller(
@@ -237,19 +236,6 @@ def _interruptions(folder: Path) -> Iterator[None]:
         with contextlib.suppress(Exception):  # nothing to report yet, or the disk is full
             ended = Interrupted(f"{ended}; the report so far is {report.build(folder)}", ended.code)
         raise ended from None
-
-
-@contextlib.contextmanager
-def _machine_faults(folder: Path) -> Iterator[None]:
-    """What the machine does to the driver (a full disk, a locked study) as a MachineFault of one line."""
-    try:
-        yield
-    except MachineFault:
-        raise
-    except Exception as error:
-        if what := of_driver(error):
-            raise MachineFault(f"{folder}: {what}; {GOES_ON}") from error
-        raise
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from .engine.storage.trial import Trial
 from .errors import UserError
 from .exporting.ship import Export, export
 from .exporting.source import Source, ValidationScore, digest_of
-from .networks import load_weights, save_winner
+from .networks import load_weights, load_winner, save_network
+from .retraining.results import RETRAINED, read_one
 from .space import SearchSpace
 from .tasks import metric_of
 
@@ -107,6 +108,25 @@ class Winner:
         }
         return read_carried(config, str(self.folder / "run.yaml"))
 
+    def retrained(self, seed: int = 0, out: str | Path | None = None) -> nn.Module:
+        """The network in eval mode, with the weights that :meth:`Run.retrain` gave it.
+
+        Args:
+            seed: of the training.
+            out: where it was told to write; by default the run's folder.
+
+        Raises:
+            UserError: it was not trained with this seed, or its weights cannot be read.
+        """
+        folder = Path(out or self.folder) / RETRAINED / f"trial-{self.trial.number}" / f"seed-{seed}"
+        found = read_one(folder)
+        if found is None or found.result.get("arch_id") != self.trial.arch_id:
+            raise UserError(
+                f"{folder}: trial {self.trial.number} was not retrained with seed {seed}: "
+                f"mgic-nas retrain {self.folder} --trial {self.trial.number}"
+            )
+        return load_winner(folder)
+
     def export(
         self, to: str, out: str | os.PathLike[str], *, int8: bool = False, fuse: bool = True, data: str | None = None
     ) -> Export:
@@ -140,7 +160,7 @@ class Winner:
         assert self.weights is not None  # or there is no network
 
         def write(folder: Path) -> None:
-            save_winner(
+            save_network(
                 folder,
                 net,
                 config.model,

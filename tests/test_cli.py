@@ -115,7 +115,7 @@ def test_unknown_spaces_names_and_commands_get_suggestions(capsys, tmp_path) -> 
     refused(capsys, ["report", str(tmp_path)], str(tmp_path))
     refused(capsys, ["serach"], "search")
     refused(capsys, ["replay", "table.csv"], "not a recorded table")
-    refused(capsys, ["retrain", "runs/demo"], "not there yet")
+    refused(capsys, ["retrain", "runs/demo"], "not a run")
 
 
 def test_corrupt_data_is_named(capsys, tmp_path, space) -> None:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.training import train_here
 
 from mgic_nas import load_run, search
-from mgic_nas.engine.faults import Fault
 from mgic_nas.errors import MachineFault
-from mgic_nas.train import work
 
 SMALL: dict[str, Any] = {
     "space": "quickstart",
@@ -22,17 +21,6 @@ SMALL: dict[str, Any] = {
     "concurrent": 1,
     "progress": False,
 }
-
-
-def train_here(controller: Any, setup: Any, *_: Any) -> None:
-    """An executor that trains in this process, one job after the other."""
-    while (job := controller.next()) is not None:
-        try:
-            for row in work(job, setup):
-                controller.report(job, row)
-            controller.finish(job)
-        except Exception as error:
-            controller.fail(job, Fault.of(error))
 
 
 @pytest.fixture

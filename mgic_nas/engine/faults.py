@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import errno
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ..errors import MachineFault
 from ..train.stages import BUILD, CHECKPOINT, DATA, TRAIN, stage_of
 
 MOST_TEXT = 500  # characters
+GOES_ON = "nothing is lost, and the same command goes on once that is mended"
 WORKER = "worker"  # where: the process is gone, and said nothing
 EVERYWHERE = "everywhere"  # where: in one training after another, which were booked as failed
 
@@ -174,3 +179,16 @@ def of_driver(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
     return describe(database) if isinstance(database, BaseException) else fault.text
+
+
+@contextlib.contextmanager
+def machine_faults(folder: Path) -> Iterator[None]:
+    """What the machine does to the driver (a full disk, a locked study) as a MachineFault of one line."""
+    try:
+        yield
+    except MachineFault:
+        raise
+    except Exception as error:
+        if what := of_driver(error):
+            raise MachineFault(f"{folder}: {what}; {GOES_ON}") from error
+        raise

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .._files import read_json, write_atomic, write_folder, write_json
+from .._files import read_json, replaced_folder, write_atomic, write_json
 from ..cost.fused import fuse
 from ..deploy.files import open_file
 from ..deploy.onnx_export import onnx_bytes
@@ -196,7 +196,8 @@ def _refuse_other_content(target: Path, to: str, digest: str) -> None:
 def _write(target: Path, fill: Callable[[Path], None]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_folder(target, fill)
+        with replaced_folder(target) as folder:
+            fill(folder)
     except OSError as error:
         raise UserError(f"{target} cannot be written: {error.strerror or error}.") from None
 

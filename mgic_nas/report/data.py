@@ -18,6 +18,7 @@ from ..engine.storage.config import RunConfig
 from ..engine.storage.record import Record
 from ..engine.storage.trial import COMPLETE, FINISHED, PAUSED, RUNNING, Trial
 from ..engine.storage.winner import winner
+from ..retraining.results import Trainings
 from ..space.budget import Budget
 from ..tasks import cautions
 from ..tasks.metrics import Metric
@@ -60,6 +61,7 @@ class Summary:
         config: what run.yaml says.
         record: its trials, and what else the study has; of a run without a study what trials.csv has.
         reference: points to lay over the front, read from ``reference_file``.
+        retrained: what was trained of its networks after the search.
     """
 
     folder: Path
@@ -67,6 +69,7 @@ class Summary:
     record: Record
     reference: tuple[ReferencePoint, ...] = ()
     reference_file: str = ""
+    retrained: Trainings | None = None
 
     @property
     def name(self) -> str:

@@ -13,6 +13,8 @@ from ..engine.storage.config import RunConfig
 from ..engine.storage.record import TRIALS_CSV, Record, read_record
 from ..engine.storage.study import STUDY_DB
 from ..engine.storage.trial import Trial, curve_points
+from ..errors import UserError
+from ..retraining.results import RETRAINED, read_trainings
 from .data import Summary
 from .reference import read_reference
 
@@ -32,7 +34,10 @@ def gather(folder: str | Path, reference: str | Path | None = None) -> Summary:
     points = read_reference(reference) if reference is not None else ()
     begun = any((folder / name).exists() for name in (STUDY_DB, TRIALS_CSV))
     record = _with_curves(read_record(folder)) if begun else Record((), {}, 0, "", config.trials_folder(folder))
-    return Summary(folder, config, record, points, Path(reference).name if reference is not None else "")
+    retrained = None
+    with contextlib.suppress(UserError):  # somebody else's folder of that name is no reason to have no report
+        retrained = read_trainings(folder / RETRAINED)
+    return Summary(folder, config, record, points, Path(reference).name if reference is not None else "", retrained)
 
 
 def read_curve(attempts: Iterable[Path]) -> tuple[dict[str, Any], ...]:

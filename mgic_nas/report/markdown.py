@@ -9,7 +9,7 @@ from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
 from ..space.budget import latency_kinds
-from . import story
+from . import retrained, story
 from .data import Summary
 from .thinning import ROWS, evenly
 from .winners import create_model, local_dir
@@ -42,6 +42,10 @@ def markdown(summary: Summary, problems: Mapping[str, str]) -> str:
     if summary.steps:
         unit = words.unit_name(story.gain_unit(summary))
         parts += [f"## What the next {unit} MACs buys", story.gains_note(summary), _gains(summary)]
+    if summary.retrained is not None:
+        parts += ["## Retrained, and scored on the test split", _escape(retrained.note(summary.retrained))]
+        cells = [[_escape(cell) for cell in row] for row in retrained.rows(summary.retrained)]
+        parts.append(_table(retrained.heading(summary.retrained), "llrrrrrr", cells))
     failed = [t for t in summary.trials if t.error]
     if failed:
         shown = failed[:_MANY_FAILURES]

@@ -18,7 +18,7 @@ from plotly.offline import get_plotlyjs
 from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
-from . import figures, story
+from . import figures, retrained, story
 from .axes import costs
 from .data import Summary, Winner
 from .panels import varied
@@ -59,6 +59,7 @@ def page(summary: Summary, problems: Mapping[str, str], picture: bytes | None = 
         kpis=_kpis(summary),
         winners=[_winner(summary, w, problems) for w in summary.winners],
         steps=_steps(summary)[:ROWS],
+        retrained=_retrained(summary),
         unit=words.unit_name(story.gain_unit(summary)),
         fronts=[kind for kind in costs(summary) if f"front-{kind}" in drawn],
         titles=costs(summary),
@@ -139,6 +140,13 @@ def _steps(summary: Summary) -> list[Block]:
         }
         for step, rate in zip(summary.steps, rates, strict=True)
     ]
+
+
+def _retrained(summary: Summary) -> Block | None:
+    found = summary.retrained
+    if found is None:
+        return None
+    return {"note": retrained.note(found), "heading": retrained.heading(found), "rows": retrained.rows(found)}
 
 
 def _listed(summary: Summary) -> list[Trial]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .._files import read_json, write_folder, write_json
+from .._files import read_json, replaced_folder, write_json
 from ..engine.storage.folder import refuse_links_in
 from ..engine.storage.trial import Trial
 from ..families import create_model_line, in_timm, literal, recorded_config
@@ -77,17 +77,15 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
     # Three seconds, which a report without a new winner does not need.
     import torch
 
-    from ..networks import build_recorded, load_weights, save_winner
+    from ..networks import build_recorded, load_weights, save_network
 
     with torch.random.fork_rng(devices=[]):  # a report leaves the caller's random numbers alone
         net = build_recorded(
             summary.config.model, trial.config, summary.config.num_classes, summary.config.input_size[0]
         )
     load_weights(net, weights)
-    classes = [str(name) for name in summary.config.data.get("classes") or ()]
-
-    def fill(folder: Path) -> None:
-        save_winner(
+    with replaced_folder(target) as folder:
+        save_network(
             folder,
             net,
             summary.config.model,
@@ -95,12 +93,9 @@ def _export(summary: Summary, trial: Trial, weights: Path, target: Path) -> None
             num_classes=summary.config.num_classes,
             in_chans=summary.config.input_size[0],
             data_config=_data_config(summary),
-            label_names=classes if len(classes) == summary.config.num_classes else [],
+            label_names=[str(name) for name in summary.config.data.get("classes") or ()],
         )
         write_json(folder / _ORIGIN, origin)
-
-    target.parent.mkdir(exist_ok=True)
-    write_folder(target, fill)
 
 
 def _data_config(summary: Summary) -> dict[str, Any]:

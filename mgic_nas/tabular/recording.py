@@ -13,7 +13,6 @@ import random
 import shutil
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,10 @@ from typing import Any
 from .._files import csv_text
 from .._machine import cpu_model
 from ..cost.runtimes.kinds import is_latency
+from ..engine.batch import Batch
 from ..engine.executors.registry import choose
 from ..engine.executors.registry import executor as find_executor
 from ..engine.executors.slots import parse_gpus_per_trial
-from ..engine.faults import Fault
-from ..engine.jobs import JobSource
 from ..engine.storage.config import at_least_one, now, versions
 from ..engine.storage.folder import LOCK, Lock, refuse_links, refuse_links_in
 from ..engine.storage.trial import COSTS, trial_seed
@@ -35,16 +33,15 @@ from ..space.feasible import FeasibleSet
 from ..space.search_space import SearchSpace
 from ..tasks.registry import load_data, resolve_spec
 from ..train.job import Job, Setup, read_result
-from ..train.loop import check_recipe
+from ..train.making import check_recipe
 from ..train.recipes import Recipe, get_recipe, resumed_recipe
 from .table import COLUMNS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
 from .table import write_curves as rewrite_curves
 
 TRIALS = "trials"  # the workers' folder, deleted when the recording is closed
-MAX_RETRIES = 2  # of a training whose worker died
 
 
-class Recording(JobSource):
+class Recording(Batch):
     """The jobs of one table: what is still to be trained, and where its epochs are written.
 
     Args:
@@ -58,7 +55,6 @@ class Recording(JobSource):
         self, folder: str | Path, config: TableConfig, seeds: int, say: Callable[[str], object] | None = None
     ) -> None:
         self.folder = Path(folder).absolute()
-        self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))
         space = SearchSpace.from_recorded(config.space, source="table.yaml")
         limits = hard_limits(parse_budgets(config.budgets))
         candidates = FeasibleSet(space, config.input_size, config.num_classes, limits).candidates
@@ -79,42 +75,27 @@ class Recording(JobSource):
             rewrite_curves(self.folder, (row for group in done.values() for row in group))
             order = [a.arch_id for a in rows]
             random.Random(0).shuffle(order)  # so that the time left can be extrapolated
-            pairs = [(arch_id, seed) for seed in range(seeds) for arch_id in order]
-            self._number = {pair: number for number, pair in enumerate(pairs)}
-            self._pair = dict(enumerate(pairs))
-            self._todo = deque(pair for pair in pairs if pair not in done)
+            self._pair = dict(enumerate((arch_id, seed) for seed in range(seeds) for arch_id in order))
         except BaseException:
             self._lock.release()
             raise
-        self.total, self.complete = len(pairs), len(pairs) - len(self._todo)
-        self.failed: dict[tuple[str, int], str] = {}
-        self._live: dict[int, Job] = {}
-        self._deaths: dict[int, int] = {}
+        todo = [number for number, pair in self._pair.items() if pair not in done]
+        super().__init__(todo, say or (lambda line: print(line, file=sys.stderr, flush=True)))
+        self.total, self.complete = len(self._pair), len(self._pair) - len(todo)
         self._began, self._before = time.monotonic(), self.complete
 
-    def next(self) -> Job | None:
+    def _job(self, number: int) -> Job | None:
         """The next training that is not in the table."""
-        if not self._todo:
-            return None
-        pair = self._todo.popleft()
-        number = self._number[pair]
-        arch_id, seed = pair
+        arch_id, seed = self._pair[number]
         # Left by an earlier driver; a killed worker of it may still be writing there.
         attempt = 1 + sum(1 for _ in (self.trials_folder / str(number)).glob("attempt-*"))
-        job = Job(number, attempt, self._configs[arch_id], 0, self.config.epochs, seed=trial_seed(seed, arch_id))
-        self._live[number] = job
-        return job
+        return Job(number, attempt, self._configs[arch_id], 0, self.config.epochs, seed=trial_seed(seed, arch_id))
 
-    def report(self, job: Job, result: Mapping[str, Any]) -> bool:
-        """True: there is no early stopping."""
-        return True
-
-    def finish(self, job: Job) -> None:
+    def _finished(self, job: Job) -> bool:
         """Writes the training's epochs into the table."""
         result = read_result(self.trials_folder, job.number, job.attempt)
         if result is None:
-            return self.fail(job, "there is no result.json", died=True)
-        self._live.pop(job.number)
+            return False
         arch_id, seed = self._pair[job.number]
         shared = {"arch_id": arch_id, "seed": seed, "device": result["device"]}
         memory = round(result["peak_memory_mb"], 1)
@@ -124,26 +105,10 @@ class Recording(JobSource):
         shutil.rmtree(self.trials_folder / str(job.number), ignore_errors=True)
         self.complete += 1
         self._progress(arch_id, seed, result)
-        return None
+        return True
 
-    def fail(self, job: Job, error: Fault | str, died: bool = False) -> None:
-        """Repeats a training whose worker died; one that raised is left out of the table and listed in ``failed``."""
-        self._live.pop(job.number, None)
-        pair = self._pair[job.number]
-        deaths = self._deaths[job.number] = self._deaths.get(job.number, 0) + 1
-        if died and deaths <= MAX_RETRIES:
-            self._todo.append(pair)
-        else:
-            self.failed[pair] = str(error)
-        self._say(f"{pair[0]}, seed {pair[1]} failed: {error}")
-
-    @property
-    def done(self) -> bool:
-        return not self._live and not self._todo
-
-    @property
-    def wanted(self) -> int:
-        return len(self._todo)
+    def _name(self, number: int) -> str:
+        return "{}, seed {}".format(*self._pair[number])
 
     @property
     def trials_folder(self) -> Path:
@@ -186,7 +151,8 @@ def record(
 
     Raises:
         UserError: wrong input, or another table in ``out``.
-        RuntimeError: some trainings failed; the others are in the table.
+        MachineFault: the machine lacks something; the same call goes on.
+        TrainingFailed: some trainings failed; the others are in the table.
     """
     for name, number in (("seeds", seeds), ("epochs", epochs), ("concurrent", 1 if concurrent is None else concurrent)):
         at_least_one(name, number)
@@ -224,10 +190,7 @@ def record(
             fingerprint=info.fingerprint,
         )
         execute(recording, setup, concurrent, share)
-        if recording.failed:
-            (arch_id, seed), error = next(iter(recording.failed.items()))
-            count = len(recording.failed)
-            raise RuntimeError(f"{count} trainings failed ({arch_id}, seed {seed}: {error}); the same command retries")
+        recording.refuse_faults()
 
 
 def _claim(folder: Path, config: TableConfig) -> Lock:

@@ -97,6 +97,13 @@ class PointSplit(BaseSplit[PointAugment]):
         generator = torch.Generator().manual_seed(mix("points"))
         self.chosen = torch.randperm(clouds.shape[1], generator=generator)[:points].sort().values
 
+    def joined(self, other: Any) -> PointSplit:
+        if other.clouds.shape[1:] != self.clouds.shape[1:]:
+            sizes = f"{self.clouds.shape[1]:,} and {other.clouds.shape[1]:,}"
+            raise UserError(f"clouds of {sizes} points cannot be joined: give both parts as many.")
+        clouds = torch.cat([self.clouds, other.clouds]).numpy()
+        return PointSplit(clouds, np.concatenate([self.labels, other.labels]), self.points)
+
     def as_dataset(self) -> torch.utils.data.Dataset[Any]:
         """The clouds as (float32 (3, points), label)."""
         clouds = self.clouds[:, self.chosen].float().transpose(1, 2)
@@ -152,7 +159,7 @@ def load(spec: str, *, seed: int = 0) -> Data:
         scarce = file.classes[int(counts.argmin())]
         raise UserError(f"{file.path} has fewer than two training clouds of the class {scarce!r}: it needs two or more")
     test_labels = file.labels("test")
-    train, val, _ = cut_parts(parsed, labels, own and val_labels, test_labels.__len__, classes, VALIDATION)
+    train, val, _, _ = cut_parts(parsed, labels, own and val_labels, test_labels.__len__, classes, VALIDATION)
     if not len(val):
         raise UserError(f"{file.path} has too few clouds to validate on: add some, or say ?val=1")
     test = choose(test_labels, parsed.get("test"), seed, "test")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -71,11 +71,12 @@ def cut(
     val: int | float | None,
     default_val: int | float,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted indices of the training and of the validation part, both with every class in its proportion.
+    test: int | float | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sorted indices of the training, the validation and the test part, each with every class in its proportion.
 
-    With one seed the validation images stay the same whatever ``train`` is, and a smaller part is a subset of a
-    larger one: so subsets of growing size can be compared.
+    With one seed the validation images stay the same whatever ``train`` and ``test`` are, and a smaller part is a
+    subset of a larger one: so subsets of growing size can be compared.
 
     Raises:
         UserError: the numbers do not fit the data.
@@ -89,18 +90,37 @@ def cut(
     if val_count > spare.sum():
         raise UserError(f"val={val_count} leaves too few of the {len(labels):,} images to train on: lower val")
     val_shares = _shares(spare, val_count)
-    left = counts - val_shares
+    spare = spare - val_shares
+    test_count = amount(test, len(labels), 0, "test")
+    if test_count > spare.sum():
+        raise UserError(f"test={test_count} leaves too few of the {len(labels):,} images to train on: lower test")
+    test_shares = _shares(spare, test_count)
+    held = val_shares + test_shares
+    left = counts - held
     train_count = amount(train, len(labels), int(left.sum()), "train")
     if train_count > left.sum():
-        raise UserError(
-            f"train={train_count} and val={val_count} together exceed the {len(labels):,} training images: lower one"
-        )
+        both = f"train={train_count} and val={val_count}" + (f" and test={test_count}" if test_count else "")
+        raise UserError(f"{both} together exceed the {len(labels):,} training images: lower one")
     if train_count < classes:
         raise UserError(f"train={train_count} is fewer than the {classes} classes: raise train")
     train_shares = 1 + _shares(left - 1, train_count - classes)
     train_part = [group[len(group) - share :] for group, share in zip(groups, train_shares)]
     val_part = [group[:share] for group, share in zip(groups, val_shares)]
-    return np.sort(np.concatenate(train_part)), np.sort(np.concatenate(val_part))
+    test_part = [group[first:last] for group, first, last in zip(groups, val_shares, held)]
+    return (*(np.sort(np.concatenate(part)) for part in (train_part, val_part, test_part)),)  # type: ignore[return-value]
+
+
+class Cut(NamedTuple):
+    """The images that a spec chooses: sorted indices into the original parts.
+
+    ``tests`` counts the test images; ``test`` are their indices in the original training part where they are cut from
+    it, and None where there is a test part of its own.
+    """
+
+    train: np.ndarray
+    val: np.ndarray
+    tests: int
+    test: np.ndarray | None
 
 
 def cut_parts(
@@ -110,29 +130,32 @@ def cut_parts(
     count_test: Callable[[], int],
     classes: int,
     default_val: int | float,
-) -> tuple[np.ndarray, np.ndarray, int]:
+) -> Cut:
     """The images that a spec's ``train``, ``val``, ``test`` and ``seed`` choose from original parts.
+
+    Where there is no test part, ``test`` cuts one from the training part.
 
     Args:
         train, val: int64 labels of the original parts; without ``val`` the validation part is cut from ``train``.
         count_test: gives the number of images of the original test part.
         default_val: as in :func:`cut`.
 
-    Returns:
-        Sorted indices of the training and the validation images, and the number of test images.
-
     Raises:
         UserError: the numbers do not fit the data.
     """
     seed = spec.get("seed", 0)
     try:
-        if val is None:
-            train_rows, val_rows = cut(train, classes, spec.get("train"), spec.get("val"), default_val, seed)
-        else:
-            train_rows, _ = cut(train, classes, spec.get("train"), None, 0, seed)
-            val_rows = choose(val, spec.get("val"), seed, "val")
         tests = count_test()
-        return train_rows, val_rows, amount(spec.get("test"), tests, tests, "test")
+        new_test = None if tests else spec.get("test")
+        if val is None:
+            own = spec.get("val")
+            train_rows, val_rows, test_rows = cut(train, classes, spec.get("train"), own, default_val, seed, new_test)
+        else:
+            train_rows, _, test_rows = cut(train, classes, spec.get("train"), None, 0, seed, new_test)
+            val_rows = choose(val, spec.get("val"), seed, "val")
+        if tests or new_test is None:
+            return Cut(train_rows, val_rows, amount(spec.get("test"), tests, tests, "test"), None)
+        return Cut(train_rows, val_rows, len(test_rows), test_rows)
     except UserError as error:
         raise UserError(f"data {spec.source!r}: {error}") from None
 
@@ -173,6 +196,13 @@ class BaseSplit(ABC, Generic[A]):
             UserError: a split of this kind is always prepared in one way.
         """
         raise UserError("data of this kind cannot be prepared in another way than its own")
+
+    def joined(self, other: Any) -> BaseSplit[A]:
+        """This split with the items of another of its kind behind its own; both stay what they are.
+
+        UserError where the task cannot do that.
+        """
+        raise UserError(f"training and validation part of these data ({type(self).__name__}) cannot be joined.")
 
     @abstractmethod
     def as_dataset(self) -> torch.utils.data.Dataset[Any]:

@@ -51,6 +51,27 @@ class Job:
         return cls(**values)
 
 
+#: Which epoch's weights a training leaves: the last one's, or those with the highest accuracy on the validation split.
+WEIGHTS = ("last", "best")
+
+
+@dataclass(frozen=True)
+class Final:
+    """What is particular about training a network that is to be used.
+
+    It leaves checkpoints as it goes, and is scored on the test split at its end.
+
+    Attributes:
+        with_val: train on the validation images too; then there is no accuracy on them.
+        weights: one of :data:`WEIGHTS`.
+        teacher: what is also learned from, as :func:`.teacher.resolve_teacher` gives it; None: the labels alone.
+    """
+
+    with_val: bool = False
+    weights: str = "last"
+    teacher: str | None = None
+
+
 @dataclass(frozen=True)
 class Setup:
     """What all jobs of a run share.
@@ -66,6 +87,7 @@ class Setup:
         fingerprint: of the data that the run began with; a worker that finds other data refuses.
         registrations: what was registered from outside the package in the process that makes this object; a worker
             registers it again. Never written to disk.
+        final: None for a training of a search.
     """
 
     model: str
@@ -77,18 +99,22 @@ class Setup:
     threads: int | None = None
     fingerprint: str | None = None
     registrations: tuple[Registration, ...] = field(default_factory=registrations)
+    final: Final | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "recipe", get_recipe(self.recipe))
         object.__setattr__(self, "folder", str(self.folder))
         object.__setattr__(self, "registrations", tuple(tuple(entry) for entry in self.registrations))  # JSON has lists
+        if isinstance(self.final, Mapping):
+            object.__setattr__(self, "final", Final(**self.final))
         if self.epochs < 1:
             raise ValueError(f"a training of {self.epochs} epochs")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        return values | {"recipe": self.recipe.to_dict()}
+        final = None if self.final is None else dataclasses.asdict(self.final)
+        return values | {"recipe": self.recipe.to_dict(), "final": final}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Setup:
@@ -109,6 +135,24 @@ def make_attempt_folder(folder: str | os.PathLike[str], number: int, attempt: in
     for path in (made.parent.parent, made.parent, made):  # parents=True would make those above, too
         path.mkdir(exist_ok=True)
     return made
+
+
+def checkpoint_name(epochs: int) -> str:
+    """Of what is left after so many epochs of a training that is not over."""
+    return f"checkpoint-{epochs}.pt"
+
+
+def latest_checkpoint(folder: str | os.PathLike[str], number: int) -> tuple[int, Path] | None:
+    """(epochs, path) of the most trained checkpoint among a trial's attempts; None where there is none."""
+    paths = Path(folder, str(number)).glob(f"attempt-*/{checkpoint_name(0).replace('0', '*')}")
+    found = [(int(stem), path) for path in paths if (stem := path.stem.partition("-")[2]).isdecimal()]
+    return max(found, default=None)
+
+
+def attempts(folder: str | os.PathLike[str], number: int) -> list[int]:
+    """The attempts of a trial that have a folder, in order."""
+    names = (path.name.partition("-")[2] for path in Path(folder, str(number)).glob("attempt-*"))
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def read_result(folder: str | os.PathLike[str], number: int, attempt: int) -> dict[str, Any] | None:

@@ -16,6 +16,11 @@ FUSED = frozenset({"sgd", "nesterov", "momentum", "adam", "adamw"})
 ROUNDING = ("channels_last", "fused")
 
 
+def _later(default: Any) -> Any:
+    """A setting that came after the first files: written only where it is not what they mean by leaving it out."""
+    return dataclasses.field(default=default, metadata={"later": True})
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Optimiser, schedule and augmentation; names and meanings are timm's where timm has them.
@@ -35,11 +40,18 @@ class Recipe:
         flip, pad: random mirror image, random shift in pixels (None: an eighth of the side; 0: none).
         scale, color_jitter, auto_augment: timm's, for images that are too large for a tensor.
         clip_grad: largest norm of the gradient; None for no limit.
-        amp: "auto" for bfloat16 (float16 on older GPUs) in the training passes on CUDA, "off" for float32.
-            Measure before turning it on: networks with many small groups often get slower.
+        amp: "auto" for bfloat16 (float16 on older GPUs) in the training passes on CUDA, "bfloat16" also on the CPU,
+            "off" for float32. Measure before turning it on: networks with many small groups often get slower.
         channels_last: the memory layout of weights and images: true, false, or "cpu" for channels last on a CPU alone
             (``tests/benchmarks/test_trials.py`` measures it; on a GPU, measure before turning it on).
         fused: the optimiser's fused kernel where torch has one: see :data:`FUSED`.
+        ema_decay: of a moving average of the weights, which is then what is scored and kept, such as 0.999; None: no
+            average. With ``ema_warmup`` it averages over fewer updates at first: timm's ``--model-ema-warmup``.
+        mixup, cutmix: alpha of timm's Mixup of image classification, 0 for none; with ``mixup_prob`` for a batch, and
+            none from ``mixup_off_epoch`` on (0: to the end).
+        grad_accum_steps: batches whose gradients are averaged for an update.
+        drop_path: stochastic depth: the ``drop_path_rate`` of a network that takes one.
+        kd_loss_weight, kd_temperature: of a teacher's answers, where there is one; the labels' loss has the rest.
     """
 
     name: str = "custom"
@@ -66,6 +78,16 @@ class Recipe:
     amp: str = "off"
     channels_last: bool | str = "cpu"
     fused: bool = True
+    ema_decay: float | None = _later(None)
+    ema_warmup: bool = _later(True)
+    mixup: float = _later(0.0)
+    cutmix: float = _later(0.0)
+    mixup_prob: float = _later(1.0)
+    mixup_off_epoch: int = _later(0)
+    grad_accum_steps: int = _later(1)
+    drop_path: float = _later(0.0)
+    kd_loss_weight: float = _later(0.5)
+    kd_temperature: float = _later(4.0)
 
     def __post_init__(self) -> None:
         for name in ("decay_milestones", "scale"):  # a list after a journey through JSON or YAML
@@ -74,12 +96,26 @@ class Recipe:
             self._check(name, numbers or (name == "scale" and value is None), "a list of numbers")
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
-        for name, least in (("lr", 0.0), ("batch_size", 0), ("decay_epochs", 0), ("decay_rate", 0.0)):
-            self._check(name, _number(getattr(self, name)) and getattr(self, name) > least, "a number above 0")
-        for name in ("momentum", "weight_decay", "warmup_epochs", "warmup_lr", "min_lr", "color_jitter"):
+        for name in ("lr", "batch_size", "decay_epochs", "decay_rate", "grad_accum_steps", "kd_temperature"):
+            self._check(name, _number(getattr(self, name)) and getattr(self, name) > 0, "a number above 0")
+        for name in (
+            *("momentum", "weight_decay", "warmup_epochs", "warmup_lr", "min_lr", "color_jitter"),
+            *("mixup", "cutmix", "mixup_off_epoch"),
+        ):
             self._check(name, _number(getattr(self, name)) and getattr(self, name) >= 0, "a number from 0 on")
-        self._check("batch_size", isinstance(self.batch_size, int), "a whole number")
-        self._check("smoothing", _number(self.smoothing) and 0 <= self.smoothing < 1, "a number from 0 to below 1")
+        for name in ("batch_size", "grad_accum_steps", "mixup_off_epoch"):
+            whole = isinstance(getattr(self, name), int) and not isinstance(getattr(self, name), bool)
+            self._check(name, whole, "a whole number")
+        for name in ("smoothing", "drop_path"):
+            self._check(
+                name, _number(getattr(self, name)) and 0 <= getattr(self, name) < 1, "a number from 0 to below 1"
+            )
+        for name in ("mixup_prob", "kd_loss_weight"):
+            self._check(
+                name, _number(getattr(self, name)) and 0 < getattr(self, name) <= 1, "a number above 0, up to 1"
+            )
+        decay_fits = self.ema_decay is None or (_number(self.ema_decay) and 0 < self.ema_decay < 1)
+        self._check("ema_decay", decay_fits, "a number between 0 and 1, or nothing for no average")
         for name in ("opt", "name"):
             self._check(name, isinstance(getattr(self, name), str) and getattr(self, name), "a name")
         text_fits = self.auto_augment is None or isinstance(self.auto_augment, str)
@@ -87,7 +123,7 @@ class Recipe:
         scale_fits = self.scale is None or (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1)
         self._check("scale", scale_fits, "the smallest and the largest share of an image's area, such as [0.35, 1]")
         self._check("sched", self.sched in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
-        self._check("amp", self.amp in ("auto", "off"), "auto or off (in YAML in quotes: 'off')")
+        self._check("amp", self.amp in ("auto", "bfloat16", "off"), "auto, bfloat16 or off (in YAML in quotes: 'off')")
         pad_fits = self.pad is None or (isinstance(self.pad, int) and self.pad >= 0)
         self._check("pad", pad_fits, "a number of pixels from 0 on")
         clip_fits = self.clip_grad is None or (_number(self.clip_grad) and self.clip_grad > 0)
@@ -96,7 +132,7 @@ class Recipe:
         self._check("decay_milestones", steps == sorted(steps), "a rising list of epochs")
         layout_fits = isinstance(self.channels_last, bool) or self.channels_last == "cpu"
         self._check("channels_last", layout_fits, "true, false or cpu")
-        for name in ("decay_all", "flip", "fused"):
+        for name in ("decay_all", "flip", "fused", "ema_warmup"):
             self._check(name, isinstance(getattr(self, name), bool), "true or false")
 
     def _check(self, name: str, fits: object, expected: str) -> None:
@@ -114,7 +150,16 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as :func:`get_recipe` takes them."""
         values = dataclasses.asdict(self)
+        preset = RECIPES.get(self.name, Recipe())
+        for item in dataclasses.fields(self):
+            if item.metadata.get("later") and values[item.name] == item.default == getattr(preset, item.name):
+                del values[item.name]
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images of a batch are mixed with each other."""
+        return self.mixup > 0 or self.cutmix > 0
 
 
 def _number(value: Any) -> bool:

@@ -214,7 +214,7 @@ def test_a_missing_package_is_one_line_with_the_command(
 def test_a_network_that_timm_does_not_know(tmp_path: Path) -> None:
     """Segmentation: the pixels' classes are compared, and the folder says how it is loaded."""
     from mgic_nas.exporting.source import of_folder
-    from mgic_nas.networks import save_winner
+    from mgic_nas.networks import save_network
 
     data = load_data("segmentation:shapes?size=32&train=24&val=8&test=4")
     config = {"width_mult": 0.25}
@@ -222,7 +222,7 @@ def test_a_network_that_timm_does_not_know(tmp_path: Path) -> None:
     name = "mgic_lraspp_mobilenetv3_small"
     net = mgic_nas.create_model(name, num_classes=4, in_chans=3, **config).eval()
     (tmp_path / "net").mkdir()
-    save_winner(
+    save_network(
         tmp_path / "net",
         net,
         name,

@@ -21,6 +21,12 @@ BUDGETS = [
 ]
 
 
+def train(*options: str) -> list[str]:
+    """A command that would train a network: ``mgic_resnet20``, unless the first of the options names another."""
+    name, rest = (options[0], options[1:]) if not options[0].startswith("--") else ("mgic_resnet20", options)
+    return ["train", name, "--data=fashion?train=40&val=20", "--recipe=quick", "--epochs=2", "--out=out", *rest]
+
+
 @pytest.mark.parametrize("budget", [b for b in BUDGETS if b != "5M "])
 def test_a_wrong_budget(budget: str) -> None:
     refused(search("--budget", budget))
@@ -182,7 +188,50 @@ def test_a_wrong_value_of_a_search(option: str, value: str) -> None:
             ["record", "space.yaml", "--data=fashion", "--budget=1M", "--epochs=1", "--out=t", "--gpus-per-trial=-1"],
             ["gpus-per-trial"],
         ),
-        (["retrain", "runs/demo"], ["not there yet"]),
+        (["retrain"], ["run"]),
+        (["retrain", "nothing"], ["not a run"]),
+        (["retrain", "space.yaml", "--budget=1M"], ["not a run"]),
+        (["train"], ["name", "--data"]),
+        (["train", "mgic_resnet20"], ["--data"]),
+        (train("mgic_resnet21"), ["mgic_resnet20"]),
+        (train("local-dir:."), ["unknown model"]),
+        (train("hf-hub:timm/resnet18"), ["unknown model"]),
+        (train("vit_tiny_patch16_224"), ["cannot run on inputs of 1x14x14"]),
+        (train("resnet18", "--set=pretrained=true"), ["pretrained", "scratch"]),
+        (train("resnet18", "--set=checkpoint_path=evil.pth"), ["checkpoint_path"]),
+        (train("--set=num_classes=10"), ["num_classes", "data"]),
+        (train("--set=img_size=32"), ["img_size", "?size=32"]),
+        (train("--set=s_q=8"), ["s_g"]),
+        (train("--set=s_g"), ["s_g=8"]),
+        (train("--set=s_g=0"), ["s_g"]),
+        (train("--set-recipe=lr"), ["--set-recipe", "lr=0.05"]),
+        (train("--set-recipe=lr=fast"), ["lr"]),
+        (train("--set-recipe=lrr=0.1"), ["lr"]),
+        (train("--set-recipe=ema_decay=1"), ["ema_decay", "between 0 and 1"]),
+        (train("--set-recipe=grad_accum_steps=0"), ["grad_accum_steps"]),
+        (train("--set-recipe=mixup=-1"), ["mixup"]),
+        (train("--set-recipe=batch_size=33", "--set-recipe=cutmix=1.0"), ["even"]),
+        (train("--set-recipe=amp=float8"), ["amp", "bfloat16"]),
+        (train("--set-recipe=drop_path=1"), ["drop_path"]),
+        (train("mgic_diffgcn", "--set-recipe=drop_path=0.1"), []),
+        (train("--recipe=full", "--epochs=3"), ["warm-up", "warmup_epochs"]),
+        (train("--recipe=slow"), ["recipe"]),
+        (train("--epochs=0"), ["epochs"]),
+        (train("--seeds=0"), ["seeds"]),
+        (train("--seeds=two"), ["two"]),
+        (train("--concurrent=0"), ["concurrent"]),
+        (train("--gpus-per-trial=lots"), ["gpus-per-trial"]),
+        (train("--executor=dask"), ["dask"]),
+        (train("--weights=first"), ["first"]),
+        (train("--weights=best", "--with-val"), ["last"]),
+        (train("--teacher=resnet19"), ["resnet18"]),
+        (train("--teacher=resnet18"), ["1,000 classes", "10"]),
+        (train("--teacher=local-dir:nothing"), ["config.json"]),
+        (train("--teacher=budget:1M"), ["local-dir"]),
+        (train("--data=nope"), ["nope"]),
+        (train("--data=functions:waves", "--set-recipe=mixup=1"), ["image"]),
+        (train("--out=space.yaml"), ["space.yaml"]),
+        (train("--out=" + "x" * 300), ["xxx"]),
         (["export"], ["RUN|FOLDER"]),
         (["export", "nothing", "--to=hf", "--out=out"], ["neither a run nor a folder"]),
         (["export", "space.yaml", "--to=hf", "--out=out"], ["neither a run nor a folder"]),

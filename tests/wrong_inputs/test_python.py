@@ -182,6 +182,20 @@ CALLS: dict[str, Callable[[], Any]] = {
     "best of a wrong suffix": lambda: mgic_nas.load_run("run").best(limits={"latency-openvino-8": "5ms"}),
     "best of macs twice": lambda: mgic_nas.load_run("run").best(macs=1e9, limits={"macs": "5M"}),
     "best of no mapping": lambda: mgic_nas.load_run("run").best(limits=["5M"]),  # type: ignore[arg-type]
+    "retrain of a budget": lambda: mgic_nas.load_run("run").retrain("5Q"),
+    "retrain of a number": lambda: mgic_nas.load_run("run").retrain(trials="2"),  # type: ignore[arg-type]
+    "retrain of no seeds": lambda: mgic_nas.load_run("run").retrain(seeds=0),
+    "retrain of a text": lambda: mgic_nas.load_run("run").retrain(epochs="3"),  # type: ignore[arg-type]
+    "retrain of a recipe": lambda: mgic_nas.load_run("run").retrain(recipe={"lr": -1}),
+    "retrain of weights": lambda: mgic_nas.load_run("run").retrain(weights="first"),
+    "retrain with_val of a text": lambda: mgic_nas.load_run("run").retrain(with_val="yes"),  # type: ignore[arg-type]
+    "retrain into a number": lambda: mgic_nas.load_run("run").retrain(out=5),  # type: ignore[arg-type]
+    "retrain from no winner": lambda: mgic_nas.load_run("run").retrain(trials=0, teacher="budget:1k"),
+    "retrain from one that is not there": lambda: mgic_nas.load_run("run").retrain(trials=0, teacher="retrained:0.3M"),
+    "retrained of none": lambda: mgic_nas.load_run("run").best().retrained(),
+    "train_network(None)": lambda: mgic_nas.train_network(None, "fashion"),  # type: ignore[arg-type]
+    "train_network of no data": lambda: mgic_nas.train_network("resnet18", None),  # type: ignore[arg-type]
+    "train_network of arguments": lambda: mgic_nas.train_network("mgic_resnet20", "fashion", {"s_q": 8}),
     "best of no kind": lambda: mgic_nas.load_run("run").best(limits={5: "5M"}),  # type: ignore[dict-item]
 }
 

@@ -250,10 +250,10 @@ def continued(old: RunConfig, new: RunConfig, folder: str | Path) -> RunConfig:
                 continue
             if before.get("spec") != after.get("spec"):
                 before, after = before.get("spec"), after.get("spec")
-        if difference := _difference(name, before, after):
-            where, was, asked = difference
+        if found := difference(name, before, after):
+            where, was, asked = found
             raise UserError(
-                f"{folder} is a run with {where} = {_short(was)}, not {_short(asked)}: only "
+                f"{folder} is a run with {where} = {short(was)}, not {short(asked)}: only "
                 f"{', '.join(sorted(_MAY_DIFFER))} may change when a run goes on. Name another folder for a new run."
             )
     return dataclasses.replace(new, **{name: getattr(old, name) for name in _PROVENANCE})
@@ -270,11 +270,11 @@ def version_warning(old: RunConfig) -> str:
     return f"made with other versions ({', '.join(changed)}): later results may differ slightly" if changed else ""
 
 
-def _difference(where: str, before: Any, after: Any) -> tuple[str, Any, Any] | None:
+def difference(where: str, before: Any, after: Any) -> tuple[str, Any, Any] | None:
     """The first place at which two plain values differ: its dotted name and both values there."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in [*before, *(k for k in after if k not in before)]:
-            found = _difference(f"{where}.{key}", before.get(key, _ABSENT), after.get(key, _ABSENT))
+            found = difference(f"{where}.{key}", before.get(key, _ABSENT), after.get(key, _ABSENT))
             if found:
                 return found
         # The order of the parameters is the order in which they are proposed and enumerated.
@@ -295,7 +295,8 @@ class _Absent:
 _ABSENT = _Absent()
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """For a message, of 100 characters at most."""
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:97]}..."
 

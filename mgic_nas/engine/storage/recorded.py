@@ -31,7 +31,7 @@ def load(cls: type[T], path: Path, what: str, version: int, rules: Iterable[tupl
     """The dataclass ``cls`` that a file holds.
 
     Args:
-        cls: with ``format`` and ``budgets`` among its fields.
+        cls: with ``format`` among its fields.
         path: of the file.
         what: it describes, for messages: ``a run``.
         version: of the format that is read.
@@ -56,7 +56,7 @@ def load(cls: type[T], path: Path, what: str, version: int, rules: Iterable[tupl
     if recipe := values.get("recipe"):
         values["recipe"] = recipe | {name: value for name, value in FIRST_RECIPE.items() if name not in recipe}
     try:
-        parse_budgets(values["budgets"])
+        parse_budgets(values.get("budgets", ()))
     except UserError as error:
         raise place.error(("budgets",), f"budgets: {error}") from None
     try:

@@ -24,7 +24,8 @@ Options, written ``?option=value&option=value``, are part of the name, so that a
 - ``image``, ``label``: columns of parquet files, where they are not called so or several may be meant; of timm's names
 - ``root``, ``train_split``, ``val_split``, ``test_split``: for timm's names
 
-The validation part is the data set's own where it has one, else cut from train: a tenth unless ``val`` says other.
+The validation part is the data set's own where it has one, else cut from train: a tenth unless ``val`` says other. A
+test part is only cut where ``test`` says so; the validation part stays the same.
 Images are upright as EXIF says; of several frames the first counts, transparency is dropped, of 16 bits the high ones
 are used. Images of at most 128 pixels whose uint8 values fit 1 GiB live in one tensor; others go through timm's loader,
 at 224 pixels unless ``size`` says other.
@@ -118,7 +119,7 @@ def load(spec: str, *, seed: int = 0) -> Data:
     assert train_part is not None
     val_part, val_bad = _usable(parsed, _part(source, "val"))
     val_labels = None if val_part is None else val_part.labels
-    train_rows, val_rows, tests = cut_parts(
+    train_rows, val_rows, tests, test_rows = cut_parts(
         parsed, train_part.labels, val_labels, source.test_count, classes, source.default_val
     )
     built = Builder(parsed, source, Chosen(train_part, train_rows), Chosen(val_part or train_part, val_rows))
@@ -155,7 +156,9 @@ def load(spec: str, *, seed: int = 0) -> Data:
         task=Classification(),
         train=built.train,
         val=built.val,
-        load_test=partial(_load_test, source, built, parsed),
+        load_test=partial(_load_test, source, built, parsed)
+        if test_rows is None
+        else lambda: built.split(Chosen(train_part, test_rows)),
     )
 
 

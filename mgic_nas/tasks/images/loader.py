@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import multiprocessing
 import re
 from collections.abc import Iterator, Mapping
@@ -44,16 +45,37 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         return len(self._indices)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        row = int(self._indices[index])
-        label = int(self._part.labels[row])
-        image: Any = in_channels(self._part.image(row), self._channels, self._part.where(row))
+        part, row = self._place(index)
+        label = int(part.labels[row])
+        image: Any = in_channels(part.image(row), self._channels, part.where(row))
         if self.transform is not None:
             with seeded(mix(self.seed, index)) if self.seed is not None else contextlib.nullcontext():
                 image = self.transform(image)
         return image, label
 
+    def _place(self, index: int) -> tuple[Part, int]:
+        return self._part, int(self._indices[index])
+
     def copy(self) -> ImageDataset:
-        return ImageDataset(self._part, self._indices, self._channels)
+        """The same images, without a transform."""
+        made = copy.copy(self)
+        made.transform = made.seed = None
+        return made
+
+
+class JoinedDataset(ImageDataset):
+    """The images of one, and then those of another."""
+
+    def __init__(self, first: ImageDataset, second: ImageDataset) -> None:
+        super().__init__(first._part, first._indices, first._channels)
+        self._second = second
+
+    def __len__(self) -> int:
+        return len(self._indices) + len(self._second)
+
+    def _place(self, index: int) -> tuple[Part, int]:
+        own = len(self._indices)
+        return super()._place(index) if index < own else self._second._place(index - own)
 
 
 class LoaderSplit(BaseSplit[Augment]):
@@ -69,6 +91,10 @@ class LoaderSplit(BaseSplit[Augment]):
         self._dataset = dataset
         self.labels = labels
         self._config = config
+
+    def joined(self, other: Any) -> LoaderSplit:
+        dataset = JoinedDataset(self._dataset, other._dataset)
+        return LoaderSplit(dataset, np.concatenate([self.labels, other.labels]), self._config)
 
     def as_dataset(self) -> torch.utils.data.Dataset[Any]:
         return self._dataset.copy()

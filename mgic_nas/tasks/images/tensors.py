@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from ..base import Augment
 from ..split import BaseSplit, Batches, crop, flip_and_pad
-from .loader import ImageDataset, LoaderSplit
+from .loader import ImageDataset, JoinedDataset, LoaderSplit
 
 #: Images whose values are counted at a time, which bounds memory.
 _PIECE = 4096
@@ -40,6 +41,14 @@ class TensorSplit(BaseSplit[Augment]):
 
     def prepared(self, config: Mapping[str, Any]) -> LoaderSplit:
         return LoaderSplit(self._dataset.copy(), self.labels, dict(config))
+
+    def joined(self, other: Any) -> TensorSplit:
+        both = copy.copy(self)
+        both.images = torch.cat([self.images, other.images])
+        both.labels = np.concatenate([self.labels, other.labels])
+        both._dataset = JoinedDataset(self._dataset, other._dataset)
+        both._copies = {}
+        return both
 
     def _augmentation(self, augment: Augment | bool) -> Augment:
         return flip_and_pad(

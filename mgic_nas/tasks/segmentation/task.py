@@ -235,13 +235,17 @@ def _load_folder(spec: Spec, seed: int) -> _Loaded:
     train, val = pairs["train"], pairs.get("val", pairs["train"])
     tests = found.pairs.get("test", [])
     val_labels = _one_class(val) if "val" in pairs else None
-    train_rows, val_rows, test_count = cut_parts(spec, _one_class(train), val_labels, lambda: len(tests), 1, VALIDATION)
+    train_rows, val_rows, test_count, test_rows = cut_parts(
+        spec, _one_class(train), val_labels, lambda: len(tests), 1, VALIDATION
+    )
     if not len(val_rows):
         raise UserError(f"{root} has too few images to validate on: add some, or say ?val=1")
     chosen = [[part.seen[row] for row in rows] for part, rows in ((train, train_rows), (val, val_rows))]
     smallest, class_notes = check_classes(values, classes, chosen[0], chosen[1], is_cut="val" not in pairs)
 
     def load_test() -> tuple[Items, np.ndarray] | None:
+        if test_rows is not None:
+            return train, test_rows
         if not test_count:
             return None
         survey = _look(spec, found, "test", every)
