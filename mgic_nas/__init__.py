@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from .networks import create_model, load_winner, mgicify
     from .profiling import profile
     from .recalibration import recalibrate
+    from .registered_runs import register_run
     from .retraining.single import train_network
     from .run import Run, load_run, search
+    from .scoring import score
     from .space import SearchSpace
 else:  # so that a type checker reports a name that does not exist
     __getattr__, __dir__ = lazy_exports(
@@ -38,6 +40,8 @@ else:  # so that a type checker reports a name that does not exist
             "mgicify": ".networks",
             "profile": ".profiling",
             "recalibrate": ".recalibration",
+            "register_run": ".registered_runs",
+            "score": ".scoring",
             "search": ".run",
             "train_network": ".retraining.single",
         },
@@ -59,6 +63,8 @@ __all__ = [
     "mgicify",
     "profile",
     "recalibrate",
+    "register_run",
+    "score",
     "search",
     "train_network",
 ]

@@ -17,11 +17,7 @@ from ._signals import terminable
 from ._text import size_text
 from ._version import __version__
 from .engine.executors.registry import EXECUTORS
-from .errors import INSTALL, Interrupted, MachineFault, UserError
-
-LATER = {
-    "export": "the winner as hf, onnx or pt2",
-}
+from .errors import INSTALL, Interrupted, MachineFault, TrainingFailed, UserError
 
 DATA_HELP = """\
 data, with options after a question mark, as in --data 'photos?size=64&val=0.2':
@@ -120,6 +116,26 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true", help="print the winners as JSON")
     p.set_defaults(run=_report)
 
+    p = commands.add_parser("score", help="what a trained network is worth on a part of some data")
+    p.add_argument("target", metavar="RUN|FOLDER|FILE", help="a run, a winner's folder, or an exported file")
+    p.add_argument("--data", metavar="D", help="as a search takes it (default: the run's own)")
+    p.add_argument("--split", default="test", metavar="test|val|train", help="the part that is scored (default: test)")
+    p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
+    p.add_argument("--against", metavar="OTHER", help="another network, scored on the same images: paired difference")
+    p.add_argument("--json", action="store_true", help="print JSON, with all confusions")
+    p.set_defaults(run=_score)
+
+    p = commands.add_parser("export", help="a winner as a folder that ships: hf, onnx (int8), pt2 or openvino")
+    p.add_argument("target", metavar="RUN|FOLDER", help="a run, or a winner's folder")
+    p.add_argument("--to", required=True, metavar="hf|onnx|pt2|openvino", help="the form; all but hf are checked")
+    p.add_argument("--out", required=True, metavar="DIR", help="the folder that is written")
+    p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
+    p.add_argument("--int8", action="store_true", help="with onnx: in 8 bits, too, calibrated on training images")
+    p.add_argument("--no-fuse", action="store_true", help="as trained, BatchNorms not folded")
+    p.add_argument("--data", metavar="D", help="on which the file is checked (default: the run's own)")
+    p.add_argument("--json", action="store_true", help="print JSON")
+    p.set_defaults(run=_export)
+
     p = commands.add_parser("tables", help="the paper's tables beside what this code gives")
     p.add_argument("numbers", nargs="*", metavar="N", help="tables, such as 5 7 (default: all)")
     p.add_argument("--runs", default="runs", metavar="DIR", help="recorded trainings to show (default: runs)")
@@ -184,10 +200,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_training(p, executor="local")
     p.set_defaults(run=_train)
 
-    for name, what in LATER.items():
-        p = commands.add_parser(name, help=f"{what} (not yet)")
-        p.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-        p.set_defaults(run=_later)
     return parser
 
 
@@ -236,10 +248,6 @@ def _train(args: argparse.Namespace) -> None:
 
     found = train_network(args.name, args.data, assignments("--set", args.set), **_training(args))
     _json(found.to_dict()) if args.json else print(found)
-
-
-def _later(args: argparse.Namespace) -> None:
-    raise UserError(f"`mgic-nas {args.command}` is not there yet in version {__version__}: {LATER[args.command]}.")
 
 
 def _say(line: str) -> None:
@@ -374,6 +382,22 @@ def _refuse(args: argparse.Namespace, options: Sequence[str], why: str) -> None:
             raise UserError(f"--{name} {why}")
 
 
+def _score(args: argparse.Namespace) -> None:
+    from .scoring import score
+
+    found = score(args.target, args.data, args.split, args.budget, args.against)
+    _json(found.to_dict()) if args.json else print(found)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from .shipping import export_network
+
+    found = export_network(
+        args.target, args.to, args.out, args.budget, int8=args.int8, fuse=not args.no_fuse, data=args.data
+    )
+    _json(found.to_dict()) if args.json else print(found)
+
+
 def _tables(args: argparse.Namespace) -> None:
     from .paper import page, text, to_json
     from .paper.compare import compare
@@ -392,7 +416,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)
         return 2
-    except MachineFault as error:
+    except (MachineFault, TrainingFailed) as error:
         print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)
         return error.code
     except ModuleNotFoundError as error:

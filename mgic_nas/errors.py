@@ -36,6 +36,18 @@ class MachineFault(RuntimeError):
         self.passing = passing
 
 
+class TrainingFailed(RuntimeError):
+    """Some trainings failed by themselves, such as by a loss that diverged; the others are done.
+
+    The command line prints the message, one line, without a traceback and exits with ``code``.
+    """
+
+    code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_line(message))
+
+
 class Interrupted(KeyboardInterrupt):
     """A search was ended from outside (Ctrl-C, SIGTERM); everything done so far is recorded.
 

@@ -21,6 +21,8 @@ from torch import nn
 
 from ._files import read_json, write_atomic, write_json
 from .cost.count import count
+from .deploy.carried import read_carried
+from .deploy.files import Opened
 from .errors import UserError, did_you_mean
 from .families import family, in_timm
 from .models.convert.also import check_also
@@ -86,16 +88,7 @@ def load_winner(folder: str | Path) -> nn.Module:
     Raises:
         UserError: no winner in the folder, or one that cannot be read.
     """
-    try:
-        folder = Path(folder)
-    except TypeError:
-        raise UserError(f"{folder!r} is no folder: give the path of a winners/<budget> folder.") from None
-    try:
-        config = read_json(folder / CONFIG)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder / CONFIG} cannot be read: {' '.join(str(error).split())[:200]}.") from None
-    if not isinstance(config, dict) or "architecture" not in config:
-        raise UserError(f"{folder} is no winner: it has no {CONFIG} of a network.")
+    folder, config = _read_folder(folder)
     if config.get("library") != _LIBRARY:
         return _load_from_timm(folder)
     try:
@@ -110,6 +103,37 @@ def load_winner(folder: str | Path) -> nn.Module:
         raise UserError(f"{folder / CONFIG} describes no network: {_reason(error)}.") from None
     load_weights(net, folder / WEIGHTS)
     return net.eval()
+
+
+def open_folder(folder: str | Path) -> Opened:
+    """:func:`load_winner`, with how its inputs are prepared and what its outputs are called.
+
+    Raises:
+        UserError: as :func:`load_winner`, or the folder does not say how inputs are prepared.
+    """
+    path, config = _read_folder(folder)
+    carried = read_carried(config, str(path / CONFIG))
+    return Opened(load_winner(path), carried, "torch")
+
+
+def loads_in_timm(folder: str | Path) -> bool:
+    """Whether timm loads a folder (``local-dir:FOLDER``); others are for :func:`load_winner`."""
+    return _read_folder(folder)[1].get("library") != _LIBRARY
+
+
+def _read_folder(folder: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The folder of a winner, and its config. UserError where it is none."""
+    try:
+        folder = Path(folder)
+    except TypeError:
+        raise UserError(f"{folder!r} is no folder: give the path of a winners/<budget> folder.") from None
+    try:
+        config = read_json(folder / CONFIG)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / CONFIG} cannot be read: {' '.join(str(error).split())[:200]}.") from None
+    if not isinstance(config, dict) or "architecture" not in config:
+        raise UserError(f"{folder} is no winner: it has no {CONFIG} of a network.")
+    return folder, config
 
 
 def _load_from_timm(folder: Path) -> nn.Module:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ._text import amount, rough_duration, size_text
-from .engine.executors.packing import Packing, packing
+from .engine.executors.packing import PROBE_SHARE, Packing, packing
 from .engine.executors.slots import plan as plan_slots
 from .engine.executors.slots import this_machine, visible_gpus
 from .engine.proposals.candidate import SearchProblem
@@ -25,13 +25,11 @@ from .tasks import metric_of, resolve_spec
 from .tasks.base import DataInfo
 from .train.job import Setup
 from .train.recipes import Recipe, get_recipe
-from .train.timing import image_seconds
+from .train.timing import image_seconds, passes
 
 DEFAULT_TRIALS = 16
 FEWEST_EPOCHS = 3
 STEPS = 240  # updates that a training has at least, where the epochs are left open
-PROBE_SHARE = 0.05  # of the time that a search takes: a probe that takes more is left out
-FORWARD_SHARE = 0.28  # of a training step's work that validating an image is: 0.23 to 0.31 over seven networks on a CPU
 DRAWN = (
     60  # random networks of a space that is not enumerated, among which the cheapest, middle and costliest are found
 )
@@ -152,13 +150,13 @@ def make_plan(
     on_cpu = not visible_gpus() or config.gpus_per_trial == 0
     slots = plan_slots(config.concurrent, config.gpus_per_trial, this_machine())
     images = {name: int(config.data["sizes"][name]) for name in ("train", "val")}
-    passes = config.epochs * (images["train"] + FORWARD_SHARE * images["val"])
-    estimate = _measure(problem, setup, slots.threads, passes) if on_cpu and config.address is None else None
+    work = passes(config.epochs, images)
+    estimate = _measure(problem, setup, slots.threads, work) if on_cpu and config.address is None else None
     patience = None if estimate is None else PROBE_SHARE * estimate.middle * left / slots.concurrent
     found = packing(folder, config, problem, setup, left, say, patience, keep)
     concurrent = found.concurrent if found else slots.concurrent
     if found and (rate := found.rate):
-        costliest = passes * concurrent / max(1, len(visible_gpus())) / rate  # the rate is one GPU's
+        costliest = work * concurrent / max(1, len(visible_gpus())) / rate  # the rate is one GPU's
         estimate = estimate.scaled(costliest / estimate.high) if estimate else Estimate(costliest, costliest, costliest)
     lines = (
         f"  data      {_data(config)}",
@@ -170,14 +168,14 @@ def make_plan(
     return Plan(left, concurrent, found, estimate, lines)
 
 
-def _measure(problem: SearchProblem, setup: Setup, threads: int, passes: float) -> Estimate | None:
+def _measure(problem: SearchProblem, setup: Setup, threads: int, work: float) -> Estimate | None:
     """None where one of the networks cannot be trained: its trial will say why."""
     seconds: dict[str, float] = {}
     try:
         for candidate in (chosen := list(_three(problem.feasible))):
             if candidate.arch_id not in seconds:
                 config = problem.space.config(candidate.setting)
-                seconds[candidate.arch_id] = passes * image_seconds(setup, config, threads)
+                seconds[candidate.arch_id] = work * image_seconds(setup, config, threads)
         low, middle, high = sorted(seconds[candidate.arch_id] for candidate in chosen)
     except Exception:
         return None

@@ -1,32 +1,33 @@
-"""The result of a search: a :class:`Run` answers questions, a :class:`Winner` gives a network."""
+"""The result of a search: a :class:`Run` answers questions, and its winners are networks."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import engine, families
+from . import engine
+from ._files import read_json
 from ._text import size_text
 from .cost.runtimes.kinds import csv_stem, is_latency
 from .engine.executors.registry import has_ray
 from .engine.storage.trial import COMPLETE, Trial
 from .errors import UserError
-from .networks import load_weights, load_winner
-from .retraining.results import RETRAINED, Network, Trainings, read_one
+from .networks import WEIGHTS
+from .retraining.results import RETRAINED, Network, Trainings
 from .retraining.start import Asked, check_asked, load, train_networks
-from .space import SearchSpace, parse_budget
+from .space import parse_budget
 from .space.budget import latency_kinds, refuse_unnamed
 from .tasks import cautions, metric_of
+from .winners import Winner
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import nn
 
     from .engine.storage.config import RunConfig
     from .engine.storage.record import Record
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from .train import Recipe
 
 WINNERS = "winners"  # in a run's folder, as the report writes them
+
+__all__ = ["Run", "Winner"]
 
 
 _FRONT_COSTS = ("macs", "params", "activations")
@@ -119,6 +122,17 @@ class Run:
             raise UserError(f"{self.folder}: no trained network is within {wanted}; {least}")
         return found
 
+    def within(self, budget: str | float | None = None) -> Winner:
+        """The winner within one budget, written as on the command line; None: the most accurate of all.
+
+        Raises:
+            UserError: no network that was trained to the end is within it.
+        """
+        if budget is None:
+            return self.best()
+        wanted = parse_budget(budget)
+        return self.best(limits={wanted.kind: wanted.text or wanted.label})
+
     def winners(self) -> dict[str, Winner | None]:
         """Budget label -> its winner; None where nothing that was trained fits."""
         return self._winners(self._record())
@@ -128,7 +142,17 @@ class Run:
         if trial is None:
             return None
         row = next(row for row in record.rows if row["number"] == trial.number)
-        return Winner(trial, row, self.config, self.folder, record.weights.get(trial.number))
+        weights = record.weights.get(trial.number) or self._exported_weights(trial.arch_id)
+        return Winner(trial, row, self.config, self.folder, weights)
+
+    def _exported_weights(self, arch_id: str) -> Path | None:
+        """Of a run whose ``trials/`` was cleared: those in a folder of ``winners/``."""
+        for origin in sorted(self.folder.glob("winners/*/origin.json")):
+            with contextlib.suppress(OSError, ValueError):
+                found, weights = read_json(origin), origin.with_name(WEIGHTS)
+                if isinstance(found, dict) and found.get("arch_id") == arch_id and weights.is_file():
+                    return weights
+        return None
 
     def _winners(self, record: Record) -> dict[str, Winner | None]:
         return {budget.label: self._winner(record, [budget]) for budget in self.config.parsed_budgets()}
@@ -184,7 +208,7 @@ class Run:
             concurrent, gpus_per_trial: as of :func:`mgic_nas.search`.
 
         Raises:
-            UserError, MachineFault, RuntimeError, KeyboardInterrupt: as :func:`mgic_nas.search`.
+            UserError, MachineFault, TrainingFailed, KeyboardInterrupt: as :func:`mgic_nas.search`.
         """
         if out is not None and not isinstance(out, str | os.PathLike):
             raise UserError(f"out must be a folder's path, not {out!r}.")
@@ -213,9 +237,8 @@ class Run:
             )
             for winner, labels in chosen
         ]
-        return train_networks(
-            Path(out or self.folder) / RETRAINED, asked, networks, note=self._note, named=self._teacher
-        )
+        folder = Path(out or self.folder) / RETRAINED
+        return train_networks(folder, asked, networks, note=self._note, named=self._teacher, work=self._work(folder))
 
     def _chosen(
         self, budgets: Iterable[str] | str | None, trials: Iterable[int] | int | None, front: bool
@@ -261,6 +284,13 @@ class Run:
         if info.input_size != self.config.input_size:
             own, other = size_text(self.config.input_size), size_text(info.input_size)
             raise UserError(f"{data} has images of {other}, and the run's networks are for {own}: add ?size=... to it.")
+
+    def _work(self, folder: Path) -> Path | None:
+        """Where workers on other machines can write, in a run whose trials are on a shared disk."""
+        if self.config.storage is None:
+            return None
+        digest = hashlib.sha256(os.path.abspath(folder).encode()).hexdigest()[:8]
+        return self.config.trials_folder(self.folder).with_name(f"{RETRAINED}-{digest}")
 
     def _teacher(self, name: str) -> str:
         """The folder of a winner that a teacher's name stands for."""
@@ -362,95 +392,6 @@ class Run:
         errors = [trial.error for trial in trials if trial.error]
         reason = f"; the first one: {errors[0]}" if errors else ""
         raise RuntimeError(f"{self.folder}: none of {len(trials)} trials could be trained to its end{reason}")
-
-
-@dataclass(frozen=True)
-class Winner:
-    """The network that a run chose within some limits.
-
-    Attributes:
-        trial: what is known of it.
-        row: its row of trials.csv.
-        config: of the run.
-        folder: of the run.
-        weights: the file of its trained weights; None where they were not kept.
-    """
-
-    trial: Trial = field(repr=False)
-    row: Mapping[str, object]
-    config: RunConfig = field(repr=False)
-    folder: Path
-    weights: Path | None = None
-
-    @cached_property
-    def arguments(self) -> dict[str, object]:
-        """The keyword arguments of its model."""
-        return self._space.config(self.trial.setting)
-
-    @property
-    def line(self) -> str:
-        """The line that builds it, untrained, after ``import timm, mgic_nas``."""
-        return self._space.create_model_line(self.trial.setting, self.config.num_classes, self.config.input_size[0])
-
-    def create_model(self, pretrained: bool = True) -> nn.Module:
-        """The network in eval mode.
-
-        Its ``pretrained_cfg`` says how the images were prepared, for ``timm.data.resolve_model_data_config``.
-
-        Args:
-            pretrained: with its trained weights.
-
-        Raises:
-            UserError: its weights were not kept, or cannot be read.
-        """
-        if pretrained and self.weights is None:
-            raise UserError(
-                f"{self.folder}: the weights of trial {self.trial.number} were not kept (only those are that "
-                "some limits on the costs can choose); search with keep='all' to keep every one's."
-            )
-        net = families.family(self.config.model).build(
-            self.arguments,
-            self.config.num_classes,
-            self.config.input_size[0],
-            pretrained_cfg_overlay=self._data_config(),
-        )
-        if pretrained and self.weights is not None:
-            load_weights(net, self.weights)
-        return net.eval()
-
-    def retrained(self, seed: int = 0, out: str | Path | None = None) -> nn.Module:
-        """The network in eval mode, with the weights that :meth:`Run.retrain` gave it.
-
-        Args:
-            seed: of the training.
-            out: where it was told to write; by default the run's folder.
-
-        Raises:
-            UserError: it was not trained with this seed, or its weights cannot be read.
-        """
-        folder = Path(out or self.folder) / RETRAINED / f"trial-{self.trial.number}" / f"seed-{seed}"
-        found = read_one(folder)
-        if found is None or found.result.get("arch_id") != self.trial.arch_id:
-            raise UserError(
-                f"{folder}: trial {self.trial.number} was not retrained with seed {seed}: "
-                f"mgic-nas retrain {self.folder} --trial {self.trial.number}"
-            )
-        return load_winner(folder)
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain data for JSON."""
-        weights = None if self.weights is None else str(self.weights)
-        return {**self.row, "line": self.line, "arguments": self.arguments, "weights": weights}
-
-    @cached_property
-    def _space(self) -> SearchSpace:
-        return SearchSpace.from_recorded(self.config.space, source=self.config.space_source or "run.yaml")
-
-    def _data_config(self) -> dict[str, object]:
-        data = self.config.data
-        names = ("input_size", "mean", "std", "interpolation", "crop_pct")
-        found = {name: data[name] for name in names if data.get(name) is not None}
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()} | {"crop_mode": "center"}
 
 
 def _limit(kind: str, value: str | float) -> Budget:

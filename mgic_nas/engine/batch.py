@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import MachineFault
+from ..errors import MachineFault, TrainingFailed
 from ..train.job import Job
 from .faults import CROWDED, GOES_ON, LOST, MACHINE, RESTART, UNKNOWN, Fault, classify
 from .jobs import JobSource
@@ -133,7 +133,7 @@ class Batch(JobSource):
 
         Raises:
             MachineFault: the machine lacks something; exit code 2 where the user can mend it.
-            RuntimeError: some trainings failed; the others are done.
+            TrainingFailed: some trainings failed; the others are done.
         """
         if fault := self._halt:
             raise MachineFault(f"{self.trials_folder.parent}: {fault.plain}; {GOES_ON}", 2 if fault.mendable else 1)
@@ -141,4 +141,4 @@ class Batch(JobSource):
             number, error = next(iter(self.failed.items()))
             count = len(self.failed)
             many = "1 training" if count == 1 else f"{count} trainings"
-            raise RuntimeError(f"{many} failed ({self._name(number)}: {error}); the same command retries")
+            raise TrainingFailed(f"{many} failed ({self._name(number)}: {error}); the same command retries")

@@ -57,7 +57,7 @@ def train_network(
         executor, concurrent, gpus_per_trial: as of :func:`mgic_nas.search`.
 
     Raises:
-        UserError, MachineFault, RuntimeError, KeyboardInterrupt: as :func:`mgic_nas.search`.
+        UserError, MachineFault, TrainingFailed, KeyboardInterrupt: as :func:`mgic_nas.search`.
     """
     if out is not None and not isinstance(out, str | os.PathLike):
         raise UserError(f"out must be a folder's path, not {out!r}.")

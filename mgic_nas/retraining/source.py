@@ -39,6 +39,7 @@ class Retraining(Batch):
         networks: that are to be trained.
         seeds: how many trainings of each.
         say: called with one line for whatever happens.
+        work: where workers write, on a disk that all of them share; by default a folder in ``folder``.
 
     Attributes:
         done_before: how many of them were done already.
@@ -52,8 +53,10 @@ class Retraining(Batch):
         networks: Sequence[Network],
         seeds: int,
         say: Callable[[str], object],
+        work: Path | None = None,
     ) -> None:
         self.folder = folder.absolute()
+        self._work = self.folder / WORK if work is None else work.absolute()
         self.shown = folder
         self.config, self._info = config, info
         self._items = {trial_seed(k, one.arch_id): (one, k) for k in range(seeds) for one in networks}
@@ -61,6 +64,8 @@ class Retraining(Batch):
             raise UserError("two of these trainings would have the same random numbers: train the networks apart.")
         self._lock = _claim(self.folder, config)
         try:
+            refuse_links_in(self._work, levels=2)
+            self._work.parent.mkdir(parents=True, exist_ok=True)
             done = [number for number in self._items if self._is_done(number)]
             for number in done:
                 self._tidy(number)  # a driver was killed after it had moved the result
@@ -71,12 +76,12 @@ class Retraining(Batch):
             raise
         self.total, self.done_before = len(self._items), len(done)
         self._epochs = dict.fromkeys(todo, 0)  # trained so far, of what is left
-        self._began, self._trained_now, self._said = time.monotonic(), 0, 0.0
+        self._first, self._trained_now, self._said = 0.0, 0, 0.0  # the first epoch's end: workers take long to start
 
     @property
     def trials_folder(self) -> Path:
         """Where workers write."""
-        return self.folder / WORK
+        return self._work
 
     @property
     def table(self) -> Path:
@@ -105,8 +110,9 @@ class Retraining(Batch):
 
     def report(self, job: Job, result: Mapping[str, Any]) -> bool:
         self._epochs[job.number] = int(result["epoch"])
-        self._trained_now += 1
         now = time.monotonic()
+        self._first = self._first or now
+        self._trained_now += 1
         if now - self._said > SAY_EVERY and result["epoch"] < job.last_epoch:
             self._said = now
             metric, score = metric_of(self.config.data["spec"]), result.get("val_acc")
@@ -116,8 +122,10 @@ class Retraining(Batch):
 
     def _left(self) -> str:
         to_go = sum(self.config.epochs - epochs for number, epochs in self._epochs.items() if number not in self.failed)
-        each = (time.monotonic() - self._began) / max(1, self._trained_now)
-        return f"; about {rough_duration(each * to_go)} left" if to_go else ""
+        if not to_go or self._trained_now < 2:
+            return ""
+        each = (time.monotonic() - self._first) / (self._trained_now - 1)
+        return f"; about {rough_duration(each * to_go)} left"
 
     def _job(self, number: int) -> Job | None:
         for attempt in attempts(self.trials_folder, number):
@@ -214,7 +222,6 @@ def _claim(folder: Path, config: TrainingConfig) -> Lock:
         refuse_links(folder.parent, [folder.name, f"{folder.name}.csv"])
         refuse_links(folder, [".lock", TRAINING_YAML, ".tune"])
         refuse_links_in(folder, levels=1)
-        refuse_links_in(folder / WORK, levels=2)
         lock = Lock(folder)
     except (OSError, ValueError) as error:
         if isinstance(error, UserError):

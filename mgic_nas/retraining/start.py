@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._signals import terminable
+from ..engine.executors.packing import FEWEST_TRIALS, PROBE_SHARE, probed
 from ..engine.executors.registry import check_address, choose, executor
 from ..engine.executors.slots import parse_gpus_per_trial, plan, this_machine
 from ..engine.faults import machine_faults
@@ -22,6 +23,7 @@ from ..train.loop import cached_data
 from ..train.making import check_recipe
 from ..train.recipes import Recipe, get_recipe, resumed_recipe
 from ..train.teacher import check_teacher, resolve_teacher, teacher_id
+from ..train.timing import image_seconds, passes
 from .config import TrainingConfig, check_weights
 from .results import Network, Trainings
 from .source import Retraining
@@ -92,6 +94,7 @@ def train_networks(
     say: Say = say,
     note: Callable[[DataInfo], str] = lambda info: "",
     named: Callable[[str], str] = lambda teacher: teacher,
+    work: Path | None = None,
 ) -> Trainings:
     """Trains what is not trained yet in ``folder``, and writes its table.
 
@@ -102,11 +105,12 @@ def train_networks(
         say: called with lines for a person.
         note: what limits the worth of a test score on some data, a line.
         named: what the text that names a teacher stands for, as :mod:`mgic_nas.train.teacher` takes it.
+        work: a folder that all nodes share, for what workers write; by default one in ``folder``.
 
     Raises:
         UserError: wrong input, before anything is written; or other trainings in ``folder``.
         MachineFault: the machine lacks something; the same call goes on.
-        RuntimeError: some trainings failed; the others are done.
+        TrainingFailed: some trainings failed; the others are done.
         KeyboardInterrupt: everything done so far is kept, and the same call goes on.
     """
     with terminable():
@@ -116,7 +120,7 @@ def train_networks(
         config, teacher = _config(folder, asked, data, named)
         if data.info.sizes.get("test"):
             config = dataclasses.replace(config, note=note(data.info))
-        networks = list({one.arch_id: one for one in reversed(networks)}.values())[::-1]
+        networks = sorted({one.arch_id: one for one in networks}.values(), key=lambda one: one.macs)
         recipe = get_recipe(config.recipe)
         check_recipe(recipe, data, config.epochs, config.with_val)
         taught = [] if teacher is None else check_teacher(teacher, data)
@@ -124,7 +128,7 @@ def train_networks(
             _check_network(one, recipe, data.info)
         for line in [f"{data.info.name}: {note}" for note in data.info.notes] + taught:
             say(line)
-        with machine_faults(folder), Retraining(folder, config, data.info, networks, asked.seeds, say) as source:
+        with machine_faults(folder), Retraining(folder, config, data.info, networks, asked.seeds, say, work) as source:
             if source.done_before:
                 left = source.total - source.done_before
                 done = f"{source.done_before} of {source.total} trainings are done already"
@@ -139,7 +143,7 @@ def train_networks(
                     fingerprint=config.data["fingerprint"],
                     final=Final(config.with_val, config.weights, teacher),
                 )
-                concurrent = _concurrent(asked, source.total)
+                concurrent = _concurrent(asked, source, setup, networks[-1], say)
                 cached_data.cache_clear()  # only workers need it now
                 where = {"address": asked.address} if name == "ray" else {}
                 executor(name)(source, setup, concurrent, asked.gpus_per_trial, **where)
@@ -178,14 +182,24 @@ def _check_network(one: Network, recipe: Recipe, info: DataInfo) -> None:
         raise UserError(f"{one.model} takes no drop_path_rate: leave drop_path out of the recipe.")
 
 
-def _concurrent(asked: Asked, total: int) -> int | None:
-    """How many at a time: no more than there are in all, so that each gets its share of the cores.
+def _concurrent(asked: Asked, source: Retraining, setup: Setup, costliest: Network, say: Say) -> int | None:
+    """How many at a time: as many as train best where there are many, and no more than there are in all.
 
     Not than are left: after an interruption each must have the same threads as before, or its numbers change.
     """
     if asked.concurrent is not None or asked.address is not None:
         return asked.concurrent
-    return min(total, plan(None, asked.gpus_per_trial, this_machine()).concurrent)
+    slots = plan(None, asked.gpus_per_trial, this_machine())
+    concurrent = min(source.total, slots.concurrent)
+    if asked.gpus_per_trial != "auto" or source.total < FEWEST_TRIALS:
+        return concurrent
+    patience = None
+    if not slots.gpus:
+        work = passes(source.config.epochs, source.config.data["sizes"])
+        seconds = work * image_seconds(setup, costliest.config, slots.threads)
+        patience = PROBE_SHARE * seconds * source.total / slots.concurrent
+    packed = probed(source.folder, setup, lambda: costliest.config, source.total, say, patience)
+    return concurrent if packed is None else min(source.total, packed.concurrent)
 
 
 def _plain(value: Any) -> Any:

@@ -152,7 +152,7 @@ def record(
     Raises:
         UserError: wrong input, or another table in ``out``.
         MachineFault: the machine lacks something; the same call goes on.
-        RuntimeError: some trainings failed; the others are in the table.
+        TrainingFailed: some trainings failed; the others are in the table.
     """
     for name, number in (("seeds", seeds), ("epochs", epochs), ("concurrent", 1 if concurrent is None else concurrent)):
         at_least_one(name, number)

@@ -49,6 +49,11 @@ def metric_of(spec: str) -> Metric:
     return TASKS.load(_task(spec)[0]).metric
 
 
+def task_of(spec: str) -> str:
+    """The name of the task that a spec is of."""
+    return _task(spec)[0]
+
+
 def _task(spec: str) -> tuple[str, str]:
     """The task's name and the rest of the spec."""
     if not isinstance(spec, str):

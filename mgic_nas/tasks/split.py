@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -188,6 +188,14 @@ class BaseSplit(ABC, Generic[A]):
         if not augment:
             return self._in_order(batch_size, device)
         return self._epoch(min(batch_size, len(self)), device, seed, epoch, self._augmentation(augment))
+
+    def prepared(self, config: Mapping[str, Any]) -> BaseSplit[A]:
+        """The same items, in order, prepared as the keys of timm's ``pretrained_cfg`` say; not for training.
+
+        Raises:
+            UserError: a split of this kind is always prepared in one way.
+        """
+        raise UserError("data of this kind cannot be prepared in another way than its own")
 
     def joined(self, other: Any) -> BaseSplit[A]:
         """This split with the items of another of its kind behind its own; both stay what they are.

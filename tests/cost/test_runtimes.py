@@ -1,6 +1,9 @@
 """Networks in the runtimes that may run them: the same outputs, a time, and where it is kept."""
 
+import gc
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +15,10 @@ from torch import nn
 
 import mgic_nas
 from mgic_nas import UserError
-from mgic_nas.cost.runtimes import RUNTIMES, onnx_bytes, prepare, runtime_latency, shipped_latency
+from mgic_nas.cost.runtimes import RUNTIMES, prepare, runtime_latency, shipped_latency
 from mgic_nas.cost.runtimes.cache import LatencyCache, cache_folder
 from mgic_nas.cost.runtimes.kinds import RuntimeKind, csv_stem, is_latency, latency_title, runtime_kind
+from mgic_nas.deploy.onnx_export import onnx_bytes
 from mgic_nas.families import family
 
 SIZE = (3, 32, 32)
@@ -192,3 +196,16 @@ def test_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert cache_folder() == tmp_path / "mgic_nas"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "mgic_nas"
+
+
+def test_two_networks_in_openvino_leave_the_process_able_to_have_children() -> None:
+    """With a core for each, the one that ended last left a signal stack that was gone: a segmentation fault here."""
+    before = signal.signal(signal.SIGCHLD, lambda *_: None)  # as torch's loaders do
+    try:
+        first, second = (prepare("openvino", network(), SIZE) for _ in range(2))
+        del first
+        del second
+        gc.collect()
+        assert subprocess.run(["true"], check=False).returncode == 0
+    finally:
+        signal.signal(signal.SIGCHLD, before)

@@ -14,11 +14,12 @@ from safetensors.torch import load_file
 from mgic_nas import train_network
 from mgic_nas._files import read_csv, read_json
 from mgic_nas.engine.executors import local
-from mgic_nas.errors import MachineFault
+from mgic_nas.errors import MachineFault, TrainingFailed
 from mgic_nas.retraining import start
 from mgic_nas.retraining.results import COLUMNS
 from mgic_nas.retraining.source import Retraining
 from mgic_nas.tasks import load_data
+from mgic_nas.train import loop
 
 #: Everything of which a checkpoint could forget a part.
 RECIPE = {
@@ -63,7 +64,7 @@ def same(one: Path, other: Path) -> bool:
 
 
 def test_training_whose_worker_and_driver_are_killed_equals_one_that_nobody_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = {**SMALL, "teacher": save(tmp_path / "teacher", load_data(SMALL["data"]).info.classes)[0]}
     train_network(**given, out=tmp_path / "whole")
@@ -93,19 +94,10 @@ def test_training_whose_worker_and_driver_are_killed_equals_one_that_nobody_kill
     monkeypatch.undo()
     torch.set_num_threads(1)
     monkeypatch.setattr(start, "executor", lambda name: train_here)
-    said: list[str] = []
-    monkeypatch.setattr(Retraining, "__init__", _saying(Retraining.__init__, said))
+    capsys.readouterr()
     train_network(**given, out=tmp_path / "killed")
-    assert any("goes on after epoch" in line for line in said)
+    assert "goes on after epoch" in capsys.readouterr().err
     assert same(folder(tmp_path / "whole"), folder(tmp_path / "killed"))
-
-
-def _saying(init: Any, said: list[str]) -> Any:
-    def made(self: Any, *args: Any, **given: Any) -> None:
-        *rest, _ = args
-        init(self, *rest, said.append, **given)
-
-    return made
 
 
 def test_what_is_done_is_not_trained_again_and_more_seeds_extend_it(
@@ -131,6 +123,25 @@ def test_what_is_done_is_not_trained_again_and_more_seeds_extend_it(
         assert f"with {field} =" in refused(train_network, **{**given, **change}, out=tmp_path)
     assert "fashion?train=99" in refused(train_network, **{**given, "data": "fashion?train=99&val=40"}, out=tmp_path)
     assert len(read_csv(tmp_path / "train.csv")) == 2
+
+
+def test_training_that_diverges_is_told_in_one_line_and_the_others_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {**SMALL, "epochs": 2, "recipe": {"name": "quick", "batch_size": 50}, "weights": "last"}
+    measured, seeds = loop._finite, []
+
+    def diverged(value: float, part: str, epoch: int) -> float:
+        seeds.append(part)
+        return measured(float("nan") if len(seeds) == 1 else value, part, epoch)
+
+    monkeypatch.setattr(loop, "_finite", diverged)
+    with pytest.raises(
+        TrainingFailed, match=r"1 training failed \(.*, seed 0: FloatingPointError: .*nan.*same command"
+    ):
+        train_network(**given, seeds=2, out=tmp_path)
+    assert [row["seed"] for row in read_csv(tmp_path / "train.csv")] == ["1"]
+    assert len(train_network(**given, seeds=2, out=tmp_path).trained) == 2
 
 
 def test_machine_that_lacks_space_ends_it_in_one_line_and_the_same_call_goes_on(

@@ -211,3 +211,21 @@ def test_a_wrong_call(name: str) -> None:
 def test_a_front_of_lists_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match=r"shape|length|dimension|broadcast"):
         best_within([1.0, 2.0], [[1.0]], [5.0])
+
+
+@pytest.mark.parametrize("value", [None, 5, b"run", ["run"], "", "a\0b", "x" * 5000, Path("nothing"), {}])
+def test_a_wrong_network_to_score_export_or_register(value: Any, tmp_path: Path) -> None:
+    run = unpack(tmp_path)
+    winner = mgic_nas.load_run(run).best()
+    calls: list[Callable[[], object]] = [
+        lambda: mgic_nas.score(value, "fashion"),
+        lambda: mgic_nas.register_run(value),
+        lambda: winner.export(value, tmp_path / "out"),
+        lambda: winner.export("onnx", tmp_path / "out", data=value) if value is not None else mgic_nas.score(value),
+        lambda: mgic_nas.score(run, split=value),
+    ]
+    calls += [] if isinstance(value, Path) else [lambda: winner.export("hf", value)]
+    for call in calls:
+        with unchanged(tmp_path), pytest.raises(UserError) as error:
+            call()
+        one_line(error.value)

@@ -9,14 +9,12 @@ from .registry import RUNTIMES, Prepared, Runtime
 
 if TYPE_CHECKING:
     from .measure import prepare, runtime_latency, shipped_latency
-    from .onnx_export import onnx_bytes
 
-__all__ = ["RUNTIMES", "Prepared", "Runtime", "onnx_bytes", "prepare", "runtime_latency", "shipped_latency"]
+__all__ = ["RUNTIMES", "Prepared", "Runtime", "prepare", "runtime_latency", "shipped_latency"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "onnx_bytes": ".onnx_export",
         "prepare": ".measure",
         "runtime_latency": ".measure",
         "shipped_latency": ".measure",

@@ -5,26 +5,31 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from ...deploy.onnx_export import INPUT, OUTPUT, onnx_bytes
+from ...deploy.onnx_file import onnx_session
+from ...deploy.openvino_file import openvino_request
+from ...deploy.packages import package
 from ...errors import UserError
-from .onnx_export import INPUT, OUTPUT, onnx_bytes
-from .registry import Prepared, Runtime, package
+from .registry import Prepared, Runtime
 
 
 def _onnxruntime(net: nn.Module, input_size: tuple[int, ...], batch: int, threads: int) -> Prepared:
-    ort = package("onnxruntime")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads  # with one, the work is done in the calling thread
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
+    package("onnxruntime")  # before the network is exported for it
     model = onnx_bytes(net, input_size, batch)
     try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return of_onnx(model, threads)
     except Exception as error:  # its exceptions have no common class of their own
         raise _unreadable("onnxruntime", net, error) from error
+
+
+def of_onnx(model: bytes, threads: int) -> Prepared:
+    """An ONNX model with :data:`INPUT` and :data:`OUTPUT` as onnxruntime makes it ready."""
+    session = onnx_session(model, threads)
 
     def bind(inputs: torch.Tensor) -> Callable[[], object]:
         feed = {INPUT: inputs.contiguous().numpy()}
@@ -38,21 +43,18 @@ def _onnxruntime(net: nn.Module, input_size: tuple[int, ...], batch: int, thread
 
 
 def _openvino(net: nn.Module, input_size: tuple[int, ...], batch: int, threads: int) -> Prepared:
-    ov = package("openvino")
-    settings = {
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",  # it computes in bfloat16 where the processor can, 0.1 to 1 % off
-        "ENABLE_CPU_PINNING": False,  # beside trainings a core of its own is none
-    }
+    package("openvino")  # before the network is exported for it
     model = onnx_bytes(net, input_size, batch)
     try:
-        # From ONNX in tenths of a second; its own conversion of torch modules takes seconds, for the same kernels.
-        core = ov.Core()
-        request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
+        return of_openvino(model, threads)
     except Exception as error:
         raise _unreadable("openvino", net, error) from error
+
+
+def of_openvino(model: bytes | Path, threads: int) -> Prepared:
+    """An ONNX model, or the path of an xml, as OpenVINO makes it ready."""
+    ov = package("openvino")
+    request = openvino_request(model, threads)
 
     def bind(inputs: torch.Tensor) -> Callable[[], object]:
         request.set_input_tensor(ov.Tensor(inputs.contiguous().numpy()))

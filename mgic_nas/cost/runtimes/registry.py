@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..._registry import Registry
-from ...errors import UserError
+from ...deploy.packages import package
 
 if TYPE_CHECKING:
     import torch
@@ -61,20 +60,12 @@ class Runtime:
     def version(self) -> str:
         """``onnxruntime 1.23.0, torch 2.11.0``: another version is another latency."""
         found = []
-        for package in self.packages:
+        for name in self.packages:
             try:
-                found.append(f"{package} {importlib.metadata.version(package)}")
+                found.append(f"{name} {importlib.metadata.version(name)}")
             except importlib.metadata.PackageNotFoundError:
-                found.append(f"{package} not installed")
+                found.append(f"{name} not installed")
         return ", ".join(found)
-
-
-def package(name: str) -> Any:
-    """The module of a package that a runtime needs; UserError, with the command that installs it, for none."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(f"{name} cannot be used ({error}): pip install {name}.") from None
 
 
 #: name -> :class:`Runtime`; its module imports the runtime itself only in order to prepare a network.

@@ -17,7 +17,7 @@ from .registry import Prepared, Runtime
 
 
 def _eager(net: nn.Module, input_size: tuple[int, ...], batch: int, threads: int) -> Prepared:
-    return _prepared(net, next(net.parameters()).device, threads)
+    return of_torch(net, next(net.parameters()).device, threads)
 
 
 def _compiled(net: nn.Module, input_size: tuple[int, ...], batch: int, threads: int) -> Prepared:
@@ -26,7 +26,7 @@ def _compiled(net: nn.Module, input_size: tuple[int, ...], batch: int, threads: 
     # torch compiles a network class anew for each instance, gives up after a few and then runs it op by op.
     torch.compiler.reset()
     program = torch.compile(net, fullgraph=True, dynamic=False, options={"freezing": True})
-    prepared = _prepared(program, device, threads)
+    prepared = of_torch(program, device, threads)
     try:
         with prepared.active(), _quiet():
             prepared.bind(torch.zeros(batch, *input_size))()
@@ -42,7 +42,9 @@ eager = Runtime(("torch",), _eager, gpu=True)
 compiled = Runtime(("torch",), _compiled, gpu=True)
 
 
-def _prepared(net: Callable[[torch.Tensor], torch.Tensor], device: torch.device, threads: int) -> Prepared:
+def of_torch(net: Callable[[torch.Tensor], torch.Tensor], device: torch.device, threads: int) -> Prepared:
+    """A network, or a program made of one, whose tensors are on a device."""
+
     def bind(inputs: torch.Tensor) -> Callable[[], object]:
         inputs = inputs.to(device)
         if device.type != "cuda":

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PACKING_JSON = "packing.json"
 FEWEST_TRIALS = 8  # for fewer a probe does not pay
+PROBE_SHARE = 0.05  # of the time that all trainings take: a probe that takes more is left out
 SECONDS = 1.5  # of training in each measurement
 PATIENCE = 60.0  # seconds that a probe may take in all; on a machine so busy it would measure others
 SHORTEST = 12.0  # seconds that a probe needs, most of them to start its processes
@@ -149,6 +150,24 @@ def packing(
     """
     if config.concurrent is not None or config.gpus_per_trial != "auto" or config.address is not None:
         return None
+
+    def costliest() -> Mapping[str, Any] | None:
+        largest = problem.feasible.costliest()
+        return None if largest is None else problem.space.config(largest.setting)
+
+    return probed(folder, setup, costliest, trials, say, patience, keep)
+
+
+def probed(
+    folder: Path,
+    setup: Setup,
+    costliest: Callable[[], Mapping[str, Any] | None],
+    trials: int,
+    say: Say,
+    patience: float | None = None,
+    keep: bool = True,
+) -> Packing | None:
+    """As :func:`packing`, of trainings whose costliest network's configuration ``costliest`` gives; None for none."""
     if trials < FEWEST_TRIALS:
         return None
     machine = this_machine()
@@ -164,12 +183,11 @@ def packing(
     if patience < SHORTEST:
         return None
     begin = time.monotonic()
-    largest = problem.feasible.costliest()
+    largest = costliest()
     if largest is None:
         return None
     found = None
-    config_of_largest = problem.space.config(largest.setting)
-    with _Copies(setup, config_of_largest, machine, patience) as copies, contextlib.suppress(TimeoutError):
+    with _Copies(setup, largest, machine, patience) as copies, contextlib.suppress(TimeoutError):
         found = choose(machine, copies.measure)
     if found is None:
         return None

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import multiprocessing
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,9 @@ class LoaderSplit(BaseSplit[Augment]):
 
     def as_dataset(self) -> torch.utils.data.Dataset[Any]:
         return self._dataset.copy()
+
+    def prepared(self, config: Mapping[str, Any]) -> LoaderSplit:
+        return LoaderSplit(self._dataset.copy(), self.labels, dict(config))
 
     def _augmentation(self, augment: Augment | bool) -> Augment:
         chosen = augment if isinstance(augment, Augment) else Augment()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from ..base import Augment
 from ..split import BaseSplit, Batches, crop, flip_and_pad
+from .loader import ImageDataset, JoinedDataset, LoaderSplit
 
 #: Images whose values are counted at a time, which bounds memory.
 _PIECE = 4096
@@ -24,7 +26,7 @@ class TensorSplit(BaseSplit[Augment]):
         labels: np.ndarray,
         mean: tuple[float, ...],
         std: tuple[float, ...],
-        dataset: torch.utils.data.Dataset[Any],
+        dataset: ImageDataset,
     ) -> None:
         self.images = images
         self.labels = labels
@@ -37,11 +39,14 @@ class TensorSplit(BaseSplit[Augment]):
     def as_dataset(self) -> torch.utils.data.Dataset[Any]:
         return self._dataset
 
+    def prepared(self, config: Mapping[str, Any]) -> LoaderSplit:
+        return LoaderSplit(self._dataset.copy(), self.labels, dict(config))
+
     def joined(self, other: Any) -> TensorSplit:
         both = copy.copy(self)
         both.images = torch.cat([self.images, other.images])
         both.labels = np.concatenate([self.labels, other.labels])
-        both._dataset = torch.utils.data.ConcatDataset([self._dataset, other._dataset])
+        both._dataset = JoinedDataset(self._dataset, other._dataset)
         both._copies = {}
         return both
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from ...errors import UserError
 from ..base import Augment
 from ..images.loader import errors_of_workers, loader_workers
 from ..images.tensors import normalise, statistics
@@ -84,6 +87,14 @@ class MaskSplit(BaseSplit[Augment]):
 
     def __len__(self) -> int:
         return len(self._dataset)
+
+    def prepared(self, config: Mapping[str, Any]) -> MaskSplit:
+        """The same images less another mean, by another std; UserError for another way to resize."""
+        if (config["interpolation"], config["crop_pct"]) != ("bilinear", 1.0):
+            raise UserError("images with masks are resized by bilinear, at crop_pct 1")
+        other = copy.copy(self)
+        other.mean, other.std = tuple(config["mean"]), tuple(config["std"])
+        return other
 
     @property
     def labels(self) -> np.ndarray:  # type: ignore[override]
