@@ -65,7 +65,7 @@ class Score:
         pair, metric = self.paired, self.evaluation.metric
         lines = [
             f"  against {self.against.subject}, in {self.against.runtime}: {_score(self.against)}",
-            f"  difference {pair.difference:+.2f} ± {pair.error:.2f} points on the same {self.evaluation.count:,} "
+            f"  difference {round(pair.difference, 2) + 0.0:+.2f} ± {pair.error:.2f} points on the same {self.evaluation.count:,} "
             f"{metric.items} (paired standard error)",
         ]
         if pair.p_value is not None:

@@ -165,7 +165,7 @@ def test_the_card_of_a_retrained_network_has_its_test_score(run: Path, tmp_path:
     shutil.copytree(run / "winners/0.2M", folder)
     row = mgic_nas.load_run(run).within("0.2M").row
     result = {"epochs": 90, "seed": 0, "val_acc": 61.5, "macs": row["macs"], "params": row["params"]}
-    result |= {"arch_id": row["arch_id"], "test": {"acc": 60.25, "items": 1000, "loss": 1.0}}
+    result |= {"network": "trial-1", "arch_id": row["arch_id"], "test": {"acc": 60.25, "items": 1000, "loss": 1.0}}
     (folder / "result.json").write_text(json.dumps(result))
     card = (ship.export(of_folder(folder), "hf", tmp_path / "out").folder / "README.md").read_text()
     assert "top-1 60.25 % on 1,000 images, scored once" in card
