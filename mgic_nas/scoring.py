@@ -14,6 +14,7 @@ from .deploy.files import READERS, open_file
 from .engine.storage.config import RUN_YAML
 from .errors import UserError
 from .evaluation import Evaluation, Paired, Subject, compare, evaluate
+from .exporting.source import run_above
 from .networks import CONFIG, open_folder
 from .results import Winner
 from .run import load_run
@@ -64,7 +65,7 @@ class Score:
         pair, metric = self.paired, self.evaluation.metric
         lines = [
             f"  against {self.against.subject}, in {self.against.runtime}: {_score(self.against)}",
-            f"  difference {pair.difference:+.2f} ± {pair.error:.2f} points on the same {self.evaluation.count:,} "
+            f"  difference {round(pair.difference, 2) + 0.0:+.2f} ± {pair.error:.2f} points on the same {self.evaluation.count:,} "
             f"{metric.items} (paired standard error)",
         ]
         if pair.p_value is not None:
@@ -140,7 +141,7 @@ def _subject(what: object, budget: str | float | None) -> tuple[Subject, tuple[s
     if _is_run(path):
         return _of_run(path, budget)
     if os.path.isdir(path):
-        return _of_folder(path), None
+        return _of_folder(path)
     if path.suffix.lower() not in READERS and not os.path.exists(path):
         raise UserError(f"{path} is not there: name a run, a folder with {CONFIG}, or a file ({', '.join(READERS)}).")
     opened = open_file(path)
@@ -159,17 +160,18 @@ def _of_winner(winner: Winner, name: str) -> tuple[Subject, tuple[str, str]]:
     return subject, (str(data["spec"]), str(data.get("fingerprint")))
 
 
-def _of_folder(folder: Path) -> Subject:
-    """A folder as timm writes it, or one with a single exported file."""
+def _of_folder(folder: Path) -> tuple[Subject, tuple[str, str] | None]:
+    """A folder as timm writes it, below a run with the run's data, or one with a single exported file."""
     if (folder / CONFIG).is_file():
-        opened = open_folder(folder)
-        return Subject(str(folder), opened.net, opened.carried, opened.runtime)
+        opened, run = open_folder(folder), run_above(folder)
+        subject = Subject(str(folder), opened.net, opened.carried, opened.runtime)
+        return subject, None if run is None else (str(run.data["spec"]), str(run.data.get("fingerprint")))
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS)
     if len(files) != 1:
         found = f"several networks ({', '.join(path.name for path in files)}): name one" if files else "no network"
         raise UserError(f"{folder} has {found}: neither {RUN_YAML} of a run nor {CONFIG} is there.")
     opened = open_file(files[0])
-    return Subject(str(files[0]), opened.net, opened.carried, opened.runtime)
+    return Subject(str(files[0]), opened.net, opened.carried, opened.runtime), None
 
 
 def _score(found: Evaluation) -> str:

@@ -49,6 +49,12 @@ def test_score_on_the_validation_part_is_the_search_s(run: Path) -> None:
         assert any("the run's own data" in note for note in found.evaluation.notes)
 
 
+def test_a_folder_below_a_run_is_scored_on_the_run_s_data(run: Path) -> None:
+    found = mgic_nas.score(run / "winners/0.3M", split="val")
+    assert found.evaluation.spec == DATA
+    assert found.value == mgic_nas.score(run, split="val", budget="0.3M").value
+
+
 def test_confusions_add_up(run: Path) -> None:
     found = mgic_nas.score(run / "winners/0.2M", DATA).to_dict()
     confusion = np.array(found["confusion"])
@@ -205,7 +211,7 @@ def test_command_prints_a_page_and_json(run: Path, capsys: pytest.CaptureFixture
         (["run", "--data=points:none.npz"], ["none.npz"]),
         (["run", "--budget=1k"], ["no trained network is within 1k"]),
         (["run", "--budget=5Q"], ["5Q"]),
-        (["run/winners/0.2M"], ["does not say which data"]),
+        (["alone"], ["does not say which data"]),
         (["run/winners/0.2M", "--data=fashion", "--budget=1M"], ["no run"]),
         (["run", "--against=nothing"], ["nothing is not there"]),
         (["broken.onnx", "--data=fashion"], ["broken.onnx"]),
@@ -218,5 +224,6 @@ def test_a_wrong_score(argv: list[str], words: list[str], tmp_path: Path, monkey
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.onnx").write_bytes(b"nothing that onnxruntime reads")
     edited(run / "winners/0.2M", tmp_path / "config", mean=[0.1, 0.2])
+    edited(run / "winners/0.2M", tmp_path / "alone")
     monkeypatch.chdir(tmp_path)
     refused(["score", *argv], *words)

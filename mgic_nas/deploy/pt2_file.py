@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,9 +35,10 @@ def export_pt2(net: nn.Module, input_size: tuple[int, ...], config: dict[str, An
     inputs = torch.zeros(2, *input_size)  # two, because torch takes a 1 in a shape for a constant
     stream = io.BytesIO()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch's own steps; the file is compared with the network
             program = torch.export.export(net, (inputs,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
-        torch.export.save(program, stream, extra_files={CONFIG: json.dumps(config)})
+            torch.export.save(program, stream, extra_files={CONFIG: json.dumps(config)})
     except Exception as error:  # of dynamo, or of a network's own code
         raise UserError(f"{type(net).__name__} cannot be exported by torch.export: {_reason(error)}") from None
     return stream.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping
@@ -11,10 +12,13 @@ from pathlib import Path
 import yaml
 from torch import nn
 
+from .._text import size_text
 from ..deploy.carried import Carried
 from ..engine.storage.config import RUN_YAML, RunConfig
 from ..errors import UserError
 from ..networks import CONFIG, WEIGHTS, loads_in_timm, open_folder
+from ..retraining.results import read_one
+from ..tasks import metric_of
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def of_folder(folder: Path) -> Source:
             shutil.copyfile(folder / name, target / name)
 
     config = getattr(opened.net, "pretrained_cfg", None) or {}
-    run = _run_above(folder)
+    run = run_above(folder)
     return Source(
         name=f"{opened.carried.architecture} from {folder.name}",
         net=opened.net.cpu(),
@@ -91,9 +95,25 @@ def of_folder(folder: Path) -> Source:
         in_timm=loads_in_timm(folder),
         spec=None if run is None else str(run.data["spec"]),
         data_name="" if run is None else str(run.data.get("name", "")),
-        facts={} if run is None else {"Found by": f"a search, run {run.name}"},
+        facts={} if run is None else {"Found by": f"a search, run {run.name}", **_retrained(folder, run)},
         license=str(dict(config).get("license") or "mit"),
     )
+
+
+def _retrained(folder: Path, run: RunConfig) -> dict[str, str]:
+    """What a training after the search came to, for the card; nothing for another folder."""
+    found = read_one(folder)
+    if found is None:
+        return {}
+    metric, size = metric_of(str(run.data["spec"])), size_text(run.input_size)
+    facts = {}
+    with contextlib.suppress(KeyError, TypeError, ValueError):  # result.json may be anybody's
+        result = found.result
+        facts["Cost"] = f"{result['macs']:,} MACs at {size}, {result['params']:,} parameters"
+        facts["Trained"] = f"{result['epochs']} epochs after the search, validation {metric.text(result['val_acc'])}"
+        if found.test_acc is not None:
+            facts["Test"] = f"{metric.text(found.test_acc)} on {result['test']['items']:,} {metric.items}, scored once"
+    return facts
 
 
 def digest_of(weights: Path) -> str:
@@ -102,8 +122,8 @@ def digest_of(weights: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _run_above(folder: Path) -> RunConfig | None:
-    """The configuration of the run in whose ``winners/`` or other sub-folder a folder lies."""
+def run_above(folder: Path) -> RunConfig | None:
+    """The configuration of the run in whose ``winners/`` or ``retrain/`` a folder lies; None for others."""
     for above in folder.absolute().parents[:3]:
         if (above / RUN_YAML).is_file():
             try:

@@ -157,6 +157,21 @@ def test_a_folder_of_a_run_is_exported_with_the_run_s_data(run: Path, tmp_path: 
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"README.md", "export.json", "model.onnx"}
 
 
+def test_the_card_of_a_retrained_network_has_its_test_score(run: Path, tmp_path: Path) -> None:
+    from mgic_nas.exporting.source import of_folder
+
+    shutil.copytree(run, tmp_path / "run")
+    folder = tmp_path / "run/retrain/trial-1/seed-0"
+    shutil.copytree(run / "winners/0.2M", folder)
+    row = mgic_nas.load_run(run).within("0.2M").row
+    result = {"epochs": 90, "seed": 0, "val_acc": 61.5, "macs": row["macs"], "params": row["params"]}
+    result |= {"network": "trial-1", "arch_id": row["arch_id"], "test": {"acc": 60.25, "items": 1000, "loss": 1.0}}
+    (folder / "result.json").write_text(json.dumps(result))
+    card = (ship.export(of_folder(folder), "hf", tmp_path / "out").folder / "README.md").read_text()
+    assert "top-1 60.25 % on 1,000 images, scored once" in card
+    assert "90 epochs after the search" in card
+
+
 def test_the_same_again_is_fine_and_anything_else_is_not(winner: Winner, run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = winner.export("hf", out)

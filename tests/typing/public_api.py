@@ -18,7 +18,9 @@ import mgic_nas
 from mgic_nas.cost.rows_cost import Cost
 from mgic_nas.engine.storage.config import RunConfig
 from mgic_nas.errors import UserError
+from mgic_nas.exporting.ship import Export
 from mgic_nas.results import Run, Winner
+from mgic_nas.scoring import Score
 from mgic_nas.space.parameters import Scalar
 from mgic_nas.space.search_space import SearchSpace
 
@@ -30,6 +32,14 @@ def networks(net: nn.Module) -> None:
     assert_type(mgic_nas.mgicify(net, 16, 64, input_size=(3, 224, 224)), nn.Module)
     assert_type(mgic_nas.fuse(net), nn.Module)
     assert_type(mgic_nas.load_winner(Path("runs/demo/winners/1M")), nn.Module)
+
+
+def shipping(run: Run, winner: Winner) -> None:
+    assert_type(mgic_nas.score("runs/demo", "fashion", split="val", budget="1M", against=winner), Score)
+    assert_type(mgic_nas.score(winner).value, float)
+    assert_type(winner.export("onnx", Path("out"), int8=True), Export)
+    assert_type(mgic_nas.register_run(run), list[str])
+    assert_type(run.within("1M"), Winner)
 
 
 def costs(net: nn.Module) -> None:
