@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._files import read_json, write_csv
-from .._text import size_text, standard_error
+from .._text import plural, size_text, standard_error
 from ..families.names import in_timm, literal
 from ..tasks import metric_of
 from .config import TrainingConfig
@@ -193,7 +193,9 @@ class Trainings:
         metric = metric_of(config.data["spec"])
         parts = "training and validation part" if config.with_val else "training part"
         recipe = config.recipe.get("name", "custom")
-        lines = [f"{self.folder}: {config.epochs:,} epochs of recipe {recipe} on the {parts}, {config.weights} weights"]
+        taught = f", taught by {config.teacher['name']}" if config.teacher else ""
+        epochs = plural(config.epochs, "epoch")
+        lines = [f"{self.folder}: {epochs} of recipe {recipe} on the {parts}{taught}, {config.weights} weights"]
         for name, one in self.networks.items():
             first = one.trained[0].result
             within = f" (within {', '.join(one.budgets)})" if one.budgets else ""
