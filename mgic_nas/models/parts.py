@@ -5,6 +5,7 @@ Networks of a space share most of their parts, so that few measurements say some
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +32,11 @@ class Part(NamedTuple):
     width: int
     head: Stage = NO_ROWS
     classes: int = 0
+
+    @property
+    def digest(self) -> str:
+        """The same on every machine: what its time is kept by."""
+        return hashlib.sha256(repr(tuple(self)).encode()).hexdigest()[:16]
 
     @property
     def timed_size(self) -> tuple[int, int, int]:
@@ -63,6 +69,11 @@ def stage_parts(stage: Stage, height: int, width: int) -> tuple[tuple[Part, ...]
     return tuple(parts), height, width
 
 
+def tail_part(rows: Rows, height: int, width: int, num_classes: int) -> Part:
+    """What follows the last feature map, of ``height`` and ``width``."""
+    return Part(None, rows.num_features, height, width, rows.head, num_classes)
+
+
 def parts_of(rows: Rows, input_size: tuple[int, int, int], num_classes: int) -> tuple[Part, ...]:
     """All parts of a network in order of use, for (C, H, W) images; ``rows`` are of a network with so many channels."""
     _, height, width = input_size
@@ -70,4 +81,4 @@ def parts_of(rows: Rows, input_size: tuple[int, int, int], num_classes: int) -> 
     for stage in (rows.stem, *rows.stages):
         parts, height, width = stage_parts(stage, height, width)
         found += parts
-    return (*found, Part(None, rows.num_features, height, width, rows.head, num_classes))
+    return (*found, tail_part(rows, height, width, num_classes))
