@@ -153,8 +153,8 @@ class Prediction:
         self._timers: dict[str, Timer] = {}
         self.outlooks: dict[str, Outlook] = {}
         kinds = [kind for kind in config.limits() if is_latency(kind) and csv_stem(kind) is None]
-        self._drawn = _draw(feasible) if kinds else _Drawn((), 0, True)
         self._network = _network(config)
+        self._drawn = _draw(feasible, DRAWN if self._network else 1) if kinds else _Drawn((), 0, True)
         if self._drawn.networks <= FITTED + HELD_OUT or not self._drawn.candidates:
             return
         for kind in kinds:
@@ -226,20 +226,20 @@ def _network(config: RunConfig) -> Network | None:
     return Network(family, config.input_size, config.num_classes) if isinstance(family, RowFamily) else None
 
 
-def _draw(feasible: FeasibleSet) -> _Drawn:
-    """All networks of a small space, else up to :data:`DRAWN` random ones."""
+def _draw(feasible: FeasibleSet, number: int) -> _Drawn:
+    """Random networks, ``number`` of them or all that there are; in a space that is not small as many settings."""
     rng = random.Random(0)
     if feasible.small:
         try:
             candidates = feasible.candidates
         except UserError:  # the model refuses some setting
             return _Drawn((), 0, True)
-        chosen = rng.sample(range(len(candidates)), min(DRAWN, len(candidates)))
+        chosen = rng.sample(range(len(candidates)), min(number, len(candidates)))
         return _Drawn([candidates[i] for i in chosen], len(candidates), True)
     space = feasible.space
     found: dict[str, Candidate] = {}
     hits = 0
-    for _ in range(DRAWN):
+    for _ in range(number):
         values = space.values_at(rng.randrange(space.size))
         try:
             candidate = feasible.candidate(values) if space.allows_values(values) else None
@@ -248,10 +248,11 @@ def _draw(feasible: FeasibleSet) -> _Drawn:
         if candidate is not None:
             hits += 1
             found.setdefault(candidate.arch_id, candidate)
-    for _ in range(TRIES if len(found) < TRIES else 0):
+    enough = min(TRIES, number)
+    for _ in range(enough if len(found) < enough else 0):
         if candidate := feasible.draw(rng, found.keys()):
             found[candidate.arch_id] = candidate
-    return _Drawn(list(found.values()), round(space.size * max(1, hits) / DRAWN), False)
+    return _Drawn(list(found.values()), round(space.size * max(1, hits) / number), False)
 
 
 def _evenly(length: int, number: int) -> list[float]:

@@ -48,7 +48,7 @@ class Accuracy:
     def __str__(self) -> str:
         return (
             f"median error {100 * self.median:.1f} %, 90 % within {100 * self.ninety:.1f} %, rank correlation "
-            f"{self.rank:.2f} on {self.held_out} networks that were measured, after a fit on {self.fitted} others"
+            f"{self.rank:.3f} on {self.held_out} networks that were measured, after a fit on {self.fitted} others"
         )
 
 
