@@ -10,6 +10,8 @@ import pytest
 import mgic_nas
 from mgic_nas import UserError, search
 from mgic_nas.cost import runtimes
+from mgic_nas.engine.storage import predicting
+from mgic_nas.run import plan
 
 SPACE = {
     "model": "mgic_resnet20",
@@ -21,8 +23,8 @@ KIND = "latency-onnxruntime-b8"
 
 def small(out: Path, **changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"trials": 2, "epochs": 1, "executor": "local", "sampler": "random", "concurrent": 1}
-    space = mgic_nas.SearchSpace.from_dict(SPACE)
-    return {"space": space, "data": "fashion?train=80&val=60", "out": out, "progress": False, **values, **changes}
+    values["space"] = mgic_nas.SearchSpace.from_dict(SPACE)
+    return {"data": "fashion?train=80&val=60", "out": out, "progress": False, **values, **changes}
 
 
 @pytest.fixture
@@ -80,6 +82,46 @@ def test_several_latencies_are_limits_at_once(tmp_path: Path, timed: list[tuple[
     search(**small(tmp_path / "again", budgets=["5M", f"{KIND}=1ms"], trials=1, sampler="random"))
     new = timed[before:]
     assert len(new) <= 1  # from the cache, but for one that was too slow in openvino before onnxruntime had its turn
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A space of 2,048 networks, which are taken to be too many to measure."""
+    monkeypatch.setattr(predicting, "PATIENCE", 0.0)
+    monkeypatch.setattr(predicting.Outlook, "predicted", True)
+    monkeypatch.setattr(predicting, "DRAWN", 64)
+    widths = {"low": 0.25, "high": 4.0, "step": 0.25, "per_stage": 3}
+    return {"space": mgic_nas.SearchSpace.from_dict({**SPACE, "params": {"width_mult": widths}}), "sampler": "cost"}
+
+
+@pytest.mark.timeout(300)
+def test_large_space_is_predicted_measured_trained_and_told(
+    tmp_path: Path, timed: list[tuple[str, int, int]], large: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error stands in the head, in run.yaml and in the report; what is timed once is not timed again."""
+    budgets = [f"{KIND}=0.4ms"]
+    options = small(tmp_path / "run", budgets=budgets, **large)
+    plan(**{name: value for name, value in options.items() if name != "progress"})
+    assert "so it is predicted from the times of" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
+    run = search(**options)
+    said = capsys.readouterr().err
+    (accuracy,) = run.config.predicted.values()
+    assert f"{KIND}: predicted; {accuracy}" in said
+    assert "on 16 networks that were measured, after a fit on 16 others" in accuracy
+    for page in ("report.md", "report.html"):
+        assert f"predictions from the times of their rows: {accuracy}" in (run.folder / page).read_text()
+    trials = run.trials()
+    assert (trials[f"{KIND}_ms"] <= 0.4).all()
+    measured = (run.folder / f"{KIND}.csv").read_text().splitlines()[1:]
+    assert len(trials) == 2 <= len(measured)
+    before = len(timed)
+    search(**options)  # nothing is left to be trained
+    assert len(timed) == before
+    longer = search(**{**options, "trials": 3})
+    assert len(longer.trials()) == 3
+    assert list(longer.config.predicted) == [KIND]
+    assert len(timed) - before <= 5  # networks: no row
 
 
 def test_runtime_that_cannot_run_these_networks_is_refused_before_anything_is_written(

@@ -114,10 +114,7 @@ class RowNet(nn.Module):
             reduction *= _stride(stage)
             stages.append(
                 nn.Sequential(
-                    *[
-                        row_module(row, next(rates) if row.block in BLOCKS else 0.0, norm_layer, **dd)
-                        for row in stage
-                    ]
+                    *[row_module(row, next(rates) if row.block in BLOCKS else 0.0, norm_layer, **dd) for row in stage]
                 )
             )
             if i + 1 in rows.taps:

@@ -108,7 +108,7 @@ class Predictor:
         return None if features is None else max(LEAST_SECONDS, float(np.dot(self._weights, features)))
 
     def threshold(self, limit: float) -> float:
-        """The prediction above which a network is taken to be over a limit: above it by more than 90 % of the errors."""
+        """The prediction above which a network is taken to be over a limit: by more than 90 % of the errors."""
         return limit * (1 + self.accuracy.ninety)
 
     def _features(self, config: Config) -> tuple[float, float, int] | None:

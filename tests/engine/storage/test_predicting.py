@@ -1,4 +1,4 @@
-"""When a search predicts latencies, from what, and what it says of it: decided by the time that measuring would take."""
+"""When a search predicts latencies, from what, and what it says of it: decided by the time that measuring takes."""
 
 from collections import Counter
 from pathlib import Path
@@ -14,7 +14,11 @@ from mgic_nas.errors import UserError
 
 KIND = "latency-onnxruntime-b8"
 WIDTHS = {"low": 0.25, "high": 4.0, "step": 0.25, "per_stage": 3}
-SPACE = {"model": "mgic_resnet20", "kwargs": {"depths": 1, "s_c": 8}, "params": {"width_mult": WIDTHS}}  # 2,048 networks
+SPACE = {
+    "model": "mgic_resnet20",
+    "kwargs": {"depths": 1, "s_c": 8},
+    "params": {"width_mult": WIDTHS},
+}  # 2,048 networks
 
 
 class Clock:
