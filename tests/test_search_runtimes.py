@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import mgic_nas
-from mgic_nas import UserError, search
+from mgic_nas import UserError, report, search
 from mgic_nas.cost import runtimes
 from mgic_nas.engine.storage import predicting
 from mgic_nas.run import plan
@@ -159,3 +159,12 @@ def test_csv_of_another_device_from_the_call_to_the_report(tmp_path: Path) -> No
     # Without naming it again, as with everything that a run was made with.
     again = search(**small(tmp_path / "run", budgets=["5M", "latency-jetson=5ms"]))
     assert again.trials().equals(trials)
+    # Once the csv is gone, what it said of the trained networks still answers; only more trainings want it.
+    path.unlink()
+    gone = mgic_nas.load_run(tmp_path / "run")
+    assert gone.trials().equals(trials)
+    assert gone.best(limits={"latency-jetson": "3ms"}).row["latency-jetson_ms"] == 2.0
+    report.build(gone.folder)
+    assert "Latency by jetson.csv" in (gone.folder / "report.md").read_text()
+    with pytest.raises(UserError, match=r"jetson\.csv is not there: name a csv of measurements, or put it back"):
+        search(**small(tmp_path / "run", budgets=["5M", "latency-jetson=5ms"], trials=3))
