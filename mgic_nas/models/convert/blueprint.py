@@ -9,7 +9,8 @@ grouped 1x1 conv. N is a norm of the block's own kind.
 
 Blocks that change width or resolution, convs without a residual and MLPs on tokens stay as they are, unless ``also``
 names them: a grouped 3x3 conv then makes the change before the block, which is in MGIC form at its new width, as the
-paper's families have it (sec. 3.3); Algorithm 1 needs no residual in the block that it wraps, and no map.
+paper's families have it (sec. 3.3), and before a conv without a residual that changes them ("plain" and "transition");
+Algorithm 1 needs no residual in the block that it wraps, and no map.
 """
 
 from collections.abc import Collection, Mapping, Sequence
