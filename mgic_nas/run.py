@@ -166,7 +166,8 @@ def _train(source: engine.Controller, folder: Path, problem: SearchProblem, show
     """Trains what the controller hands out; MachineFault where it gives up."""
     config = source.config
     for kind in latency_kinds(config.parsed_budgets()):
-        say(f"{kind}: {place_of(config, kind)}; each candidate once, before it is trained")
+        which = "each candidate that is not predicted to be over it" if kind in problem.predictors else "each candidate"
+        say(f"{kind}: {place_of(config, kind)}; {which} once, before it is trained")
     for note in source.notes:
         say(f"{folder}: {note}")
     setup = setup_of(config, folder)

@@ -189,8 +189,8 @@ def render(found: Survey) -> str:
 # Nothing is measured here: a million candidates would take a day.
 _MEASURED = (
     "  a latency is decided in the search: what fits every other budget is measured there, once, before it is trained",
-    "    (median of one image at a time, on one CPU thread or on the GPU). Of one network: mgic-nas profile NAME",
-    "    --set k=v --budget latency=5ms",
+    "    (median of one image at a time, on one CPU thread or on the GPU); where all of them would take too long, only",
+    "    what a predictor lets through. Of one network: mgic-nas profile NAME --set k=v --budget latency=5ms",
 )
 
 
