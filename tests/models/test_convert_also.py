@@ -129,26 +129,25 @@ def test_convs_of_vgg_that_change_width() -> None:
     assert changed == {"features.7", "features.14", "features.24"}
     left = {item.name: item.reason for item in reports["plain+transition"].left}
     assert left["pre_logits.fc1"] == "it changes the width, 512 to 4096, and its padding changes the resolution"
-    with pytest.raises(UserError, match="nothing to convert"):
-        mgic_nas.mgicify("vgg16_bn", 16, 64, also="transition", device=META)
 
 
 def test_a_conv_that_changes_width_is_its_change_and_mgic_and_runs() -> None:
-    net = mgic_nas.mgicify("vgg11_bn", 16, 64, also="plain+transition", num_classes=3)
-    first = net.features[8]
+    """The network's own norm and activation stay where they are; it fuses, and everything in it is trained."""
+    widths = [(3, 32), (32, 64), (64, 128)]
+    plain = nn.Sequential(*(m for a, b in widths for m in (nn.Conv2d(a, b, 3, 2, 1), nn.BatchNorm2d(b), nn.ReLU())))
+    net = mgic_nas.mgicify(plain, 8, 16, also="plain+transition", input_size=(3, 32, 32))
+    first = net[6]
     assert isinstance(first, ConvertedTransition)
     assert isinstance(first.block, ConvertedConv)
     change = first.change.conv
-    assert (change.in_channels, change.out_channels, change.groups, change.kernel_size) == (128, 256, 128, (3, 3))
+    assert (change.in_channels, change.out_channels, change.groups, change.kernel_size) == (64, 128, 64, (3, 3))
+    assert change.stride == (2, 2)
     assert type(first.change.act) is nn.ReLU
-    assert (first.in_channels, first.out_channels, first.kernel_size, first.stride) == (128, 256, (3, 3), (1, 1))
-    assert type(net.features[9]) is nn.BatchNorm2d  # the network's own norm stays where it is
-    net = unlike_the_start(net)
-    x = images()
+    assert (first.in_channels, first.out_channels, first.kernel_size, first.stride) == (64, 128, (3, 3), (2, 2))
+    assert [type(m) for m in net[7:]] == [nn.BatchNorm2d, nn.ReLU]
+    net, x = unlike_the_start(net), images(32)
     with torch.no_grad():
-        y = net(x)
-        torch.testing.assert_close(mgic_nas.fuse(net)(x), y, rtol=1e-3, atol=1e-4)
-    assert y.shape == (2, 3)
+        torch.testing.assert_close(mgic_nas.fuse(net)(x), net(x), rtol=1e-3, atol=1e-4)
     net.train()(x).sum().backward()
     assert not [n for n, p in net.named_parameters() if p.grad is None]
 
