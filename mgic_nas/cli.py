@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--input-size", metavar="C,H,W", help="input size, instead of a data set's")
     p.add_argument("--num-classes", type=int, metavar="N", help="classes, instead of a data set's")
     p.add_argument("--budget", action="append", default=[], metavar="B", help="5M, params=1M, latency=5ms; repeatable")
+    p.add_argument(
+        "--latencies", action="append", default=[], metavar="CSV", help="measurements: jetson.csv gives latency-jetson"
+    )
     p.add_argument("--set", action="append", default=[], metavar="k=v", help="an argument of the model, such as s_g=8")
     p.add_argument("--json", action="store_true", help="print JSON")
     p.add_argument("--time", action="store_true", help="measure a network on this machine, and its inference form")
@@ -286,7 +289,14 @@ def _profile(args: argparse.Namespace) -> None:
     from .profiling import profile_target
 
     found = profile_target(
-        args.target, args.data, args.input_size, args.num_classes, args.budget, args.set, timed=args.time
+        args.target,
+        args.data,
+        args.input_size,
+        args.num_classes,
+        args.budget,
+        args.set,
+        timed=args.time,
+        latencies=args.latencies,
     )
     _json(found.to_dict()) if args.json else print(found)
 

@@ -231,7 +231,8 @@ def mgicify(
         input_size: (C, H, W) of an image; by default the network's own.
         also: what else is converted, some of "transition" (residual blocks that change width or resolution: a grouped
             3x3 conv, then the block at its new width, as in the paper's families), "plain" (convs without a residual
-            that keep the width: VGG's, ConvMixer's), "mlp" (MLPs on each token's channels: ViT's, Mixer's).
+            that keep the width: VGG's, ConvMixer's; with "transition" those too that change it), "mlp" (MLPs on each
+            token's channels: ViT's, Mixer's).
         **kwargs: of ``timm.create_model``, with a name only.
 
     Returns:

@@ -30,6 +30,9 @@ from .engine.storage.config import (
 )
 from .engine.storage.latency_table import check_csv_names
 from .engine.storage.measuring import refuse_missing, try_out
+from .engine.storage.predicting import Prediction
+from .engine.storage.record import read_record
+from .engine.storage.trial import FINISHED
 from .errors import UserError
 from .families import start_of
 from .planning import DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
@@ -173,9 +176,24 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         notes += try_out(config, problem.feasible, keep)
     if old is None and given.trials is None:
         config = dataclasses.replace(config, trials=default_trials(problem))
+    prediction = None
+    if latency_kinds(limits) and _left(config, old, folder):
+        prediction = Prediction(config, problem.feasible, keep)
+        notes += map(str, prediction.outlooks.values())
     for note in notes:  # now, so that wrong input is one line alone
         say(note)
+    if prediction is not None and keep:
+        problem = dataclasses.replace(problem, predictors=prediction.predictors())
+        for kind, predictor in problem.predictors.items():
+            say(f"{kind}: predicted; {predictor.accuracy}")
+    made = {kind: str(predictor.accuracy) for kind, predictor in problem.predictors.items()}
+    config = dataclasses.replace(config, predicted={**(old.predicted if old else {}), **made})
     return Prepared(folder, config, problem, old)
+
+
+def _left(config: RunConfig, old: RunConfig | None, folder: Path) -> bool:
+    """Whether anything is left to be trained."""
+    return old is None or sum(trial.state in FINISHED for trial in read_record(folder).entries) < config.trials
 
 
 def _tables(given: Any) -> tuple[Path, ...] | None:

@@ -15,13 +15,14 @@ from ._text import size_text
 from .cost import Cost
 from .cost import latency as clock
 from .cost.count import count
-from .cost.runtimes.kinds import LATENCY, runtime_kind
+from .cost.runtimes.kinds import LATENCY, PREFIX, runtime_kind
 from .engine.storage.config import at_least_one
 from .engine.storage.latencies import THREADS, here
+from .engine.storage.latency_table import check_csv_names, read_network, read_table
 from .engine.storage.measuring import timed as timed_in
 from .engine.storage.trial import latency_column
 from .errors import UserError, did_you_mean
-from .families import Family, MgicifiedFamily, create_model_line, family, model_names, network_names
+from .families import Family, MgicifiedFamily, create_model_line, family, model_names, network_names, start_of
 from .models.convert.report import Conversion
 from .models.fusing import fuse
 from .space import Budget, SearchSpace, Survey, parse_budgets, shipped_spaces
@@ -181,11 +182,13 @@ def profile_target(
     budgets: Sequence[str] = (),
     settings: Sequence[str] = (),
     timed: bool = False,
+    latencies: Sequence[str | Path] = (),
 ) -> NetworkProfile | Survey:
     """The profile of a timm name, or the survey of a search space (a YAML file or a shipped name).
 
     Input size and classes come from ``data``, else from ``input_size`` ("C,H,W") and ``num_classes``, else from
-    the model's own defaults. ``timed`` measures a network on this machine, and its inference form.
+    the model's own defaults. ``timed`` measures a network on this machine, and its inference form. ``latencies`` are
+    csvs of measurements, as a search takes them.
     UserError for anything that is not understood.
     """
     if num_classes is not None:
@@ -212,17 +215,29 @@ def profile_target(
         size, classes = info.input_size, info.num_classes
     limits = parse_budgets(budgets)
     kinds = latency_kinds(limits)
-    refuse_unnamed(kinds)
+    tables = {PREFIX + path.stem: path for path in check_csv_names(latencies)}
+    refuse_unnamed(kinds, [path.stem for path in tables.values()])
     if space:
-        return survey(space, size, classes, limits)
+        if tables:
+            space = space.started_as(None)  # its architectures have the names that a search gives them
+        measured = {kind: read_table(path, space).seconds for kind, path in tables.items()}
+        return survey(space, size, classes, limits, measured=measured)
     config = assignments("--set", settings)
     for key in _LOADING & config.keys():
         raise UserError(f"--set {key}: nothing is loaded to be counted; leave it out.")
     cost = known.cost(config, size, classes)
     conversion = known.conversion(config, size, classes) if isinstance(known, MgicifiedFamily) else None
     inference = _measure(known, config, size, classes) if timed else None
-    latencies = {kind: _latency(known, config, size, classes, kind) for kind in kinds}
-    return NetworkProfile(target, config, size, classes, cost, tuple(limits), conversion, inference, latencies)
+    times = {kind: _listed(known, config, path) for kind, path in tables.items()}
+    times |= {kind: _latency(known, config, size, classes, kind) for kind in kinds if kind not in times}
+    return NetworkProfile(target, config, size, classes, cost, tuple(limits), conversion, inference, times)
+
+
+def _listed(known: Family, config: dict[str, Any], path: Path) -> tuple[float, str]:
+    """From a csv: (seconds, from where), under any of the network's names: how it begins is no matter."""
+    start = start_of(known.name)
+    names = {known.arch_id({**first, **config}) for first in (start.first, start.now)}
+    return read_network(path, names, known.name), f"as in {path.name}"
 
 
 def _size(text: str | None) -> tuple[int, int, int] | None:

@@ -69,7 +69,9 @@ def search(
             each kind is the hard limit of everything that is trained; smaller ones have their own winner. A latency is
             measured here, before anything is trained: one image at a time, on one CPU thread or on the GPU, in torch.
             ``"latency-onnxruntime-b8-t2=5ms"`` is the fused network's, of a whole batch of 8 on 2 threads, in a
-            runtime: ``torch``, ``compile``, ``onnxruntime`` or ``openvino``.
+            runtime: ``torch``, ``compile``, ``onnxruntime`` or ``openvino``. Where to measure all networks of a space
+            would take more than ten minutes, it is predicted first from the times of their rows, and the error of that
+            is said; what may be fast enough is still measured before it is trained.
         trials: how many architectures are trained in all; by default 16, or all that fit where there are fewer.
         epochs: of training each; by default as many as give 240 updates of the weights, 3 at least.
         out: the run's folder; by default ``runs/<space>-<data>``.
@@ -163,7 +165,8 @@ def _train(source: engine.Controller, folder: Path, problem: SearchProblem, show
     """Trains what the controller hands out; MachineFault where it gives up."""
     config = source.config
     for kind in latency_kinds(config.parsed_budgets()):
-        say(f"{kind}: {place_of(config, kind)}; each candidate once, before it is trained")
+        which = "each candidate that is not predicted to be over it" if kind in problem.predictors else "each candidate"
+        say(f"{kind}: {place_of(config, kind)}; {which} once, before it is trained")
     for note in source.notes:
         say(f"{folder}: {note}")
     setup = setup_of(config, folder)

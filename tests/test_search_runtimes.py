@@ -1,6 +1,7 @@
 """A search within budgets on latency in other runtimes, from the call to the report, on trainings of a few images."""
 
 import csv
+import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,11 @@ from typing import Any
 import pytest
 
 import mgic_nas
-from mgic_nas import UserError, search
+from mgic_nas import UserError, report, search
 from mgic_nas.cost import runtimes
+from mgic_nas.engine.storage import predicting
+from mgic_nas.preparation import Given, prepare
+from mgic_nas.run import plan
 
 SPACE = {
     "model": "mgic_resnet20",
@@ -21,8 +25,8 @@ KIND = "latency-onnxruntime-b8"
 
 def small(out: Path, **changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"trials": 2, "epochs": 1, "executor": "local", "sampler": "random", "concurrent": 1}
-    space = mgic_nas.SearchSpace.from_dict(SPACE)
-    return {"space": space, "data": "fashion?train=80&val=60", "out": out, "progress": False, **values, **changes}
+    values["space"] = mgic_nas.SearchSpace.from_dict(SPACE)
+    return {"data": "fashion?train=80&val=60", "out": out, "progress": False, **values, **changes}
 
 
 @pytest.fixture
@@ -82,6 +86,64 @@ def test_several_latencies_are_limits_at_once(tmp_path: Path, timed: list[tuple[
     assert len(new) <= 1  # from the cache, but for one that was too slow in openvino before onnxruntime had its turn
 
 
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A space of 2,048 networks, which are taken to be too many to measure."""
+    monkeypatch.setattr(predicting, "PATIENCE", 0.0)
+    monkeypatch.setattr(predicting.Outlook, "predicted", True)
+    monkeypatch.setattr(predicting, "DRAWN", 64)
+    widths = {"low": 0.25, "high": 4.0, "step": 0.25, "per_stage": 3}
+    return {"space": mgic_nas.SearchSpace.from_dict({**SPACE, "params": {"width_mult": widths}}), "sampler": "cost"}
+
+
+def test_large_space_is_predicted_before_anything_is_written(
+    tmp_path: Path, timed: list[tuple[str, int, int]], large: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A search says how well, and records it; a plan says that it will be, and keeps nothing."""
+    options = small(tmp_path / "run", budgets=[f"{KIND}=0.4ms"], **large)
+    given = Given(**{name: value for name, value in options.items() if name != "progress"})
+    planned = prepare(given, keep=False)
+    assert "so it is predicted from the times of" in capsys.readouterr().err
+    assert not planned.problem.predictors
+    assert not planned.config.predicted
+    assert not (tmp_path / "cache").exists()
+    found = prepare(given)
+    assert list(found.problem.predictors) == [KIND]
+    assert f"{KIND}: predicted; {found.config.predicted[KIND]}" in capsys.readouterr().err
+    rng = random.Random(0)
+    drawn = list(filter(None, (found.problem.feasible.sample(rng) for _ in range(64))))
+    assert 0 < len(drawn) < 64  # what is predicted to be over the budget is drawn no more
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_large_space_is_predicted_measured_trained_and_told(
+    tmp_path: Path, timed: list[tuple[str, int, int]], large: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error stands in the head, in run.yaml and in the report; what is timed once is not timed again."""
+    budgets = [f"{KIND}=0.4ms"]
+    options = small(tmp_path / "run", budgets=budgets, trials=1, **large)
+    plan(**{name: value for name, value in options.items() if name != "progress"})
+    assert "so it is predicted from the times of" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
+    run = search(**options)
+    said = capsys.readouterr().err
+    (accuracy,) = run.config.predicted.values()
+    assert f"{KIND}: predicted; {accuracy}" in said
+    assert "on 16 networks that were measured, after a fit on 16 others" in accuracy
+    for page in ("report.md", "report.html"):
+        assert f"predictions from the times of their rows: {accuracy}" in (run.folder / page).read_text()
+    trials = run.trials()
+    assert (trials[f"{KIND}_ms"] <= 0.4).all()
+    measured = (run.folder / f"{KIND}.csv").read_text().splitlines()[1:]
+    assert len(trials) == 1 <= len(measured)
+    before = len(timed)
+    again = search(**options)  # nothing is left to be trained
+    assert len(timed) == before
+    assert again.config.predicted == {KIND: accuracy}
+
+
 def test_runtime_that_cannot_run_these_networks_is_refused_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,3 +179,12 @@ def test_csv_of_another_device_from_the_call_to_the_report(tmp_path: Path) -> No
     # Without naming it again, as with everything that a run was made with.
     again = search(**small(tmp_path / "run", budgets=["5M", "latency-jetson=5ms"]))
     assert again.trials().equals(trials)
+    # Once the csv is gone, what it said of the trained networks still answers; only more trainings want it.
+    path.unlink()
+    gone = mgic_nas.load_run(tmp_path / "run")
+    assert gone.trials().equals(trials)
+    assert gone.best(limits={"latency-jetson": "3ms"}).row["latency-jetson_ms"] == 2.0
+    report.build(gone.folder)
+    assert "Latency by jetson.csv" in (gone.folder / "report.md").read_text()
+    with pytest.raises(UserError, match=r"jetson\.csv is not there: name a csv of measurements, or put it back"):
+        search(**small(tmp_path / "run", budgets=["5M", "latency-jetson=5ms"], trials=3))

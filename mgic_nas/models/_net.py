@@ -36,6 +36,11 @@ def _strided(row: Row, norm_layer: Any, dd: dict[str, Any]) -> nn.Module:
     return nn.Sequential(plain, create_act_layer(row.act, inplace=True)) if row.act else plain
 
 
+def row_module(row: Row, drop_path: float = 0.0, norm_layer: Any = nn.BatchNorm2d, **dd: Any) -> nn.Module:
+    """The module of any row: an MGIC block, a plain conv, or a pooling."""
+    return MGICBlock(row, drop_path, norm_layer, **dd) if row.block in BLOCKS else _strided(row, norm_layer, dd)
+
+
 class RowCfg(Protocol):
     """The arguments of a family as an immutable tuple with names, and the rows that follow from them."""
 
@@ -109,12 +114,7 @@ class RowNet(nn.Module):
             reduction *= _stride(stage)
             stages.append(
                 nn.Sequential(
-                    *[
-                        MGICBlock(row, next(rates), norm_layer, **dd)
-                        if row.block in BLOCKS
-                        else _strided(row, norm_layer, dd)
-                        for row in stage
-                    ]
+                    *[row_module(row, next(rates) if row.block in BLOCKS else 0.0, norm_layer, **dd) for row in stage]
                 )
             )
             if i + 1 in rows.taps:

@@ -112,9 +112,14 @@ def milliseconds(trial: Trial, kind: str) -> str:
 
 
 def latencies(summary: Summary) -> list[tuple[str, str]]:
-    """What was measured, and how: a kind of latency each."""
+    """What was measured, and how: a kind of latency each. What was predicted first, and how well, is said with it."""
+    predicted = {
+        kind: f"{how}; networks to be measured were chosen by predictions from the times of their rows: {accuracy}"
+        for kind, how in summary.record.timed.items()
+        if (accuracy := summary.config.predicted.get(kind)) and how
+    }
     return [
-        (f"{latency_title(kind)} measured" if kind == LATENCY else latency_title(kind), how)
+        (f"{latency_title(kind)} measured" if kind == LATENCY else latency_title(kind), predicted.get(kind, how))
         for kind, how in summary.record.timed.items()
         if how
     ]

@@ -135,16 +135,24 @@ class FeasibleSet:
         input_size: (C, H, W) of an image.
         num_classes: of the classifier.
         limits: kind -> largest count that fits, as from ``hard_limits``; a limit on latency is ignored.
+        excess: of the values of a setting, where a latency is predicted: by which factor (as its logarithm) it exceeds
+            its limit. What is above 0 is no part of the set.
     """
 
     def __init__(
-        self, space: Space, input_size: Sequence[int], num_classes: int, limits: Mapping[str, float] | None = None
+        self,
+        space: Space,
+        input_size: Sequence[int],
+        num_classes: int,
+        limits: Mapping[str, float] | None = None,
+        excess: Callable[[Values], float] | None = None,
     ) -> None:
         channels, height, width = input_size
         self.space = space
         self.input_size: InputSize = (channels, height, width)
         self.num_classes = num_classes
         self.limits = {kind: limit for kind, limit in (limits or {}).items() if kind in COUNTS}
+        self._excess = excess
         self._refused = False  # some setting, by the model: nothing can be enumerated
         self._left: Candidates | None = None  # what is drawn from, once a draw has enumerated
 
@@ -152,6 +160,11 @@ class FeasibleSet:
     def small(self) -> bool:
         """Whether enumerating takes no more than a second or two."""
         return self.space.size <= EAGER_SIZE
+
+    @property
+    def predicts(self) -> bool:
+        """Whether a latency is predicted."""
+        return self._excess is not None
 
     @property
     def exact(self) -> bool:
@@ -238,13 +251,20 @@ class FeasibleSet:
     def cost(self, values: Values) -> Cost:
         return self.space.cost_values(values, self.input_size, self.num_classes)
 
+    def excess(self, values: Values) -> float:
+        """The logarithm of the factor by which a setting is predicted to exceed a latency; -inf without predictions."""
+        return -math.inf if self._excess is None else self._excess(values)
+
     def candidate(self, values: Values, exclude: Set[str] = frozenset()) -> Candidate | None:
         """The architecture of a setting's values; None where it does not fit or its arch_id is excluded."""
         cost = self.cost(values)
-        if not within(cost, self.limits):
+        if not within(cost, self.limits) or self.excess(values) > 0:
             return None
         arch_id = self.space.arch_id_values(values)
         return None if arch_id in exclude else Candidate(dict(zip(self.space.params, values)), arch_id, cost)
+
+    def _overshoot(self, values: Values) -> float:
+        return max(overshoot(self.cost(values), self.limits), self.excess(values))
 
     def _descend(self, rng: random.Random, exclude: Set[str]) -> Candidate | None:
         """Coordinate descents until the limits are met, each followed by a random walk within them.
@@ -255,14 +275,14 @@ class FeasibleSet:
         space, grids = self.space, tuple(self.space.params.values())
         for _ in range(_DESCENTS):
             start = space.sample_values(rng)
-            values, excess = descend(space, start, lambda v: overshoot(self.cost(v), self.limits), enough=0.0, rng=rng)
+            values, excess = descend(space, start, self._overshoot, enough=0.0, rng=rng)
             if excess > 0:
                 continue
             last = self.candidate(values, exclude)
             for _ in range(_STEPS * len(values)):
                 column = rng.randrange(len(values))
                 moved = (*values[:column], rng.choice(grids[column]), *values[column + 1 :])
-                if space.allows_values(moved) and within(self.cost(moved), self.limits):
+                if space.allows_values(moved) and self._overshoot(moved) <= 0:
                     values = moved
                     last = self.candidate(values, exclude) or last
             if last:
@@ -286,6 +306,9 @@ class Candidates(Sequence[Candidate]):
         fits = np.ones(len(enumeration.first), dtype=bool)
         for kind, limit in feasible.limits.items():
             fits &= costs[kind] <= limit
+        if feasible.predicts:
+            for i in np.flatnonzero(fits).tolist():
+                fits[i] = feasible.excess(feasible.space.values_at(int(enumeration.first[i]))) <= 0
         self._positions = np.flatnonzero(fits)
         self.costs = {kind: costs[kind][self._positions] for kind in COUNTS}
         self.macs, self.params, self.activations = self.costs.values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -28,6 +28,7 @@ def survey(
     num_classes: int,
     budgets: Iterable[str | float | Budget] = (),
     *,
+    measured: Mapping[str, Mapping[str, float]] | None = None,
     samples: int = SURVEY_SAMPLES,
     seed: int = 0,
 ) -> Survey:
@@ -38,14 +39,18 @@ def survey(
         input_size: (C, H, W) of an image; costs mean nothing without it.
         num_classes: of the classifier.
         budgets: as :func:`parse_budget` takes them.
+        measured: kind of latency -> arch_id -> seconds, of those that a csv has measurements of.
         samples: number of random settings, of a space that is too large to enumerate.
         seed: of these.
 
     Raises:
-        UserError: a budget that is none, or a setting that the model refuses.
+        UserError: a budget that is none, a setting that the model refuses, or a csv that measures no network of an
+            exact space.
     """
     feasible = FeasibleSet(space, input_size, num_classes)
     look = _Exact(space, feasible) if feasible.exact else _Sampled(space, feasible, samples, random.Random(seed))
+    for kind, seconds in (measured or {}).items():
+        look.measure(kind, seconds)
     return look.survey(parse_budgets(budgets))
 
 
@@ -87,6 +92,7 @@ class _Looker:
     Attributes:
         costs: kind -> int64 (n,), of the distinct architectures or of the samples.
         allowed, distinct, samples: as :class:`Survey` has them.
+        measured: kind of latency -> float64 (m,), seconds of the networks that a csv has measurements of.
     """
 
     costs: dict[str, Counts]
@@ -97,9 +103,20 @@ class _Looker:
     def __init__(self, space: SearchSpace, feasible: FeasibleSet) -> None:
         self.space = space
         self.feasible = feasible
+        self.measured: dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]] = {}
+
+    def measure(self, kind: str, seconds: Mapping[str, float]) -> None:
+        """A latency as a cost, from arch_id -> seconds."""
+        self.measured[kind] = np.array(list(seconds.values()))
 
     def spreads(self) -> dict[str, Spread]:
         return {kind: Spread(int(c.min()), float(np.median(c)), int(c.max())) for kind, c in self.costs.items()}
+
+    def listed(self, budget: Budget) -> Fit:
+        """Of the networks that a csv has measurements of."""
+        seconds = self.measured[budget.kind]
+        fits = int((seconds <= budget.limit).sum())
+        return Fit((budget,), "fits" if fits else "none measured", fits, fits / len(seconds), measured=len(seconds))
 
     def fit(self, budgets: tuple[Budget, ...]) -> Fit:
         raise NotImplementedError
@@ -111,7 +128,7 @@ class _Looker:
     def survey(self, budgets: tuple[Budget, ...]) -> Survey:
         limits = hard_limits(budgets)
         largest = tuple(b for b in budgets if b.kind in COUNTS and b.limit == limits[b.kind])
-        fits = tuple(Fit((b,), "measured") if is_latency(b.kind) else self.fit((b,)) for b in budgets)
+        fits = tuple(self.one(b) for b in budgets)
         alone = {fit.budgets[0] for fit in fits if fit.verdict == "fits"}
         return Survey(
             space=self.space.source,
@@ -123,10 +140,19 @@ class _Looker:
             samples=self.samples,
             allowed=self.allowed,
             distinct=self.distinct,
-            costs=self.spreads(),
+            costs={
+                **self.spreads(),
+                **{k: Spread(float(s.min()), float(np.median(s)), float(s.max())) for k, s in self.measured.items()},
+            },
+            measured={kind: len(seconds) for kind, seconds in self.measured.items()},
             budgets=fits,
             together=self.fit(largest) if len(largest) > 1 and alone.issuperset(largest) else None,
         )
+
+    def one(self, budget: Budget) -> Fit:
+        if budget.kind in self.measured:
+            return self.listed(budget)
+        return Fit((budget,), "measured") if is_latency(budget.kind) else self.fit((budget,))
 
     def example(self, values: Values) -> Example:
         setting = dict(zip(self.space.names, values))
@@ -140,6 +166,14 @@ class _Exact(_Looker):
         self.allowed = feasible.candidates.allowed
         self.distinct = len(feasible.candidates)
         self.costs = feasible.candidates.costs
+
+    def measure(self, kind: str, seconds: Mapping[str, float]) -> None:
+        candidates = self.feasible.candidates
+        ids = [candidates.arch_id(i) for i in range(len(candidates))]
+        known = {arch_id: seconds[arch_id] for arch_id in ids if arch_id in seconds}
+        if not known:
+            raise UserError(f"{kind}: the csv measures none of the {len(ids):,} networks of {self.space.source}.")
+        super().measure(kind, known)
 
     def fit(self, budgets: tuple[Budget, ...]) -> Fit:
         excess = self.excess(budgets)

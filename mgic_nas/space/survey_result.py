@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .._text import UNITS, aligned, amount, cost_text, size_text
@@ -12,6 +12,9 @@ from .budget import Budget
 
 if TYPE_CHECKING:
     from .parameters import InputSize, Setting
+
+
+_NO_PROBLEM = ("fits", "measured", "none measured")
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,13 @@ class Fit:
 
     Attributes:
         budgets: all of them have to be met.
-        verdict: ``fits``; ``cannot be met`` (every architecture was looked at); ``none found (sampled)``; or
-            ``measured`` for a latency, which nothing is known of before a network has run.
+        verdict: ``fits``; ``cannot be met`` (every architecture was looked at); ``none found (sampled)``;
+            ``measured`` for a latency, which nothing is known of before a network has run; or ``none measured`` where a
+            csv has no measurement within it.
         fits: distinct architectures within the budgets; None where the space was sampled.
         share: of the distinct architectures, or the estimated share of the settings where it was sampled.
         error: standard error of an estimated ``share``.
+        measured: of a csv of measurements: of how many networks it has one, of which ``fits`` and ``share`` are.
         nearest: the network that comes nearest where none fits, and one that fits where descent alone found any.
     """
 
@@ -53,6 +58,7 @@ class Fit:
     share: float | None = None
     error: float | None = None
     nearest: Example | None = None
+    measured: int | None = None
 
     @property
     def label(self) -> str:
@@ -75,7 +81,8 @@ class Survey:
         allowed: settings that meet ``where`` (estimated where sampled).
         distinct: distinct architectures (among the samples where sampled).
         costs: kind -> spread over the distinct architectures, or over the samples with the extremes that
-            coordinate descent found.
+            coordinate descent found; kind of latency -> that of a csv's measurements, seconds.
+        measured: kind of latency -> of how many networks the csv has a measurement.
         budgets: one entry for each budget.
         together: all hard limits at once, where budgets of several kinds were given and each can be met alone.
     """
@@ -92,12 +99,13 @@ class Survey:
     costs: dict[str, Spread]
     budgets: tuple[Fit, ...] = ()
     together: Fit | None = None
+    measured: dict[str, int] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[str]:
         """One line for each budget that nothing was found for, with the nearest network. Empty: go ahead."""
         fits = [*self.budgets, *([self.together] if self.together else [])]
-        return [_problem(self, fit) for fit in fits if fit.verdict not in ("fits", "measured")]
+        return [_problem(self, fit) for fit in fits if fit.verdict not in _NO_PROBLEM]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -111,6 +119,7 @@ class Survey:
             "samples": self.samples,
             "allowed": self.allowed,
             "distinct": self.distinct,
+            "measured": self.measured,
             "costs": {kind: dict(vars(spread)) for kind, spread in self.costs.items()},
             "budgets": [_fit_dict(fit) for fit in self.budgets],
             "together": _fit_dict(self.together) if self.together else None,
@@ -151,11 +160,20 @@ def render(found: Survey) -> str:
     lines = [f"{found.space}: {found.model} on {size} images, {found.num_classes} classes", f"  {_sizes(found)}", ""]
     rows = [["cost of one image", "min", "median", "max"]]
     for kind, spread in found.costs.items():
+        if kind in found.measured:
+            milliseconds = (f"{1e3 * seconds:.4g}" for seconds in (spread.min, spread.median, spread.max))
+            rows.append([f"{kind}, ms", *milliseconds])
+            continue
         name = UNITS[kind] if kind == "params" else f"{UNITS[kind]} at {size}"
         rows.append([name, amount(spread.min), amount(spread.median), amount(spread.max)])
     lines += _indented(rows)
     if not found.exact:
         lines.append("  (median of the samples; min and max as far as coordinate descent found)")
+    for kind, number in found.measured.items():
+        of_all = f" of the {found.distinct:,}" if found.exact else ""
+        lines.append(
+            f"  ({kind}: the csv has measurements of {number:,}{of_all} networks; what it lacks is not trained)"
+        )
     fits = [*found.budgets, *([found.together] if found.together else [])]
     if fits:
         lines.append("")
@@ -171,8 +189,8 @@ def render(found: Survey) -> str:
 # Nothing is measured here: a million candidates would take a day.
 _MEASURED = (
     "  a latency is decided in the search: what fits every other budget is measured there, once, before it is trained",
-    "    (median of one image at a time, on one CPU thread or on the GPU). Of one network: mgic-nas profile NAME",
-    "    --set k=v --budget latency=5ms",
+    "    (median of one image at a time, on one CPU thread or on the GPU); where all of them would take too long, only",
+    "    what a predictor lets through. Of one network: mgic-nas profile NAME --set k=v --budget latency=5ms",
 )
 
 
@@ -191,6 +209,8 @@ def _row(found: Survey, fit: Fit) -> list[str]:
     label = fit.label if len(fit.budgets) == 1 else "all limits"
     if fit.verdict == "measured":
         return [label, "measured in the search", ""]
+    if fit.measured is not None:
+        return [label, f"{fit.fits:,} of {fit.measured:,} measured", _percent(fit.share)]
     if fit.fits is not None:
         return [label, f"{fit.fits:,}", _percent(fit.share)]
     if not fit.share:

@@ -18,6 +18,8 @@ from mgic_nas.errors import UserError
 from mgic_nas.families import family, timm_call
 from mgic_nas.models.convert.also import ALSO, check_also
 from mgic_nas.models.convert.block import ConvertedBlock, ConvertedConv, ConvertedMLP, ConvertedTransition
+from mgic_nas.models.convert.blueprint import Blueprint
+from mgic_nas.models.convert.ways import wrapped
 from mgic_nas.models.mgic import ChannelTransfer
 from mgic_nas.space import FeasibleSet
 
@@ -111,6 +113,71 @@ def test_convs_of_vgg() -> None:
     assert [type(m).__name__ for m in conv.cnn] == ["Sequential", "Conv2d"]
     assert [type(m).__name__ for m in (conv.coarsest, net.features[12])] == ["Sequential", "BatchNorm2d"]
     assert net.features[12].num_features == 256
+
+
+def test_convs_of_vgg_that_change_width() -> None:
+    """Behind a grouped 3x3 conv, as blocks that change width are: a quarter of what "plain" leaves of its MACs."""
+    reports = {
+        also: mgic_nas.mgicify("vgg16_bn", 16, 64, also=also, device=META).mgic_report
+        for also in ("plain", "plain+transition")
+    }
+    macs = [reports["plain"].before.macs, *(report.after.macs for report in reports.values())]
+    assert macs == [15_470_264_320, 6_542_491_648, 4_962_148_352]
+    params = [reports["plain"].before.params, *(report.after.params for report in reports.values())]
+    assert params == [138_365_992, 109_921_384, 108_723_752]
+    changed = {item.name for item in reports["plain+transition"].replaced} - {i.name for i in reports["plain"].replaced}
+    assert changed == {"features.7", "features.14", "features.24"}
+    left = {item.name: item.reason for item in reports["plain+transition"].left}
+    assert left["pre_logits.fc1"] == "it changes the width, 512 to 4096, and its padding changes the resolution"
+
+
+def test_a_conv_that_changes_width_is_its_change_and_mgic_and_runs() -> None:
+    """The network's own norm and activation stay where they are; it fuses, and everything in it is trained."""
+    widths = [(3, 32), (32, 64), (64, 128)]
+    plain = nn.Sequential(*(m for a, b in widths for m in (nn.Conv2d(a, b, 3, 2, 1), nn.BatchNorm2d(b), nn.ReLU())))
+    net = mgic_nas.mgicify(plain, 8, 16, also="plain+transition", input_size=(3, 32, 32))
+    first = net[6]
+    assert isinstance(first, ConvertedTransition)
+    assert isinstance(first.block, ConvertedConv)
+    change = first.change.conv
+    assert (change.in_channels, change.out_channels, change.groups, change.kernel_size) == (64, 128, 64, (3, 3))
+    assert change.stride == (2, 2)
+    assert type(first.change.act) is nn.ReLU
+    assert (first.in_channels, first.out_channels, first.kernel_size, first.stride) == (64, 128, (3, 3), (2, 2))
+    assert [type(m) for m in net[7:]] == [nn.BatchNorm2d, nn.ReLU]
+    net, x = unlike_the_start(net), images(32)
+    with torch.no_grad():
+        torch.testing.assert_close(mgic_nas.fuse(net)(x), net(x), rtol=1e-3, atol=1e-4)
+    net.train()(x).sum().backward()
+    assert not [n for n, p in net.named_parameters() if p.grad is None]
+
+
+def test_a_change_that_would_be_larger_is_left() -> None:
+    """A stem's three channels give no groups: the change alone would be as large as the conv."""
+    net = nn.Sequential(
+        nn.Conv2d(3, 64, 3, 2, 1), nn.ReLU(), nn.Conv2d(64, 96, 3, 2, 1), nn.Conv2d(96, 96, 3, padding=1)
+    )
+    net = mgic_nas.mgicify(net, 8, 16, also="plain+transition", input_size=(3, 32, 32))
+    report = net.mgic_report
+    assert [item.name for item in report.replaced] == ["2", "3"]
+    assert "stride 2" in report.replaced[0].kind
+    assert [item.reason for item in report.left] == [
+        "it changes the width, 3 to 64, and MGIC behind a 3x3 conv would have more weights"
+    ]
+    assert net(images(32)).shape == (2, 96, 8, 8)
+
+
+def test_a_conv_that_changes_width_begins_as_what_it_was() -> None:
+    """init="weights": the change copies channels, and the conv makes of the copies what it made of the channels."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(32, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1)).eval()
+    x = torch.rand(2, 32, 16, 16)
+    copies = x.repeat_interleave(2, 1)
+    facts = Blueprint(net, (32, 16, 16)).found(("transition", "plain"))[0]
+    with torch.no_grad():
+        torch.testing.assert_close(wrapped(net, facts, "weights")(copies), net[0](x), rtol=1e-4, atol=1e-5)
+        new = mgic_nas.mgicify(net, 8, 16, init="weights", also="plain+transition", input_size=(32, 16, 16))
+        torch.testing.assert_close(new[0].change.eval()(x), copies, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("also", ["plain", "mlp"])

@@ -1,5 +1,6 @@
 """What is left to train: the engine trusts this when every proposal was rejected, and to know when it is done."""
 
+import math
 import random
 
 import pytest
@@ -215,3 +216,23 @@ def test_budgets_that_a_few_random_settings_meet_need_no_survey(space_of):
     assert not FeasibleSet(space, IMAGE, 10).surely_meets(parse_budgets(["50k", "10G"]))
     assert impossible(space, IMAGE, 10, parse_budgets(["10G"])) == ""
     assert impossible(space, IMAGE, 10, parse_budgets(["1k"])).startswith("Budget 1k: none found (sampled)")
+
+
+@pytest.mark.parametrize("grid", [8, 200])
+def test_what_is_predicted_too_slow_is_no_part_of_the_set(space_of, grid):
+    """Drawn, enumerated and found by descent alike: a limit that one setting in thousands is within."""
+    numbers = {"low": 1, "high": grid}
+    space = space_of({"group": numbers, "coarse": numbers, "depth": numbers})
+
+    def excess(values):
+        return math.log(sum(values) / (3.5 if grid == 8 else 9.0))
+
+    feasible = FeasibleSet(space, IMAGE, 10, {"macs": 1e9}, excess)
+    found = feasible.draw(random.Random(0))
+    assert found is not None
+    assert excess(tuple(found.setting.values())) <= 0
+    if grid == 8:
+        assert [sum(c.setting.values()) for c in feasible.candidates] == [3]
+        assert feasible.draw(random.Random(0), {found.arch_id}) is None
+    assert feasible.candidate((grid, grid, grid)) is None
+    assert FeasibleSet(space, IMAGE, 10).candidate((grid, grid, grid)) is not None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ...space.budget import Budget, hard_limits
+from ...space.conditions import Values
 from ...space.feasible import FeasibleSet, Space
 from ...space.parameters import Setting
 from ...space.search_space import SearchSpace
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from ...cost import Cost
     from ..storage.config import RunConfig
     from ..storage.latencies import Latencies
+    from ..storage.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class SearchProblem:
         budgets: upper limits on costs; the largest of each kind is a constraint on everything that is trained.
         epochs: of a whole training.
         latencies: measure them, one for each kind of latency that a budget is on, the quick ones first.
+        predictors: kind -> what predicts it, of those kinds that a space has too many networks to measure all of.
     """
 
     space: Space
@@ -37,6 +41,7 @@ class SearchProblem:
     budgets: tuple[Budget, ...] = ()
     epochs: int = 1
     latencies: tuple[Latencies, ...] = ()
+    predictors: Mapping[str, Predictor] = field(default_factory=dict)
 
     @classmethod
     def of_run(cls, config: RunConfig, space: Space | None = None) -> SearchProblem:
@@ -51,8 +56,13 @@ class SearchProblem:
 
     @cached_property
     def feasible(self) -> FeasibleSet:
-        """What is within the limits that are counted."""
-        return FeasibleSet(self.space, self.input_size, self.num_classes, self.limits)
+        """What is within the limits that are counted, and not predicted to be over one that is measured."""
+        excess = self._predicted_excess if self.predictors else None
+        return FeasibleSet(self.space, self.input_size, self.num_classes, self.limits, excess)
+
+    def _predicted_excess(self, values: Values) -> float:
+        candidate = LazyCandidate(dict(zip(self.space.params, values)), self)
+        return max((math.log1p(over) for _, over in candidate.over_predictions()), default=-math.inf)
 
     @property
     def too_slow(self) -> Set[str]:
@@ -85,6 +95,21 @@ class LazyCandidate:
     def config(self) -> dict[str, Any]:
         """Its keyword arguments for ``timm.create_model``."""
         return self._problem.space.config(self.setting)
+
+    def over_predictions(self) -> Iterator[tuple[str, float]]:
+        """By how much it is predicted to be over each limit on latency, relative to what is taken to be over it.
+
+        What was measured is not predicted any more.
+        """
+        for kind, predictor in self._problem.predictors.items():
+            seconds = predictor.seconds(self.config)
+            if seconds is not None:
+                over = seconds / predictor.threshold(self._problem.limits[kind]) - 1
+                if over <= 0 or not self._measured(kind):
+                    yield kind, over
+
+    def _measured(self, kind: str) -> bool:
+        return any(one.kind == kind and one.known(self.arch_id) is not None for one in self._problem.latencies)
 
     def over_latencies(self, measure: bool = True) -> Iterator[tuple[Latencies, float | None]]:
         """By how much it is over each limit on latency, relative to it; None where it has no latency.

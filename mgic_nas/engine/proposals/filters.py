@@ -64,6 +64,14 @@ class Budgets:
         return max((getattr(candidate.cost, kind) / limit - 1 for kind, limit in self._limits.items()), default=-1.0)
 
 
+class FastByPrediction:
+    """The limits on latency, where it is predicted: what is surely over one need not be measured."""
+
+    def __call__(self, candidate: LazyCandidate) -> Rejection | None:
+        over = max((over for _, over in candidate.over_predictions()), default=-1.0)
+        return Rejection("predicted too slow", over) if over > 0 else None
+
+
 class FastEnough:
     """The limits on latency, if there are any. It measures the candidate, so it is the last of the filters."""
 

@@ -11,7 +11,7 @@ from ...space.thresholds import DRAWS
 from ..storage.latencies import Latencies
 from ..storage.study import StudyStore
 from .candidate import LazyCandidate, SearchProblem
-from .filters import Budgets, Chain, FastEnough, Untried, Where
+from .filters import Budgets, Chain, FastByPrediction, FastEnough, Untried, Where
 from .params import distributions, to_setting
 
 # Rejections in a row before the next candidate is drawn uniformly: uncapped, TPE proposes duplicates for ever.
@@ -60,7 +60,7 @@ class Proposer:
         self._gave_up = False  # on finding one that is fast enough
         self._budgets = Budgets(problem.budgets)
         self._fast = FastEnough()
-        self._filter = Chain((Where(), self._budgets, Untried(tried), self._fast))
+        self._filter = Chain((Where(), self._budgets, Untried(tried), FastByPrediction(), self._fast))
         self._distributions = distributions(problem.space)
 
     def propose(self) -> Proposal | None:
@@ -83,6 +83,12 @@ class Proposer:
             text = f"no untried architecture within the budgets was found in {DRAWS:,} draws"
         for latencies in problem.latencies:
             text += latencies.slow_ones(problem.space.model, problem.num_classes)
+        for kind, predictor in problem.predictors.items():
+            text += (
+                f"; what is predicted to be over {kind}={problem.limits[kind] * 1e3:.4g}ms was left out (the fastest "
+                f"of {predictor.accuracy.fitted + predictor.accuracy.held_out} networks that were measured for that "
+                f"takes {predictor.fastest * 1e3:.4g} ms)"
+            )
         return text
 
     @property

@@ -30,6 +30,7 @@ FORMAT = 1
 _MAY_DIFFER = frozenset({"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial", "latencies"})
 # Where it came from, not what it is: never compared.
 _PROVENANCE = frozenset({"name", "space_source", "versions", "created"})
+_FOUND = frozenset({"predicted"})  # when it was made or went on: the latest counts
 _LIBRARIES = ("torch", "timm", "optuna", "ray", "numpy")
 
 
@@ -51,6 +52,7 @@ class RunConfig:
         executor, concurrent, gpus_per_trial, address: where it is trained, as far as the user said.
         storage: the shared folder that holds ``<name>/trials``; None: the run folder does.
         latencies: the csvs of measurements that budgets ``latency-<stem>`` name, absolute; written where there are any.
+        predicted: kind of latency -> how well it was predicted, in words; written where any was.
         versions: of Python and of the libraries that it was made with.
         created: when, ISO 8601 with the zone.
     """
@@ -76,6 +78,7 @@ class RunConfig:
     created: str = ""
     format: int = FORMAT
     latencies: list[str] = field(default_factory=list)
+    predicted: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("trials", "epochs"):
@@ -90,7 +93,7 @@ class RunConfig:
         if unused := [stem for stem in stems if stem not in map(csv_stem, kinds)]:
             raise UserError(f"latencies: no budget is on {unused[0]}.csv: name one, such as latency-{unused[0]}=5ms.")
         # Tuples would come back from YAML as lists, and then differ.
-        for name in ("space", "data", "recipe", "budgets", "versions", "latencies"):
+        for name in ("space", "data", "recipe", "budgets", "versions", "latencies", "predicted"):
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
 
     @property
@@ -144,8 +147,9 @@ class RunConfig:
     def to_yaml(self) -> str:
         """The text of run.yaml."""
         values = dataclasses.asdict(self)
-        if not self.latencies:
-            del values["latencies"]
+        for name in ("latencies", "predicted"):
+            if not values[name]:
+                del values[name]
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
     def save(self, folder: str | Path) -> None:
@@ -168,6 +172,7 @@ _RULES = (
     *recorded.SPACE_AND_DATA,
     ("budgets", recorded.TEXTS),
     ("latencies", recorded.TEXTS),
+    ("predicted", recorded.MAPPING_OF_TEXTS),
     ("recipe", recorded.MAPPING),
     ("gpus_per_trial", recorded.TEXT_OR_NUMBER),
     ("versions", recorded.MAPPING),
@@ -242,7 +247,7 @@ def continued(old: RunConfig, new: RunConfig, folder: str | Path) -> RunConfig:
     UserError, naming the field and both values, where ``new`` changes what may not change.
     """
     for name in (f.name for f in dataclasses.fields(RunConfig)):
-        if name in _MAY_DIFFER or name in _PROVENANCE:
+        if name in _MAY_DIFFER | _PROVENANCE | _FOUND:
             continue
         before, after = getattr(old, name), getattr(new, name)
         if name == "data":  # the same images at another path are the same data

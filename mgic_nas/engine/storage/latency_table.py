@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,24 +75,7 @@ def read_table(path: Path, space: Space) -> LatencyTable:
     Raises:
         UserError: it cannot be read, lacks columns, holds no number where one should be, or no network of the space.
     """
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise UserError(f"{path} is too large: {path.stat().st_size:,} bytes.")
-        content = path.read_bytes()
-        rows = csv_rows(content.decode("utf-8-sig").splitlines())
-    except UserError:
-        raise
-    except FileNotFoundError:
-        raise UserError(f"{path} is not there: name a csv of measurements.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise UserError(f"{path} cannot be read: {error}.") from None
-    if not rows:
-        raise UserError(f"{path} holds no measurements: it needs a heading and a row for each network.")
-    columns = {name.strip(): name for row in rows for name in row}
-    if MILLISECONDS not in columns:
-        raise UserError(f"{path} has no column {MILLISECONDS}.")
+    rows, columns, digest = _read(path)
     names = {name: columns.get(name, columns.get(f"p.{name}")) for name in space.params}
     missing = [name for name, column in names.items() if column is None]
     if missing and "arch_id" not in columns:
@@ -118,8 +101,57 @@ def read_table(path: Path, space: Space) -> LatencyTable:
             settings.setdefault(arch_id, setting)
     if not times:
         raise UserError(f"{path} has no measurement of a network of {space.source}.")
-    digest = hashlib.sha256(content).hexdigest()[:12]
     return LatencyTable(path, {a: statistics.median(t) for a, t in times.items()}, settings, strangers, digest)
+
+
+def read_network(path: Path, arch_ids: Set[str], model: str) -> float:
+    """Seconds of one network in a csv that names networks by ``arch_id``: the median of its rows.
+
+    Args:
+        path: of the csv.
+        arch_ids: names of the network, of which any counts.
+        model: its name, for messages.
+
+    Raises:
+        UserError: the csv cannot be read, names networks by the parameters of a space, or lacks this one.
+    """
+    rows, columns, _ = _read(path)
+    if "arch_id" not in columns:
+        raise UserError(
+            f"{path} names networks by the parameters of a space, so it says nothing of a network alone: profile the "
+            "space, or give the csv a column arch_id."
+        )
+    times = [
+        _seconds(path, line, row.get(columns[MILLISECONDS], ""))
+        for line, row in enumerate(rows, 2)
+        if row.get(columns["arch_id"], "").strip() in arch_ids
+    ]
+    if not times:
+        raise UserError(f"{path} has no measurement of this {model} (arch_id {' or '.join(sorted(arch_ids))}).")
+    return statistics.median(times)
+
+
+def _read(path: Path) -> tuple[list[dict[str, str]], dict[str, str], str]:
+    """(rows, names of the columns without blanks -> as written, digest of the content)."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise UserError(f"{path} is too large: {path.stat().st_size:,} bytes.")
+        content = path.read_bytes()
+        rows = csv_rows(content.decode("utf-8-sig").splitlines())
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there: name a csv of measurements, or put it back.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {error}.") from None
+    if not rows:
+        raise UserError(f"{path} holds no measurements: it needs a heading and a row for each network.")
+    columns = {name.strip(): name for row in rows for name in row}
+    if MILLISECONDS not in columns:
+        raise UserError(f"{path} has no column {MILLISECONDS}.")
+    return rows, columns, hashlib.sha256(content).hexdigest()[:12]
 
 
 def _seconds(path: Path, line: int, text: str) -> float:

@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ... import families  # its functions load torch when they are called
+from ... import cost, families  # their functions load torch when they are called
 from ..._version import __version__
 from ...cost import runtimes
 from ...cost.runtimes.cache import LatencyCache
 from ...cost.runtimes.kinds import RuntimeKind, csv_stem, is_latency, runtime_kind
 from ...cost.runtimes.registry import RUNTIMES
 from ...errors import UserError
-from .latencies import Latencies, Measure, Place, here, of_torch
+from .latencies import THREADS, Latencies, Measure, Place, here, of_torch
 from .latency_table import LatencyTable, read_table
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ...space.feasible import FeasibleSet, Space
     from .config import RunConfig
 
@@ -131,19 +133,7 @@ def _of_machine(config: RunConfig, kind: RuntimeKind | None, keep: bool = True) 
     if kind is None:
         return of_torch(config)
     place, device = here(config.input_size, config.gpus_per_trial, kind)
-    known = LatencyCache(
-        {
-            "processor": place.device,
-            "runtime": place.runtime,
-            "threads": place.threads,
-            "batch": place.batch,
-            "input_size": list(place.input_size),
-            "num_classes": config.num_classes,
-            "model": config.model,
-            "mgic_nas": __version__,
-            "form": FORM,
-        }
-    )
+    known = cache_of_networks(config, place)
 
     def measure(arch_id: str, arguments: Mapping[str, Any]) -> float:
         seconds = known.get(arch_id)
@@ -154,6 +144,24 @@ def _of_machine(config: RunConfig, kind: RuntimeKind | None, keep: bool = True) 
         return seconds
 
     return place, measure
+
+
+def cache_of_networks(config: RunConfig, place: Place) -> LatencyCache:
+    """What was measured so of the networks of a run's model."""
+    about = {"input_size": list(place.input_size), "num_classes": config.num_classes, "model": config.model}
+    return LatencyCache({**key_of(place), **about})
+
+
+def key_of(place: Place) -> dict[str, Any]:
+    """What a latency depends on besides the network and the size of its input."""
+    return {
+        "processor": place.device,
+        "runtime": place.runtime,
+        "threads": place.threads,
+        "batch": place.batch,
+        "mgic_nas": __version__,
+        "form": FORM,
+    }
 
 
 def timed(
@@ -169,5 +177,13 @@ def timed(
     Raises:
         UserError: a package of the runtime is missing, or it cannot run the network.
     """
-    net = families.family(model).build(dict(arguments), num_classes, input_size[0]).to(device)
+    net = families.family(model).build(dict(arguments), num_classes, input_size[0])
+    return timed_net(net, input_size, kind, device)
+
+
+def timed_net(net: nn.Module, input_size: tuple[int, int, int], kind: RuntimeKind | None, device: str) -> float:
+    """Seconds of a batch in a runtime, in the form that ships; without one of one image in torch, as it trains."""
+    net = net.to(device)
+    if kind is None:
+        return cost.image_latency(net, input_size, threads=THREADS)
     return runtimes.shipped_latency(kind.runtime, net, input_size, batch=kind.batch, threads=kind.threads)

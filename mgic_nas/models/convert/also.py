@@ -6,8 +6,8 @@ from typing import Any
 
 from ...errors import UserError
 
-#: "transition": residual blocks that change width or resolution; "plain": convs without a residual that keep the width;
-#: "mlp": MLPs that work on each token's or pixel's channels.
+#: "transition": residual blocks that change width or resolution; "plain": convs without a residual that keep the width,
+#: and with "transition" those that change it; "mlp": MLPs that work on each token's or pixel's channels.
 ALSO = ("transition", "plain", "mlp")
 
 

@@ -9,7 +9,8 @@ grouped 1x1 conv. N is a norm of the block's own kind.
 
 Blocks that change width or resolution, convs without a residual and MLPs on tokens stay as they are, unless ``also``
 names them: a grouped 3x3 conv then makes the change before the block, which is in MGIC form at its new width, as the
-paper's families have it (sec. 3.3); Algorithm 1 needs no residual in the block that it wraps, and no map.
+paper's families have it (sec. 3.3), and before a conv without a residual that changes them ("plain" and "transition");
+Algorithm 1 needs no residual in the block that it wraps, and no map.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,6 +28,7 @@ from ..mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION, MultigridBlock, start
 from ..rows import Level, check_choices, hierarchy
 from .also import check_also
 from .block import ConvertedBlock
+from .change import ConvTransition, find_changes
 from .find import Block, find_blocks, meta_copy, watch_net
 from .init import INITS
 from .level import NotScalable, call_hooks
@@ -41,6 +43,7 @@ __all__ = ["Blueprint", "Conversion", "ConvertedBlock", "convert"]
 Hierarchy = tuple[Level, ...]
 Kind = tuple[Block, str]
 _NARROW = "no level is added"
+_LARGER = "MGIC behind a 3x3 conv would have more weights"
 
 
 class Blueprint:
@@ -83,7 +86,10 @@ class Blueprint:
             found |= {b.name: b for b in self._transitions}
         if "plain" in also:
             names = {*found, *(b.name for b in self._transitions)}
-            found |= {b.name: b for b in find_convs(self.net, self._calls, names)}
+            convs = find_convs(self.net, self._calls, names)
+            if "transition" in also:
+                convs = list(find_changes(self.net, self._calls, convs))
+            found |= {b.name: b for b in convs}
         if "mlp" in also:
             names = {b.name for b in found.values() if not b.reason}
             found |= {b.name: b for b in find_mlps(self.net, self._calls, names)}
@@ -114,6 +120,8 @@ class Blueprint:
                 levels = _levels(block, s_g, s_c, min_levels, min_groups)
                 if len(levels) == 1:
                     reason = f"{_NARROW}: at {block.narrow} channels it is no wider than s_c"
+                elif isinstance(block, ConvTransition) and block.larger(levels):
+                    reason = f"{block.changes}, and {_LARGER}"
                 else:
                     kind = self._kind(block.name)
                     reason = next(filter(None, (self._trouble(kind, j, v.groups) for j, v in enumerate(levels))), "")
@@ -166,7 +174,7 @@ class Blueprint:
         return "" if out.shape == shape else f"at 1/{2**level} of its widths it does not keep the shape"
 
     def _refuse_nothing(self, replaced: Collection[str], left: Sequence[Left]) -> None:
-        if replaced or any(item.reason.startswith(_NARROW) for item in left):
+        if replaced or any(item.reason.startswith(_NARROW) or item.reason.endswith(_LARGER) for item in left):
             return
         nothing = f"{self.title} has nothing to convert:"
         if left:

@@ -22,7 +22,7 @@ from .level import WIDTH_NAME, NotScalable, forget_hooks, put
 from .plain import is_activation
 
 _SWITCH = ("skip", "residual", "shortcut", "res_connect")  # in the name of what says whether a block adds its input
-_CHANGES = ("it changes the width", "it changes the resolution")
+CHANGES = ("it changes the width", "it changes the resolution")
 _SIZES = (nn.Conv2d, nn.Linear)
 
 
@@ -59,12 +59,12 @@ def find_transitions(net: nn.Module, calls: Calls, blocks: Iterable[Block]) -> l
     """
     modules = dict(net.named_modules())
     known = {b.name: b for b in blocks}
-    inside = [b.name for b in blocks if not b.reason.startswith(_CHANGES)]
+    inside = [b.name for b in blocks if not b.reason.startswith(CHANGES)]
     found: dict[str, Block] = {}
     for name, module in reversed(modules.items()):
         if name in inside or not connects(module) or any(n.startswith(f"{name}.") for n in (*inside, *found)):
             continue
-        if any(name.startswith(f"{n}.") for n in inside) or not refusal(calls.get(name, [])).startswith(_CHANGES):
+        if any(name.startswith(f"{n}.") for n in inside) or not refusal(calls.get(name, [])).startswith(CHANGES):
             continue
         transition = _transition(name, module, calls[name])
         if isinstance(transition, Transition):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import pytest
 from fakes.engine import FakeSpace, feasible
 
-from mgic_nas.engine.proposals.candidate import SearchProblem
+from mgic_nas.engine.proposals.candidate import LazyCandidate, SearchProblem
+from mgic_nas.engine.proposals.filters import FastByPrediction
+from mgic_nas.engine.proposals.pool import CandidatePool
 from mgic_nas.engine.proposals.proposer import REJECTIONS_IN_A_ROW, SAMPLER, UNIFORM, Proposer
 from mgic_nas.engine.samplers.registry import make_sampler
+from mgic_nas.engine.storage.predictor import Accuracy, Predictor
 from mgic_nas.engine.storage.study import REJECTED, StudyStore
 from mgic_nas.space import Budget
 
@@ -26,7 +29,8 @@ class Bench:
         self.store.set_sampler(sampler)
         self.tried: set[str] = set()
         self.reasons: Counter[str] = Counter()
-        self.problem = SearchProblem(FakeSpace(), (1, 8, 8), 10, (Budget("macs", LIMIT),), **problem)
+        budgets = (Budget("macs", LIMIT), *problem.pop("budgets", ()))
+        self.problem = SearchProblem(FakeSpace(), (1, 8, 8), 10, budgets, **problem)
         self.proposer = self.open()
 
     def open(self, doubtful: bool = False) -> Proposer:
@@ -130,3 +134,69 @@ def test_the_one_that_is_fast_enough_is_found_and_none_is_measured_twice() -> No
     assert bench.proposer.exhausted == f"no untried architecture is left within the budgets ({slow} were too slow)"
     assert set(latencies.measured) == feasible(FakeSpace(), LIMIT)
     assert len([arch_id for arch_id in latencies.measured if arch_id != "a1b2"]) == slow
+
+
+class Predicted:
+    """A second is predicted for each step of ``a``; nothing for 8. Errors are within a tenth."""
+
+    accuracy = Accuracy(median=0.05, ninety=0.1, rank=0.9, fitted=16, held_out=16)
+    fastest = 1.0
+
+    def seconds(self, config: Any) -> float | None:
+        return None if config["a"] == 8 else float(config["a"])
+
+    def threshold(self, limit: float) -> float:
+        return limit * 1.1
+
+
+PREDICTED = cast(Predictor, Predicted())
+
+
+class Timed(Slow):
+    """Measured, ``a`` = 3 takes longer than predicted and a3b2 does not; a7b1 was measured to be fast before."""
+
+    limit = 3.0
+
+    def known(self, arch_id: str) -> float | None:
+        return 2.0 if arch_id == "a7b1" else None
+
+    def seconds(self, arch_id: str, config: Any) -> float:
+        if arch_id == "a7b1":
+            return 2.0
+        self.measured.append(arch_id)
+        if arch_id.startswith("a3") and arch_id != "a3b2":
+            self.too_slow.add(arch_id)
+            return 3.1
+        return 1.0
+
+
+@pytest.mark.parametrize("name", ["random", "nsga2", "tpe", "cost"])
+def test_predictions_choose_what_is_measured_and_measurements_what_is_trained(name: str) -> None:
+    """What is predicted too slow is never measured, what is measured too slow never trained, and nothing is lost."""
+    latencies = Timed()
+    budget = Budget("latency", 3.0)
+    bench = Bench(
+        make_sampler("random", 0), budgets=(budget,), latencies=(latencies,), predictors={"latency": PREDICTED}
+    )
+    bench.store.set_sampler(make_sampler(name, 0, lambda: CandidatePool(bench.problem), bench.problem))
+    while bench.next():
+        assert len(bench.tried) <= 32
+    fits = feasible(FakeSpace(), LIMIT)
+    assert bench.tried == {a for a in fits if a[1] in "128" or a in ("a3b2", "a7b1")}
+    assert set(latencies.measured) == {a for a in fits if a[1] in "1238"}
+    assert bench.proposer.exhausted.endswith(
+        "; what is predicted to be over latency=3000ms was left out (the fastest of 32 networks that were measured for "
+        "that takes 1000 ms)"
+    )
+
+
+def test_what_is_predicted_too_slow_is_told_to_the_sampler() -> None:
+    """As a constraint above zero, so that it learns to stay away."""
+    bench = Bench(
+        Stubborn(), budgets=(Budget("latency", 3.0),), latencies=(Timed(),), predictors={"latency": PREDICTED}
+    )
+    rejection = FastByPrediction()(LazyCandidate({"a": 5, "b": 1, "alias": 0}, bench.problem))
+    assert rejection is not None
+    assert rejection.reason == "predicted too slow"
+    assert rejection.violation == pytest.approx(5 / 3.3 - 1)
+    assert FastByPrediction()(LazyCandidate({"a": 8, "b": 1, "alias": 0}, bench.problem)) is None
