@@ -234,6 +234,7 @@ class Run:
                 trial=winner.trial.number,
                 budgets=tuple(labels),
                 line=winner.line,
+                search_acc=winner.trial.val_acc,
             )
             for winner, labels in chosen
         ]

@@ -39,6 +39,7 @@ class Network:
         trial: its number in the run.
         budgets: labels of the budgets whose winner it is.
         line: that builds it, untrained.
+        search_acc: what it reached on the validation part in the search, percent.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Network:
     trial: int | None = None
     budgets: tuple[str, ...] = ()
     line: str = ""
+    search_acc: float | None = None
 
     def about(self) -> dict[str, Any]:
         """What a result and a row of the table say of it."""
@@ -61,6 +63,7 @@ class Network:
             "macs": self.macs,
             "params": self.params,
             "in_timm": in_timm(self.model),
+            "search_acc": self.search_acc,
         }
 
 
@@ -209,6 +212,12 @@ class Trainings:
             if one.val_mean is not None:
                 which = " (the best epoch's)" if config.weights == "best" else ""
                 lines.append(f"    validation {metric.short} {_spread(one.val_mean, one.val_spread)}{which}")
+                searched = first.get("search_acc")
+                if searched is not None and one.val_mean < searched:
+                    lines.append(
+                        f"      warning: the search's training reached {searched:.2f} %: give it more epochs, or a "
+                        "recipe for few, such as --recipe quick, in another --out"
+                    )
             lines.append(f"    {one.trained[0].line}")
         if not any(t.result.get("test") for t in self.trained) and self.trained:
             lines.append(f"  {no_test(config.data)}")
@@ -267,7 +276,13 @@ def read_one(folder: Path) -> Trained | None:
 def _sound(result: dict[str, Any], folder: Path) -> bool:
     """Whether the values that are used have their types; texts are printed, and may be somebody else's."""
     test = result["test"] or {"acc": 0.0, "loss": 0.0, "items": 1}
-    numbers = [result["macs"], result["params"], test["acc"], test["loss"], *filter(None, [result["val_acc"]])]
+    numbers = [
+        result["macs"],
+        result["params"],
+        test["acc"],
+        test["loss"],
+        *filter(None, [result["val_acc"], result.get("search_acc")]),
+    ]
     whole = [result["seed"], result["epochs"], test["items"]]
     texts = [result["network"], *(result.get("budgets") or ())]
     return (

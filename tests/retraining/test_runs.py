@@ -42,6 +42,8 @@ def test_winners_are_retrained_once_and_offered_beside_the_searchs_weights(tmp_p
         right = right_items(found.trained[seed].result["test"])
         assert right is not None
         assert 100 * right.mean() == pytest.approx(float(row["test_acc"]))
+    lower = (found.networks["trial-2"].val_mean or 0) < winner.trial.val_acc
+    assert ("warning: the search's training reached" in str(found)) == lower
     before, after = (copy.deepcopy(n.state_dict()) for n in (winner.create_model(), winner.retrained()))
     assert before.keys() == after.keys()
     assert not all(torch.equal(before[name], after[name]) for name in before)
