@@ -281,7 +281,8 @@ def _sound(result: dict[str, Any], folder: Path) -> bool:
         result["params"],
         test["acc"],
         test["loss"],
-        *filter(None, [result["val_acc"], result.get("search_acc")]),
+    accuracies = filter(None, [result["val_acc"], result.get("search_acc")])
+    numbers = [result["macs"], result["params"], test["acc"], test["loss"], *accuracies]
     ]
     whole = [result["seed"], result["epochs"], test["items"]]
     texts = [result["network"], *(result.get("budgets") or ())]
