@@ -65,8 +65,8 @@ class Score:
         pair, metric = self.paired, self.evaluation.metric
         lines = [
             f"  against {self.against.subject}, in {self.against.runtime}: {_score(self.against)}",
-            f"  difference {round(pair.difference, 2) + 0.0:+.2f} ± {pair.error:.2f} points on the same {self.evaluation.count:,} "
-            f"{metric.items} (paired standard error)",
+            f"  difference {round(pair.difference, 2) + 0.0:+.2f} ± {pair.error:.2f} points on the same "
+            f"{self.evaluation.count:,} {metric.items} (paired standard error)",
         ]
         if pair.p_value is not None:
             lines.append(
