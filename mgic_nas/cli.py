@@ -162,7 +162,12 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true", help="print JSON")
     p.set_defaults(run=_replay)
 
-    p = commands.add_parser("retrain", help="a run's winners on a full recipe, scored once on the test split")
+    p = commands.add_parser(
+        "retrain",
+        help="a run's winners on a full recipe, scored once on the test split",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: mgic-nas retrain runs/demo --budget 1M --epochs 100 --seeds 3 --set-recipe ema_decay=0.999",
+    )
     p.add_argument("folder", metavar="RUN", help="a run's folder")
     p.add_argument("--budget", action="append", metavar="B", help="whose winner (default: of all the run's budgets)")
     p.add_argument("--trial", action="append", type=int, metavar="N", help="a network by its trial; repeatable")
@@ -176,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         "train",
         help="one training of one network, ours or any of timm's",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=DATA_HELP,
+        epilog=DATA_HELP + "         mgic-nas train mgic_resnet20 --set s_g=8 --data photos --epochs 30\n",
     )
     p.add_argument("name", metavar="NAME", help="a model's name, such as mgic_resnet56 or resnet18")
     p.add_argument("--data", required=True, metavar="D", help="fashion, a folder, segmentation:..., points:..., ...")
@@ -202,7 +207,7 @@ def _add_training(p: argparse.ArgumentParser, executor: str | None, winners: str
 
 
 def _add_recipe(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--recipe", metavar="R", help="training recipe, by name")
+    p.add_argument("--recipe", metavar="R", help="training recipe, by name: quick, steady, full or paper")
     p.add_argument(
         "--set-recipe", action="append", default=[], metavar="k=v", help="a change to the recipe, such as lr=0.05"
     )

@@ -40,7 +40,7 @@ def note(found: Trainings) -> str:
     """How they were trained, and what the numbers mean."""
     config = found.config
     parts = "training and validation part" if config.with_val else "training part"
-    teacher = f", taught by {config.teacher['name']}" if config.teacher else ""
+    teacher = f", taught by {config.teacher.get('name')}" if config.teacher else ""
     recipe = config.recipe.get("name", "custom")
     said = [
         f"Trained from scratch for {words.plural(config.epochs, 'epoch')} with the recipe {recipe} on the {parts}"

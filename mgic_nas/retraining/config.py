@@ -96,6 +96,7 @@ _RULES = (
     ("epochs", recorded.WHOLE),
     ("recipe", recorded.MAPPING),
     ("teacher", recorded.MAPPING),
+    *((f"teacher.{name}", recorded.TEXT) for name in ("name", "weights")),
     ("versions", recorded.MAPPING),
     *((name, recorded.TEXT) for name in ("weights", "note", "created")),
 )

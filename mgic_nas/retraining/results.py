@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._files import read_json, write_csv
-from .._text import size_text, standard_error
+from .._text import plural, size_text, standard_error
 from ..families.names import in_timm, literal
 from ..tasks import metric_of
 from .config import TrainingConfig
@@ -193,7 +193,9 @@ class Trainings:
         metric = metric_of(config.data["spec"])
         parts = "training and validation part" if config.with_val else "training part"
         recipe = config.recipe.get("name", "custom")
-        lines = [f"{self.folder}: {config.epochs:,} epochs of recipe {recipe} on the {parts}, {config.weights} weights"]
+        taught = f", taught by {config.teacher.get('name')}" if config.teacher else ""
+        epochs = plural(config.epochs, "epoch")
+        lines = [f"{self.folder}: {epochs} of recipe {recipe} on the {parts}{taught}, {config.weights} weights"]
         for name, one in self.networks.items():
             first = one.trained[0].result
             within = f" (within {', '.join(one.budgets)})" if one.budgets else ""
@@ -257,21 +259,22 @@ def read_one(folder: Path) -> Trained | None:
     """A finished training; None where there is none, or something else."""
     try:
         result = read_json(folder / RESULT)
-        return Trained(folder, result) if result is not None and _sound(result) else None
+        return Trained(folder, result) if result is not None and _sound(result, folder) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _sound(result: dict[str, Any]) -> bool:
-    """Whether the values that are used have their types."""
+def _sound(result: dict[str, Any], folder: Path) -> bool:
+    """Whether the values that are used have their types; texts are printed, and may be somebody else's."""
     test = result["test"] or {"acc": 0.0, "loss": 0.0, "items": 1}
     numbers = [result["macs"], result["params"], test["acc"], test["loss"], *filter(None, [result["val_acc"]])]
     whole = [result["seed"], result["epochs"], test["items"]]
+    texts = [result["network"], *(result.get("budgets") or ())]
     return (
-        isinstance(result["network"], str)
+        all(isinstance(text, str) and text.isprintable() for text in texts)
+        and folder.parts[-2:] == (result["network"], f"seed-{result['seed']}")
         and all(isinstance(value, int | float) and math.isfinite(value) for value in numbers)
         and all(isinstance(value, int) for value in whole)
-        and all(isinstance(label, str) for label in result.get("budgets") or ())
     )
 
 

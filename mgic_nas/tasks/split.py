@@ -202,7 +202,7 @@ class BaseSplit(ABC, Generic[A]):
 
         UserError where the task cannot do that.
         """
-        raise UserError(f"training and validation part of these data ({type(self).__name__}) cannot be joined.")
+        raise UserError("the training and the validation part of these data cannot be joined: train without with_val.")
 
     @abstractmethod
     def as_dataset(self) -> torch.utils.data.Dataset[Any]:

@@ -1,6 +1,7 @@
 """A run's winners retrained: each network once, scored honestly, and never in the place of the search's weights."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import mgic_nas
 from mgic_nas import load_run, train_network
 from mgic_nas._files import read_csv
 from mgic_nas.report import build
-from mgic_nas.retraining.results import no_test
+from mgic_nas.retraining.config import TrainingConfig
+from mgic_nas.retraining.results import no_test, read_one
 from mgic_nas.tasks import load_data
 from mgic_nas.train.final import right_items
 
@@ -51,6 +53,53 @@ def test_winners_are_retrained_once_and_offered_beside_the_searchs_weights(tmp_p
         text = (run.folder / name).read_text()
         assert "scored once on the test split" in text
         assert f"{float(found.networks['trial-2'].test_mean or 0):.2f} ±" in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network": "\x1b[31mtrial-0"},
+        {"network": "<script>"},
+        {"seed": "0"},
+        {"macs": None},
+        {"macs": 1e400},
+        {"test": {"acc": "<b>", "loss": 1.0, "items": 10}},
+        {"budgets": ["\x1b[31m"]},
+        {"val_acc": "high"},
+        {"epochs": None},
+    ],
+    ids=str,
+)
+def test_results_that_are_none_of_ours_are_passed_over(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Somebody else's run: its report is built, and what it says is printed."""
+    run = unpack(tmp_path)
+    path = run / "retrain/trial-0/seed-0"
+    path.mkdir(parents=True)
+    good = {
+        "network": "trial-0",
+        "seed": 0,
+        "macs": 5,
+        "params": 5,
+        "epochs": 1,
+        "val_acc": 50.0,
+        "budgets": ["1M"],
+        "test": {"acc": 50.0, "loss": 1.0, "items": 10},
+    }
+    (path / "result.json").write_text(json.dumps(good))
+    assert read_one(path) is not None
+    (path / "result.json").write_text(json.dumps({**good, **change}))
+    assert read_one(path) is None
+
+
+def test_report_is_built_beside_trainings_that_are_none_of_ours(tmp_path: Path) -> None:
+    run = unpack(tmp_path)
+    (run / "retrain/trial-0/seed-0").mkdir(parents=True)
+    (run / "retrain/trial-0/seed-0/result.json").write_text('{"network": "<script>"}')
+    TrainingConfig(load_run(run).config.data, 1, {}).save(run / "retrain")
+    build(run)
+    assert "scored once" not in (run / "report.html").read_text()
+    (run / "retrain/training.yaml").write_text("epochs: [")
+    build(run)
 
 
 def test_every_network_of_the_front_gets_its_own_number(tmp_path: Path) -> None:

@@ -101,6 +101,14 @@ def test_average_of_the_weights_is_what_is_scored_and_kept(bench: Any) -> None:
     assert not torch.equal(kept["0.weight"], averaged.net.state_dict()["0.weight"])
 
 
+def test_half_precision_on_the_cpu_is_for_those_who_ask(bench: Any) -> None:
+    plain, auto, half = (trained(bench, recipe=recipe(amp=amp)) for amp in ("off", "auto", "bfloat16"))
+    assert plain.curve[0]["train_loss"] == auto.curve[0]["train_loss"]
+    assert half.curve[0]["train_loss"] == pytest.approx(plain.curve[0]["train_loss"], rel=0.1)
+    assert half.curve[0]["train_loss"] != plain.curve[0]["train_loss"]
+    assert all(tensor.dtype != torch.bfloat16 for tensor in half.chosen_weights().values())
+
+
 def test_mixing_ends_with_its_epoch_and_is_for_pairs_of_images(bench: Any) -> None:
     never = trained(bench, 2, recipe=recipe(mixup=0.5, mixup_prob=1e-9))
     late = trained(bench, 2, recipe=recipe(mixup=0.5, mixup_off_epoch=1))

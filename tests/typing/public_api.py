@@ -20,6 +20,7 @@ from mgic_nas.engine.storage.config import RunConfig
 from mgic_nas.errors import UserError
 from mgic_nas.exporting.ship import Export
 from mgic_nas.results import Run, Winner
+from mgic_nas.retraining.results import Trainings
 from mgic_nas.scoring import Score
 from mgic_nas.space.parameters import Scalar
 from mgic_nas.space.search_space import SearchSpace
@@ -40,6 +41,15 @@ def shipping(run: Run, winner: Winner) -> None:
     assert_type(winner.export("onnx", Path("out"), int8=True), Export)
     assert_type(mgic_nas.register_run(run), list[str])
     assert_type(run.within("1M"), Winner)
+
+
+def trainings(run: Run, winner: Winner) -> None:
+    found = run.retrain("1M", epochs=100, seeds=3, recipe={"name": "full", "ema_decay": 0.999}, teacher="budget:2M")
+    assert_type(found, Trainings)
+    assert_type(found.networks["trial-3"].test_mean, float | None)
+    assert_type(found.trained[0].test_acc, float | None)
+    assert_type(mgic_nas.train_network("resnet18", "fashion", {"drop_rate": 0.1}, out=Path("runs/x")), Trainings)
+    assert_type(winner.retrained(seed=1), nn.Module)
 
 
 def costs(net: nn.Module) -> None:
