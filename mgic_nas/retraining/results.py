@@ -276,14 +276,8 @@ def read_one(folder: Path) -> Trained | None:
 def _sound(result: dict[str, Any], folder: Path) -> bool:
     """Whether the values that are used have their types; texts are printed, and may be somebody else's."""
     test = result["test"] or {"acc": 0.0, "loss": 0.0, "items": 1}
-    numbers = [
-        result["macs"],
-        result["params"],
-        test["acc"],
-        test["loss"],
     accuracies = filter(None, [result["val_acc"], result.get("search_acc")])
     numbers = [result["macs"], result["params"], test["acc"], test["loss"], *accuracies]
-    ]
     whole = [result["seed"], result["epochs"], test["items"]]
     texts = [result["network"], *(result.get("budgets") or ())]
     return (
