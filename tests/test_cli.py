@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -209,12 +210,12 @@ def test_profile_and_models_answer_programs(capsys) -> None:
 
 def test_readme_commands_are_commands() -> None:
     """The README's search command parses, and CI runs its test command."""
-    from mgic_nas.cli import _parser
+    from mgic_nas._arguments import parser
 
     readme = (ROOT / "README.md").read_text()
     block = re.search(r"<!-- search command -->\n```bash\n(.*?)```", readme, re.S)
     words = block[1].replace("\\\n", " ").split("mgic-nas ")[1].split()
-    args = _parser().parse_args(words)
+    args = parser().parse_args(words)
     assert args.space == "quickstart"
     assert args.trials >= 12
     assert "<!-- test command -->" in readme
@@ -251,3 +252,18 @@ def test_a_budget_goes_a_short_way_from_the_command_line_to_the_filter(
     assert "cli.py:main" in seen
     assert "filters.py:__init__" in seen
     assert len(set(seen)) <= 11, sorted(set(seen))
+
+
+def test_every_command_has_an_example_that_it_takes_and_lists_what_may_be_chosen() -> None:
+    from mgic_nas._arguments import RECIPE_HELP, SAMPLER_HELP, parser
+    from mgic_nas.engine.samplers.registry import SAMPLERS
+    from mgic_nas.train.recipes import RECIPES
+
+    [commands] = parser()._subparsers._group_actions  # type: ignore[union-attr]
+    for name, command in commands.choices.items():  # type: ignore[union-attr]
+        example = command.epilog.splitlines()[-1].removeprefix("example: mgic-nas ")
+        args = parser().parse_args(shlex.split(example))
+        assert args.command == name
+    words = [word.strip(",") for line in SAMPLER_HELP.splitlines()[1:] for word in line[:33].split()]
+    assert set(SAMPLERS) == {word for word in words if word != "Optuna's"}
+    assert set(RECIPES) == {line.split()[0] for line in RECIPE_HELP.splitlines()[1:]}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import mgic_nas
-from mgic_nas.cli import _parser
+from mgic_nas._arguments import parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -38,8 +38,8 @@ def commands(text: str) -> Iterator[list[str]]:
 def test_every_command_is_one_that_the_command_line_takes(page: Path) -> None:
     for block in (b for language in ("bash", "console") for b in blocks(page, language)):
         for command in commands(block):
-            _parser().parse_args(command)
-    [subparsers] = _parser()._subparsers._group_actions  # type: ignore[union-attr]
+            parser().parse_args(command)
+    [subparsers] = parser()._subparsers._group_actions  # type: ignore[union-attr]
     for inline in re.findall(r"`(mgic-nas [a-z]+[^`]*)`", page.read_text()):  # perhaps without what is required
         for name, *rest in commands(inline):
             known = subparsers.choices[name]._option_string_actions  # type: ignore[index, union-attr]
