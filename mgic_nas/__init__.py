@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .retraining.single import train_network
     from .run import Run, load_run, search
     from .scoring import score
+    from .shipping import export_network
     from .space import SearchSpace
 else:  # so that a type checker reports a name that does not exist
     __getattr__, __dir__ = lazy_exports(
@@ -34,6 +35,7 @@ else:  # so that a type checker reports a name that does not exist
             "SearchSpace": ".space",
             "UserError": ".errors",
             "create_model": ".networks",
+            "export_network": ".shipping",
             "fuse": ".cost.fused",
             "load_run": ".run",
             "load_winner": ".networks",
@@ -57,6 +59,7 @@ __all__ = [
     "UserError",
     "__version__",
     "create_model",
+    "export_network",
     "fuse",
     "load_run",
     "load_winner",

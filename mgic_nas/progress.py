@@ -146,24 +146,25 @@ class Refreshed:
 
     Args:
         folder: of the run.
-        show: another observer, called first with every event.
+        observers: others, called first with every event; one that raises is not called any more, which is said.
         every: seconds between two reports; more where building one takes long.
     """
 
-    def __init__(self, folder: Path, show: Observer | None = None, every: float = REFRESH_SECONDS) -> None:
+    def __init__(self, folder: Path, *observers: Observer, every: float = REFRESH_SECONDS) -> None:
         self._folder = folder
-        self._show = show
+        self._observers = list(observers)
         self._every = every
         self._next = time.monotonic() + every
 
     def __call__(self, event: Event) -> None:
         """Passes an event on, and builds the report where its time has come."""
-        try:
-            if self._show is not None:
-                self._show(event)
-        except Exception as error:  # a closed pipe, say
-            self._show = None
-            warnings.warn(f"the display of the search failed and is not called any more: {error!r}", stacklevel=2)
+        for observer in tuple(self._observers):
+            try:
+                observer(event)
+            except Exception as error:  # a closed pipe, a server that does not answer
+                self._observers.remove(observer)
+                name = getattr(observer, "__name__", type(observer).__name__)
+                warnings.warn(f"the observer {name} failed and is not called any more: {error!r}", stacklevel=2)
         begin = time.monotonic()
         if event.kind in (events.FINISHED, events.PAUSED, events.STOPPED, events.FAILED) and begin >= self._next:
             with contextlib.suppress(Exception):  # the one at the end says what is wrong

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import engine, report
 from ._signals import terminable
+from .engine.events import Observer
 from .engine.executors.registry import executor
 from .engine.faults import EVERYWHERE, GOES_ON, machine_faults
 from .engine.proposals.candidate import SearchProblem
@@ -24,6 +25,7 @@ from .progress import Progress, Refreshed, say
 from .results import Run, Winner
 from .space.budget import latency_kinds
 from .tasks import metric_of
+from .tensorboard import TensorBoard, installed
 from .train.loop import cached_data
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def search(
     retry_failed: bool = False,
     wait: bool = False,
     latencies: Iterable[str | Path] | str | Path | None = None,
+    observers: Iterable[Observer] = (),
 ) -> Run:
     """Searches a space for the most accurate networks within budgets, and builds the report.
 
@@ -95,6 +98,9 @@ def search(
         latencies: csvs of what was measured on other devices, with a column ``latency_ms`` and ``arch_id`` or every
             parameter of the space; ``jetson.csv`` makes budgets ``"latency-jetson=5ms"``. What it lacks is not
             trained.
+        observers: functions that are called in this process with every :class:`mgic_nas.engine.events.Event` (a trial
+            begins, an epoch is done, a trial is finished): for MLflow, Weights & Biases and the like. One that raises
+            is not called any more.
 
     Raises:
         UserError: wrong input, before anything is made on disk; another run or another search in ``out``.
@@ -102,6 +108,7 @@ def search(
         RuntimeError: every training failed.
         KeyboardInterrupt: everything done so far is recorded, and the same call resumes it.
     """
+    told = _callable(observers)
     given = Given(
         space,
         data,
@@ -128,7 +135,7 @@ def search(
             while run is None:
                 with waits, machine_faults(folder):
                     with (
-                        _watched(folder, config, progress) as observer,
+                        _watched(folder, config, progress, told) as observer,
                         engine.Controller(
                             folder, config, observer, problem=problem, retry_failed=retry_failed
                         ) as source,
@@ -159,6 +166,14 @@ def load_run(folder: str | Path) -> Run:
     if not isinstance(folder, str | os.PathLike):
         raise UserError(f"a run is named by its folder's path, not by {folder!r}.")
     return Run(Path(folder), RunConfig.load(folder))
+
+
+def _callable(observers: Iterable[Observer]) -> tuple[Observer, ...]:
+    found = tuple(observers) if isinstance(observers, Iterable) else (observers,)
+    for observer in found:
+        if not callable(observer):
+            raise UserError(f"observers must be functions that take an event, not {observer!r}.")
+    return found
 
 
 def _train(source: engine.Controller, folder: Path, problem: SearchProblem, show: bool) -> None:
@@ -193,16 +208,16 @@ def _reported(folder: Path) -> Run:
 
 
 @contextlib.contextmanager
-def _watched(folder: Path, config: RunConfig, show: bool) -> Iterator[Refreshed]:
-    """Who is told of what happens: the report, and the progress on stderr where it is shown."""
-    if not show:
-        yield Refreshed(folder)
-        return
-    watching = Progress(config.epochs, config.input_size, metric=metric_of(config.data["spec"]))
-    try:
-        yield Refreshed(folder, watching)
-    finally:
-        watching.close()
+def _watched(folder: Path, config: RunConfig, show: bool, observers: Iterable[Observer]) -> Iterator[Refreshed]:
+    """Who is told of what happens: the report, the progress on stderr where it is shown, and what a user adds."""
+    with contextlib.ExitStack() as closing:
+        told = list(observers)
+        if installed():
+            told.insert(0, closing.enter_context(contextlib.closing(TensorBoard(folder))))
+        if show:
+            progress = Progress(config.epochs, config.input_size, metric=metric_of(config.data["spec"]))
+            told.insert(0, closing.enter_context(contextlib.closing(progress)))
+        yield Refreshed(folder, *told)
 
 
 class _Waits:

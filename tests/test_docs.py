@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,3 +70,25 @@ def test_links_between_the_pages_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
             if not target.startswith(("http:", "https:")):
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    """With fewer images and trainings than it has for a reader."""
+    book = json.loads((ROOT / "docs" / "images_to_onnx.ipynb").read_text())
+    code = "\n".join("".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code")
+    smaller = {
+        "len(images), 2": "len(images), 8",
+        "trials=8": "trials=2",
+        "epochs=3": "epochs=1",
+        "epochs=12": "epochs=2",
+    }
+    for usual, fewer in smaller.items():
+        assert usual in code
+        code = code.replace(usual, fewer)
+    script = tmp_path / "notebook.py"
+    script.write_text("def main():\n" + textwrap.indent(code, "    ") + "\n\nif __name__ == '__main__':\n    main()\n")
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    assert "Ankle boot" in done.stdout
+    assert "test top-1" in done.stdout
+    assert "model.onnx, in onnxruntime" in done.stdout

@@ -1,16 +1,22 @@
 """What a person sees while a search runs."""
 
 import io
+import math
+import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
+import mgic_nas
 from mgic_nas.engine import events
 from mgic_nas.engine.events import Counts, Event
+from mgic_nas.errors import UserError
 from mgic_nas.progress import Progress, Refreshed
 from mgic_nas.tasks import Metric
 from mgic_nas.tasks.metrics import EXPLAINED, MIOU, TOP1
+from mgic_nas.tensorboard import TensorBoard
 
 
 def counts(**changes: Any) -> Counts:
@@ -104,7 +110,7 @@ def test_report_is_brought_up_to_date_while_the_search_runs(tmp_path: Path, monk
         raise BrokenPipeError
 
     refreshed = Refreshed(tmp_path, closed, every=0.0)
-    with pytest.warns(UserWarning, match="display of the search failed"):
+    with pytest.warns(UserWarning, match="the observer closed failed"):
         refreshed(Event(events.OPENED, counts()))
     assert not built
     refreshed(Event(events.FINISHED, counts(complete=1), 0, 1))
@@ -118,3 +124,41 @@ def test_resumed_run_says_where_it_stands() -> None:
     stream = io.StringIO()
     Progress(3, (1, 14, 14), stream)(Event(events.OPENED, counts(started=7, complete=5, failed=1)))
     assert stream.getvalue() == "going on: 6 of 12 trials are done\n"
+
+
+class Writer:
+    """What a trial's SummaryWriter was told."""
+
+    made: ClassVar[dict[str, list[tuple[str, float, int]]]] = {}
+    closed: ClassVar[list[str]] = []
+
+    def __init__(self, folder: str) -> None:
+        self._name = Path(folder).name
+        self.made.setdefault(self._name, [])
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        self.made[self._name].append((name, value, step))
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed.append(self._name)
+
+
+def test_trials_are_curves_in_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    board = TensorBoard(tmp_path)
+    for epoch, acc in ((1, 50.0), (2, math.nan), (3, 60.0)):
+        board(Event(events.EPOCH, counts(), 4, 1, result={"epoch": epoch, "val_acc": acc, "device": "cpu"}))
+    board(Event(events.FINISHED, counts(), 4, 1, {"macs": 100}))
+    board(Event(events.EPOCH, counts(), 5, 1, result={"epoch": 1, "val_acc": 40.0}))
+    board.close()
+    assert Writer.made["trial-4"] == [("val_acc", 50.0, 1), ("val_acc", 60.0, 3), ("cost/macs", 100, 0)]
+    assert Writer.closed == ["trial-4", "trial-5"]
+
+
+def test_what_cannot_be_called_is_no_observer(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="observers"):
+        mgic_nas.search("quickstart", "fashion", "1M", out=tmp_path / "run", observers=["wandb"])  # type: ignore[list-item]
+    assert not (tmp_path / "run").exists()
