@@ -17,7 +17,7 @@ import torch
 
 from ...pareto import non_dominated
 from ...space.budget import COUNTS
-from .gaussian_process import GaussianProcess, Hyperparameters, TrainingData
+from .gaussian_process import GaussianProcess, Hyperparameters, TrainingData, one_thread
 from .learning_curves import LearningCurves
 
 if TYPE_CHECKING:
@@ -168,6 +168,7 @@ def _final_accuracies(observed: Sequence[Observation], epochs: int) -> tuple[Arr
     return values, noise_variance
 
 
+@one_thread()
 def log_expected_gain(
     macs: Array, mean: Array, deviation: Array, front: tuple[Array, Array], reference: tuple[float, float]
 ) -> Array:

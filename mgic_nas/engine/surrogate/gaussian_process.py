@@ -5,7 +5,9 @@ Only the accuracy is modelled. What a network costs is known.
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +27,17 @@ JITTER = 1e-8  # on the diagonal, in the same unit
 MIN_VARIANCE = 0.25  # percent squared: a floor under the variance of few, similar accuracies
 MIN_FACTOR = 1e-6  # of the outputscale
 MIN_POSTERIOR = 1e-9  # variance, in units of the outputscale
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: on matrices as small as these several only wait for each other, beside trainings most."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Hyperparameters(NamedTuple):
@@ -65,6 +78,7 @@ class GaussianProcess:
 
     hyperparameters: Hyperparameters
 
+    @one_thread()
     def __init__(self, data: TrainingData, hyperparameters: Hyperparameters | None = None) -> None:
         if hyperparameters is None and len(data.values) > FIT_POINTS:
             hyperparameters = GaussianProcess(_evenly(data, FIT_POINTS)).hyperparameters
@@ -92,6 +106,7 @@ class GaussianProcess:
                 self._cholesky, self._whitened, self._factor = cholesky, whitened, factor
         self.noise = self.hyperparameters.noise * self._factor * self._scale**2
 
+    @one_thread()
     def predict(self, features: Array) -> tuple[Array, Array]:
         """Posterior mean and standard deviation, each (n,) in percent, without the noise of a training.
 

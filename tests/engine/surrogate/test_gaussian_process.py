@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from mgic_nas.engine.surrogate.gaussian_process import GaussianProcess, TrainingData
 from mgic_nas.engine.surrogate.learning_curves import LearningCurves
@@ -82,3 +83,9 @@ def test_predictions_are_those_of_the_first_version() -> None:
     mean, deviation = model.predict(np.cos(np.arange(1.0, 10)).reshape(3, 3))
     assert mean == pytest.approx([76.408002767864, 74.33015634608667, 77.36784636864152], abs=1e-9)
     assert deviation == pytest.approx([0.07988550364837603, 0.10612761754545857, 0.07997173765899372], abs=1e-9)
+
+
+def test_threads_are_as_they_were_before() -> None:
+    before = torch.get_num_threads()
+    GaussianProcess(TrainingData(np.eye(3), np.array([70.0, 71.0, 72.0]), np.zeros(3))).predict(np.eye(3))
+    assert torch.get_num_threads() == before
