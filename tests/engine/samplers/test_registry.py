@@ -50,7 +50,7 @@ def test_ranges_stay_ranges(space: SearchSpace) -> None:
 
 
 def test_unknown_sampler_names_those_there_are() -> None:
-    with pytest.raises(UserError, match=r"Unknown sampler 'gauss'.*cost, nsga2, random, stratified, tpe"):
+    with pytest.raises(UserError, match=r"Unknown sampler 'gauss'.*cost, gp, nsga2, random, stratified, tpe"):
         make_sampler("gauss", 0)
     assert DEFAULT_SAMPLER in SAMPLERS
 
