@@ -143,7 +143,7 @@ def test_same_call_goes_on_and_more_trials_extend(finished: mgic_nas.Run, tmp_pa
         ({"budgets": ["1M", "params=10"]}, "Budget params=10: cannot be met"),
         ({"budgets": ["latency=5"]}, "give the unit of a latency"),
         ({"budgets": ["much"]}, "'much' is not a budget"),
-        ({"sampler": "gp"}, "Unknown sampler 'gp'"),
+        ({"sampler": "gauss"}, "Unknown sampler 'gauss'"),
         ({"rungs": "asha"}, "Unknown rungs 'asha'"),
         ({"executor": "slurm"}, "Unknown executor 'slurm'"),
         ({"gpus_per_trial": "half"}, "gpus-per-trial must be auto or a number"),

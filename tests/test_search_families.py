@@ -4,6 +4,7 @@ The winner of a segmentation search is no timm name, and that of ``mgicify:NAME`
 line that fails when it is pasted, or weights that score something else, would make the whole search worthless.
 """
 
+import contextlib
 import csv
 import os
 from pathlib import Path
@@ -60,7 +61,8 @@ def check(model: str, data: str, params: str, capsys: pytest.CaptureFixture[str]
     assert row["note"] == ""
     assert {p.name for p in Path("run/winners/100G").iterdir()} >= {"config.json", "model.safetensors"}
 
-    net = eval(row["local_dir"], pasted).eval()
+    with contextlib.chdir("run"):  # where the run lies
+        net = eval(row["local_dir"], pasted).eval()
     known = load_data(data)
     scores = known.task.evaluate(net, known.val, batch_size=128)
     promised = run.best().row["val_acc"]

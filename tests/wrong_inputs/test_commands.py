@@ -172,7 +172,7 @@ def test_a_wrong_value_of_a_search(option: str, value: str) -> None:
         (["tables", "5", "--json", "--markdown"], ["--json"]),
         (["replay"], ["table"]),
         (["replay", "nothing"], ["not a recorded table"]),
-        (["replay", "space.yaml"], ["not a recorded table"]),
+        (["replay", "space.yaml"], ["space.yaml", "unknown key"]),
         (["replay", "x" * 300], ["xxx"]),
         (["replay", "nothing", "--seeds=0"], ["seeds"]),
         (["replay", "nothing", "--jobs=0"], ["jobs"]),
