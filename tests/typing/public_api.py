@@ -39,6 +39,7 @@ def shipping(run: Run, winner: Winner) -> None:
     assert_type(mgic_nas.score("runs/demo", "fashion", split="val", budget="1M", against=winner), Score)
     assert_type(mgic_nas.score(winner).value, float)
     assert_type(winner.export("onnx", Path("out"), int8=True), Export)
+    assert_type(mgic_nas.export_network("runs/demo", "pt2", Path("out"), budget="1M"), Export)
     assert_type(mgic_nas.register_run(run), list[str])
     assert_type(run.within("1M"), Winner)
 
