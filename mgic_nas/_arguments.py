@@ -108,8 +108,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--executor", choices=tuple(EXECUTORS), help="default: ray where it is installed, else local")
     p.add_argument("--sampler", metavar="S", help="cost (default), tpe, nsga2, random or stratified")
     p.add_argument("--rungs", metavar="R", help="early stopping: none, halving or thaw (pays from 4 epochs on)")
-    p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
-    p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
+    _add_sharing(p)
     _add_recipe(p)
     p.add_argument("--seed", type=int, default=0, metavar="S")
     p.add_argument("--keep", choices=("front", "all"), default="front", help="whose weights are kept")
@@ -200,8 +199,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", required=True, metavar="DIR", help="the table; the same command again resumes it")
     _add_recipe(p)
     p.add_argument("--executor", choices=tuple(EXECUTORS), default="local")
-    p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
-    p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
+    _add_sharing(p)
 
     p = command(
         "replay",
@@ -238,9 +236,13 @@ def _add_training(p: argparse.ArgumentParser, executor: str | None, winners: str
     p.add_argument("--weights", choices=("last", "best"), help="of the last epoch (default), or the best in validation")
     p.add_argument("--teacher", metavar="T", help=f"learn from it too: a timm name, local-dir:FOLDER{winners}")
     p.add_argument("--executor", choices=tuple(EXECUTORS), default=executor)
+    _add_sharing(p)
+    p.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_sharing(p: argparse.ArgumentParser) -> None:
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
-    p.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_recipe(p: argparse.ArgumentParser) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from fakes.tasks import write_folder
+from fakes.training import train_here
 
 import mgic_nas
 from mgic_nas import UserError, load_run, search
 from mgic_nas.run import plan
-from mgic_nas.train import work
 
 DATA = "fashion?train=80&val=60"
 SPACE = {
@@ -189,17 +189,6 @@ def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a run"):
         load_run(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def train_here(controller: Any, setup: Any, *_: Any) -> None:
-    """An executor that trains in this process, one job after the other."""
-    while (job := controller.next()) is not None:
-        try:
-            for row in work(job, setup):
-                controller.report(job, row)
-            controller.finish(job)
-        except Exception as error:
-            controller.fail(job, f"{type(error).__name__}: {error}")
 
 
 def test_search_of_which_every_trial_fails_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,7 @@ def compare(
     """Replays every contestant with seeds ``first_seed``, ...; the same arguments give the same result.
 
     Args:
-        folder: of a recorded table, or the file of somebody else's (:mod:`.foreign`).
+        folder: of a recorded table, or the file of somebody else's (:mod:`.columns`).
         contestants: ``sampler`` or ``sampler+rungs``; a sampler from outside as ``module:factory``.
         seeds: replays of each.
         concurrent: simultaneous trainings of a replay.

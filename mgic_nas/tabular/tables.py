@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .foreign import ForeignTable, is_foreign
+from .columns import is_foreign
+from .foreign import ForeignTable
 from .table import Table
 
 AnyTable = Table | ForeignTable

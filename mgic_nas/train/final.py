@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..tasks.base import JudgesItems
+from .right import packed, unpacked
 from .stages import DATA, Watched, during
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def score_on_test(training: Training) -> dict[str, Any] | None:
         scores, right = items.scores, items.right
     found: dict[str, Any] = {"acc": scores["val_acc"], "loss": scores["val_loss"], "items": len(split)}
     if right is not None:
-        found["right"] = base64.b64encode(np.packbits(right).tobytes()).decode()
+        found["right"] = base64.b64encode(packed(right)).decode()
         found["labels"] = hashlib.sha256(np.asarray(split.labels).astype("<i8").tobytes()).hexdigest()[:16]
     return found
 
@@ -45,5 +46,4 @@ def right_items(scores: dict[str, Any]) -> np.ndarray | None:
     """bool (N,), which test items were right, from what :func:`score_on_test` gave; None where it is not known."""
     if not scores.get("right"):
         return None
-    bits = np.frombuffer(base64.b64decode(scores["right"]), dtype=np.uint8)
-    return np.unpackbits(bits, count=scores["items"]).astype(bool)
+    return unpacked(base64.b64decode(scores["right"]), scores["items"])

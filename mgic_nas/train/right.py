@@ -16,13 +16,25 @@ from .._files import write_atomic
 FILE = "right.bits"
 
 
+def packed(right: NDArray[np.bool_]) -> bytes:
+    """(N,) as numpy's ``packbits`` has it, and nothing else."""
+    return np.packbits(right).tobytes()
+
+
+def unpacked(content: bytes, items: int) -> NDArray[np.bool_] | None:
+    """bool (N,) of :func:`packed`; None where it is not of so many items."""
+    if len(content) != -(-items // 8):
+        return None
+    return np.unpackbits(np.frombuffer(content, np.uint8), count=items).astype(bool)
+
+
 def write_right(folder: Path, right: NDArray[np.bool_]) -> None:
-    """Writes (N,) into the folder of an attempt: numpy's ``packbits``, nothing else.
+    """Writes (N,) into the folder of an attempt.
 
     Raises:
         OSError: it cannot be written.
     """
-    write_atomic(folder / FILE, np.packbits(right).tobytes())
+    write_atomic(folder / FILE, packed(right))
 
 
 def read_right(folder: Path, items: int, accuracy: float) -> NDArray[np.bool_] | None:
@@ -38,7 +50,5 @@ def read_right(folder: Path, items: int, accuracy: float) -> NDArray[np.bool_] |
             content = stream.read(items // 8 + 2)
     except OSError:
         return None
-    if len(content) != -(-items // 8):
-        return None
-    right = np.unpackbits(np.frombuffer(content, np.uint8), count=items).astype(bool)
-    return right if abs(100 * right.mean() - accuracy) < 1e-6 else None
+    right = unpacked(content, items)
+    return right if right is not None and abs(100 * right.mean() - accuracy) < 1e-6 else None
