@@ -13,4 +13,7 @@ def package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise UserError(f"{name} cannot be used ({error}): pip install {name.partition('.')[0]}.") from None
+        top = name.partition(".")[0]
+        extra = "openvino" if top == "openvino" else "export"
+        whole = f"pip install '.[{extra}]' in a clone for all that is needed with it"
+        raise UserError(f"{name} cannot be used ({error}): pip install {top}, or {whole}.") from None
