@@ -17,6 +17,7 @@ from .engine.faults import EVERYWHERE, GOES_ON, machine_faults
 from .engine.proposals.candidate import SearchProblem
 from .engine.storage.config import RunConfig
 from .engine.storage.measuring import place_of
+from .engine.storage.row_latencies import write_row_latencies
 from .engine.storage.trial import FINISHED
 from .errors import Interrupted, MachineFault, UserError
 from .planning import Plan, make_plan
@@ -203,6 +204,8 @@ def _reported(folder: Path) -> Run:
     """The run, with its report built."""
     run = load_run(folder)
     run.refuse_nothing_trained()
+    with contextlib.suppress(OSError):  # of the report alone, and what is trained is recorded
+        write_row_latencies(folder, run.config)
     report.build(folder, echo=say)
     return run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from .. import _text as words
 from .. import pareto
 from ..engine.storage.config import RunConfig
 from ..engine.storage.record import Record
+from ..engine.storage.row_latencies import RowLatencies
 from ..engine.storage.trial import COMPLETE, FINISHED, PAUSED, RUNNING, Trial
 from ..engine.storage.winner import winner
 from ..retraining.results import Trainings
@@ -47,6 +48,7 @@ class Summary:
         reference: points to lay over the front, read from ``reference_file``.
         left_out: how many points of that file are not shown, as they are of other data or another input size.
         retrained: what was trained of its networks after the search.
+        row_latencies: kind of latency -> digest of a part of a winner -> seconds, where they were timed.
     """
 
     folder: Path
@@ -56,6 +58,7 @@ class Summary:
     reference_file: str = ""
     left_out: int = 0
     retrained: Trainings | None = None
+    row_latencies: RowLatencies = field(default_factory=dict)
 
     @property
     def name(self) -> str:

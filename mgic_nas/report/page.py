@@ -69,6 +69,7 @@ def page(
         knee=choices.knee_text(summary),
         cheapest=choices.cheapest_rows(summary),
         slider=json_text(choices.slider(summary)) if len(summary.front) > 1 else "",
+        row_kind=diagram.timed_kind(summary),
         headline=headline(summary),
         folder=summary.name,
         steps=_steps(summary)[:ROWS],
