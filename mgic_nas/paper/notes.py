@@ -24,7 +24,12 @@ widths are rounded nor the head, and the reading taken is the nearest one found.
 0.6x to 1.2x than linear widths allow: 0.6x and 1.2x multiply the expansion widths once more, as the authors' release
 does. Its rows without h-swish have fewer MACs, so it counts activations; ours counts convolutions and linear layers,
 so both rows of a pair have one count. The published networks are met within 2 % in MACs, so the counter is the right
-one (MobileNetV3-S 0.75x is printed with more parameters than timm's has). MnasNet-A1 is timm's `semnasnet_100`, and
+one (MobileNetV3-S 0.75x is printed with more parameters than timm's has). Table 6 as it is printed is GhostNet's list
+of rows, not MobileNetV3-Large's (48/24 in place of 64/24, one 120/40, four 960/160 whose SE alternates):
+`layout="table6"`, the last rows here. It has more parameters and MACs at every width. With one restriction at least and
+no level fully coupled its MACs without R and P come nearest to the printed ones, but the paper's own example (40
+channels a group of 40) is fully coupled; Table 13 is met less well too. So MobileNetV3-Large's rows are the default.
+MnasNet-A1 is timm's `semnasnet_100`, and
 ShuffleNetV2 is torchvision's; what is in neither is not counted.""",
     "9": """\
 No reading meets all rows. torchvision's own networks (`dilated, reduced_tail`, LR-ASPP with 128 filters), which are

@@ -41,6 +41,8 @@ CASES = [
     ("mgic_mobilenetv3_large_100", {}, 5_046_188, 160_167_240),
     ("mgic_mobilenetv3_large_120", {}, 7_773_023, 250_002_430),
     *[("mgic_mobilenetv3_large_100", {"s_c": s_c, "s_g": s_g}, params, macs) for s_c, s_g, params, macs in LARGE_100],
+    ("mgic_mobilenetv3_large_060", {"layout": "table6"}, 2_363_530, 51_702_400),
+    ("mgic_mobilenetv3_large_100", {"layout": "table6", "min_levels": 1, "min_groups": 2}, 5_359_408, 164_131_304),
 ]
 TRANSFERS = [
     ("mgic_resnet50", {"s_g": 16}, 406_224_896),
