@@ -72,6 +72,9 @@ FAMILIES: Registry[Callable[[str], Family]] = Registry(
     home=f"{__name__}:FAMILIES",
 )
 
+#: Families that :func:`~mgic_nas.families.own.register_family` made in this process -> the module of their builder.
+OWN_MODULES: dict[str, str] = {}
+
 
 def network_names() -> list[str]:
     """The names in :data:`FAMILIES`: networks that timm does not build."""
