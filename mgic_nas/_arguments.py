@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--set", action="append", default=[], metavar="k=v", help="an argument of the model, such as s_g=8")
     p.add_argument("--json", action="store_true", help="print JSON")
     p.add_argument("--time", action="store_true", help="measure a network on this machine, and its inference form")
+    _add_trust(p)
 
     p = command(
         "search",
@@ -114,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--keep", choices=("front", "all"), default="front", help="whose weights are kept")
     p.add_argument("--address", metavar="A", help="an existing Ray cluster")
     p.add_argument("--storage", metavar="PATH", help="folder that all nodes share, for trials/")
+    _add_trust(p)
     p.add_argument("--retry-failed", action="store_true", help="train again what is booked as failed in the run")
     p.add_argument("--wait", action="store_true", help="wait where space or data are missing, instead of ending")
     p.add_argument("--json", action="store_true", help="print the winners as JSON")
@@ -238,6 +240,12 @@ def _add_training(p: argparse.ArgumentParser, executor: str | None, winners: str
     p.add_argument("--executor", choices=tuple(EXECUTORS), default=executor)
     _add_sharing(p)
     p.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_trust(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--trust", action="append", default=[], metavar="MODULE", help="import this module, which registers a family"
+    )
 
 
 def _add_sharing(p: argparse.ArgumentParser) -> None:

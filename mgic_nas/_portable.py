@@ -75,7 +75,7 @@ def importing(what: str) -> Iterator[None]:
 
 
 def refuse_while_importing(call: str) -> None:
-    """UserError where ``call`` is made by a module at its import: a worker that needs a function of it would call it."""
+    """UserError where a module makes ``call`` at its import: a worker that needs a function of it would make it too."""
     if _importing:
         raise UserError(
             f"{call} is called when {_importing[-1]} is imported: put the call under if __name__ == '__main__':"

@@ -18,6 +18,7 @@ from .cost.runtimes.kinds import csv_stem, is_latency
 from .engine.executors.registry import has_ray
 from .engine.storage.trial import COMPLETE, Trial
 from .errors import UserError
+from .families import SETTINGS
 from .networks import WEIGHTS
 from .retraining.results import RETRAINED, Network, Trainings
 from .retraining.start import Asked, check_asked, load, train_networks
@@ -213,6 +214,11 @@ class Run:
         if out is not None and not isinstance(out, str | os.PathLike):
             raise UserError(f"out must be a folder's path, not {out!r}.")
         config = self.config
+        if config.model == SETTINGS:
+            raise UserError(
+                f"{self.folder}: its settings are no networks of mgic_nas, so it cannot retrain them: call "
+                f"{config.trained_by} with a winner's setting, run.best().trial.setting."
+            )
         executor = executor or (config.executor if config.executor != "ray" or has_ray() else None)
         address = config.address if executor == "ray" else None
         spec = data or str(config.data["spec"])

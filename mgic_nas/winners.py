@@ -52,6 +52,8 @@ class Winner:
         worth = f"{metric.short} {trial.val_acc or 0.0:.2f}{f' ± {error:.2f}' if metric.of_items and error else ''} %"
         latency = "".join(f", {kind} {seconds * 1e3:.4g} ms" for kind, seconds in trial.latencies.items())
         weights = f"weights in {self.weights}" if self.weights is not None else "its weights were not kept"
+        if by := self.config.trained_by:
+            weights = f"its weights are {by}'s own"
         return (
             f"trial {trial.number} of {self.folder}: {worth} (validation), {trial.macs:,} MACs at "
             f"{size_text(self.config.input_size)}, {trial.params:,} params{latency}\n  {self.line}\n  {weights}"
@@ -81,6 +83,13 @@ class Winner:
         Raises:
             UserError: its weights were not kept, or cannot be read.
         """
+        if (by := self.config.trained_by) and (pretrained or self.config.model == families.SETTINGS):
+            mend = (
+                "" if self.config.model == families.SETTINGS else "; create_model(pretrained=False) builds the network"
+            )
+            raise UserError(
+                f"{self.folder}: {by} trained trial {self.trial.number}, and its weights are its own{mend}."
+            )
         if pretrained and self.weights is None:
             raise UserError(
                 f"{self.folder}: the weights of trial {self.trial.number} were not kept (only those are that "

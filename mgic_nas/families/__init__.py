@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .names import (
         FAMILIES,
         OWN_MODULES,
+        SETTINGS,
         create_model_line,
         in_timm,
         literal,
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAMILIES",
+    "OWN_MODULES",
+    "SETTINGS",
     "Family",
     "MgicifiedFamily",
-    "OWN_MODULES",
     "SettingsFamily",
     "create_model_line",
     "family",
@@ -53,6 +55,7 @@ __getattr__, __dir__ = lazy_exports(
         "Family": ".base",
         "MgicifiedFamily": ".mgicified",
         "OWN_MODULES": ".names",
+        "SETTINGS": ".names",
         "SettingsFamily": ".own",
         "create_model_line": ".names",
         "family": ".registry",

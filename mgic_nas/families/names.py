@@ -72,6 +72,9 @@ FAMILIES: Registry[Callable[[str], Family]] = Registry(
     home=f"{__name__}:FAMILIES",
 )
 
+#: The model's name in a run whose settings are no network's.
+SETTINGS = "settings"
+
 #: Families that :func:`~mgic_nas.families.own.register_family` made in this process -> the module of their builder.
 OWN_MODULES: dict[str, str] = {}
 
@@ -102,6 +105,8 @@ def create_model_line(model: str, config: Mapping[str, Any], num_classes: int, i
 
     Arguments of its start that are this version's defaults are left out.
     """
+    if model == SETTINGS:
+        return f"dict({', '.join(f'{k}={literal(v)}' for k, v in config.items())})"
     now = start_of(model).now
     ordered = sorted(config.items(), key=lambda item: item[0] in now)  # the start last
     name, arguments = timm_call(model, {k: v for k, v in ordered if k not in now or v != now[k]})

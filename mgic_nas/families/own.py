@@ -14,16 +14,14 @@ from torch import nn
 
 from .._portable import from_text, module_of, place_of, to_text
 from .._registry import remember
+from .._text import NO_INPUT
 from ..cost.rows_cost import Cost
 from ..errors import UserError, did_you_mean
 from ..models import family_modules
 from .base import FROM_DATA, Family, Named, frozen
 from .counted import META, CountedFamily
-from .names import FAMILIES, OWN_MODULES, start_of
+from .names import FAMILIES, OWN_MODULES, SETTINGS, start_of
 from .registry import family
-
-#: The model's name in a run whose settings are no network's.
-SETTINGS = "settings"
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 
@@ -254,7 +252,7 @@ class SettingsFamily(Named):
     cost_of: Callable[[dict[str, Any]], Any]
     name: str = SETTINGS
     arguments: Any = field(default_factory=_Everything)
-    input_size: tuple[int, int, int] = (1, 1, 1)
+    input_size: tuple[int, int, int] = NO_INPUT
     num_classes: int = 1
 
     def __post_init__(self) -> None:
@@ -272,7 +270,9 @@ class SettingsFamily(Named):
         return as_cost(_called("cost", self.cost_of, dict(config)), "cost")
 
     def build(self, config: Mapping[str, Any], num_classes: int, in_chans: int, **kwargs: Any) -> nn.Module:
-        raise UserError("the settings of this search are no network of mgic_nas: your train function knows what they are.")
+        raise UserError(
+            "the settings of this search are no network of mgic_nas: your train function knows what they are."
+        )
 
 
 @dataclass(eq=False)
@@ -287,7 +287,7 @@ class RecordedFamily(Named):
     name: str
     code: dict[str, str]
     arguments: Any = field(default_factory=_Everything)
-    input_size: tuple[int, int, int] = (1, 1, 1)
+    input_size: tuple[int, int, int] = NO_INPUT
     num_classes: int = 1
 
     def canonical(self, config: Mapping[str, Any]) -> Hashable:

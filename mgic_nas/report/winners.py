@@ -17,7 +17,7 @@ from typing import Any
 from .._files import read_json, replaced_folder, write_json
 from ..engine.storage.folder import refuse_links_in
 from ..engine.storage.trial import Trial
-from ..families import create_model_line, in_timm, literal, recorded_config
+from ..families import SETTINGS, create_model_line, in_timm, literal, recorded_config
 from .data import Summary, Winner
 
 FOLDER = "winners"
@@ -33,6 +33,9 @@ def export_winners(summary: Summary) -> dict[str, str]:
     base = summary.folder / FOLDER
     refuse_links_in(base, levels=1)
     problems: dict[str, str] = {}
+    if summary.config.trained_by:
+        why = f"they are {summary.config.trained_by}'s own"
+        return {winner.budget.label: why for winner in summary.winners if winner.trial}
     for winner in summary.winners:
         if winner.trial is None:
             continue
@@ -61,7 +64,14 @@ def local_dir(summary: Summary, winner: Winner) -> str:
 
 def imports(summary: Summary) -> str:
     """What the lines need: mgic_nas registers its networks with timm when it is imported."""
+    if summary.config.model == SETTINGS:
+        return f"# as {summary.config.trained_by} takes it"
     return "import timm, mgic_nas" if in_timm(summary.config.model) else "import mgic_nas"
+
+
+def made(summary: Summary, trial: Trial) -> str:
+    """:func:`create_model` with a name for what it gives."""
+    return f"{'setting' if summary.config.model == SETTINGS else 'net'} = {create_model(summary, trial)}"
 
 
 def create_model(summary: Summary, trial: Trial) -> str:

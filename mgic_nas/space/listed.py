@@ -122,7 +122,9 @@ def _scalar(name: Any, value: Any) -> Scalar:
     value = value.item() if isinstance(value, np.generic) else value
     if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and np.isfinite(value)):
         return value
-    raise UserError(f"settings: {name} holds {str(value)[:40]!r}, which is no finite number, text, True, False or None.")
+    raise UserError(
+        f"settings: {name} holds {str(value)[:40]!r}, which is no finite number, text, True, False or None."
+    )
 
 
 def _distinct(values: Iterator[Scalar]) -> tuple[Scalar, ...]:
@@ -146,10 +148,14 @@ def _costs(costs: Any, count: int) -> list[Cost]:
         except (TypeError, ValueError):
             raise UserError(f"costs: {kind} holds something that is no number.") from None
         if column.shape != (count,):
-            raise UserError(f"costs: {kind} must be {count} numbers, one for each setting, not of shape {column.shape}.")
+            raise UserError(
+                f"costs: {kind} must be {count} numbers, one for each setting, not of shape {column.shape}."
+            )
         if wrong := np.flatnonzero(~(np.isfinite(column) & (column >= 1))).tolist():
             shown = f"{column[wrong[0]]:g}"
-            raise UserError(f"costs: {kind} of setting {wrong[0]} is {shown}: a cost is 1 or more; take a smaller unit.")
+            raise UserError(
+                f"costs: {kind} of setting {wrong[0]} is {shown}: a cost is 1 or more; take a smaller unit."
+            )
         columns[kind] = column.round().astype(np.int64).tolist()
     macs, params, activations = (columns.get(kind, [1] * count) for kind in COUNTS)
     return [Cost(m, m, p, a) for m, p, a in zip(macs, params, activations)]

@@ -191,9 +191,7 @@ def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -
         low, high = distribution.low, distribution.high
         return trial.suggest_int(name, low, high, step=distribution.step, log=distribution.log)
     assert isinstance(distribution, FloatDistribution)
-    return trial.suggest_float(
-        name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-    )
+    return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
 
 
 def _logs(cost: Cost) -> tuple[float, ...]:

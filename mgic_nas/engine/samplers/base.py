@@ -28,7 +28,7 @@ _log = optuna.logging.get_logger(__name__)
 
 
 class PoolSampler(BaseSampler):
-    """A sampler whose trials are candidates of a pool; a subclass implements :meth:`propose`, and may :meth:`tried`.
+    """A sampler whose trials are candidates of a pool; a subclass implements :meth:`propose`.
 
     Parameters that are not the pool's are drawn at random, as Optuna's own samplers draw what they do not model; a
     warning says so once for each. Where nothing untried is left, ``study.optimize`` ends; a proposal that is asked for
@@ -104,9 +104,7 @@ class PoolSampler(BaseSampler):
             _log.warning(f"{param_name} is drawn at random: {known}, and asked for is {param_distribution}.")
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Ends ``study.optimize`` once a whole pool was tried."""
         pool = self._pool
         if not pool.whole or trial.number + 1 < len(pool.settings):

@@ -93,7 +93,9 @@ def test_an_objective_may_have_distributions_and_parameters_of_its_own(caplog: p
 
 @KINDS
 def test_without_a_pool_nothing_is_drawn_at_random_in_silence(kind: Any) -> None:
-    with pytest.raises(UserError, match=rf"{kind.__name__} chooses from a pool: pass CandidatePool\.from_arrays") as told:
+    with pytest.raises(
+        UserError, match=rf"{kind.__name__} chooses from a pool: pass CandidatePool\.from_arrays"
+    ) as told:
         kind(seed=0)
     assert "\n" not in str(told.value)
 
