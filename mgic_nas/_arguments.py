@@ -143,6 +143,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", metavar="D", help="other data with the same classes, as with ?test=0.1")
     p.add_argument("--out", metavar="DIR", help="where retrain/ and retrain.csv are written (default: the run)")
     _add_training(p, executor=None, winners=", budget:2M or retrained:2M")
+    _add_trust(p)
 
     p = command(
         "train",
@@ -156,6 +157,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--set", action="append", default=[], metavar="k=v", help="an argument of the model, such as s_g=8")
     p.add_argument("--out", metavar="DIR", help="default: runs/NAME-DATA; the same command again goes on there")
     _add_training(p, executor="local")
+    _add_trust(p)
 
     p = command("score", "what a trained network is worth on a part of some data", "runs/demo --budget 1M --split test")
     p.add_argument("target", metavar="RUN|FOLDER|FILE", help="a run, a winner's folder, or an exported file")
@@ -163,6 +165,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--split", default="test", metavar="test|val|train", help="the part that is scored (default: test)")
     p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
     p.add_argument("--against", metavar="OTHER", help="another network, scored on the same images: paired difference")
+    _add_trust(p)
     p.add_argument("--json", action="store_true", help="print JSON, with all confusions")
 
     p = command(
@@ -176,6 +179,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
     p.add_argument("--int8", action="store_true", help="with onnx: in 8 bits, too, calibrated on training images")
     p.add_argument("--no-fuse", action="store_true", help="as trained, BatchNorms not folded")
+    _add_trust(p)
     p.add_argument("--data", metavar="D", help="on which the file is checked (default: the run's own)")
     p.add_argument("--json", action="store_true", help="print JSON")
 

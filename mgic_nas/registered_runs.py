@@ -46,7 +46,7 @@ def register_run(run: str | Path | Run) -> list[str]:
             replaced.
     """
     found = run if isinstance(run, Run) else load_run(run)
-    if not families.in_timm(found.config.model):
+    if not found.config.in_timm:
         raise UserError(
             f"{found.folder}: timm does not build {found.config.model}: mgic_nas.load_winner gives its winners."
         )

@@ -236,7 +236,7 @@ class Run:
                 config=dict(winner.arguments),
                 arch_id=winner.trial.arch_id,
                 macs=int(winner.trial.cost("macs")),
-                params=int(winner.trial.cost("params")),
+                params=winner.trial.params or 0,
                 trial=winner.trial.number,
                 budgets=tuple(labels),
                 line=winner.line,
@@ -367,7 +367,7 @@ class Run:
             latency = "".join(f", {kind} {s * 1e3:.4g} ms" for kind, s in trial.latencies.items())
             lines.append(
                 f"  within {label}: {metric.text(trial.val_acc or 0.0)}, {trial.macs:,} MACs at {size}, "
-                f"{trial.params:,} params{latency}"
+                f"{f'{trial.params:,}' if trial.params else 'unknown'} params{latency}"
             )
             lines.append(f"    {winner.line}")
         lines += [f"  {kind}: {how}" for kind, how in record.timed.items() if how]

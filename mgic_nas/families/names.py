@@ -100,10 +100,13 @@ def in_timm(model: str) -> bool:
     return model not in FAMILIES
 
 
-def create_model_line(model: str, config: Mapping[str, Any], num_classes: int, in_chans: int) -> str:
-    """The line that builds a network, untrained, after ``import timm, mgic_nas``.
+def create_model_line(
+    model: str, config: Mapping[str, Any], num_classes: int, in_chans: int, by_timm: bool | None = None
+) -> str:
+    """The line that builds a network, untrained, after ``import timm, mgic_nas``; of :data:`SETTINGS` a dict.
 
-    Arguments of its start that are this version's defaults are left out.
+    Arguments of its start that are this version's defaults are left out. ``by_timm``: whether timm builds it, where
+    this process may not know its family.
     """
     if model == SETTINGS:
         return f"dict({', '.join(f'{k}={literal(v)}' for k, v in config.items())})"
@@ -111,7 +114,7 @@ def create_model_line(model: str, config: Mapping[str, Any], num_classes: int, i
     ordered = sorted(config.items(), key=lambda item: item[0] in now)  # the start last
     name, arguments = timm_call(model, {k: v for k, v in ordered if k not in now or v != now[k]})
     arguments |= {"num_classes": num_classes, "in_chans": in_chans}
-    module = "timm" if in_timm(model) else "mgic_nas"
+    module = "timm" if (in_timm(model) if by_timm is None else by_timm) else "mgic_nas"
     return f"{module}.create_model({literal(name)}, {', '.join(f'{k}={literal(v)}' for k, v in arguments.items())})"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from .._files import read_json, replaced_folder, write_json
 from ..engine.storage.folder import refuse_links_in
 from ..engine.storage.trial import Trial
-from ..families import SETTINGS, create_model_line, in_timm, literal, recorded_config
+from ..families import SETTINGS, create_model_line, literal, recorded_config
 from .data import Summary, Winner
 
 FOLDER = "winners"
@@ -57,7 +57,7 @@ def export_winners(summary: Summary) -> dict[str, str]:
 def local_dir(summary: Summary, winner: Winner) -> str:
     """The line that gives a winner back with its trained weights, in the run's own folder, after :func:`imports`."""
     path = f"{FOLDER}/{winner.budget.label}"
-    if in_timm(summary.config.model):
+    if summary.config.in_timm:
         return f"timm.create_model({literal(f'local-dir:{path}')}, pretrained=True)"
     return f"mgic_nas.load_winner({literal(path)})"
 
@@ -66,7 +66,7 @@ def imports(summary: Summary) -> str:
     """What the lines need: mgic_nas registers its networks with timm when it is imported."""
     if summary.config.model == SETTINGS:
         return f"# as {summary.config.trained_by} takes it"
-    return "import timm, mgic_nas" if in_timm(summary.config.model) else "import mgic_nas"
+    return "import timm, mgic_nas" if summary.config.in_timm else "import mgic_nas"
 
 
 def made(summary: Summary, trial: Trial) -> str:
@@ -81,6 +81,7 @@ def create_model(summary: Summary, trial: Trial) -> str:
         recorded_config(summary.config.model, trial.config),
         summary.config.num_classes,
         summary.config.input_size[0],
+        summary.config.in_timm,
     )
 
 

@@ -210,7 +210,8 @@ class SearchSpace:
 
     def create_model_line(self, setting: Mapping[str, Scalar], num_classes: int, in_chans: int) -> str:
         """The line that builds a setting's network, untrained, after ``import timm, mgic_nas``."""
-        return create_model_line(self.model, self.config(setting), num_classes, in_chans)
+        by_timm = False if self.code else None
+        return create_model_line(self.model, self.config(setting), num_classes, in_chans, by_timm)
 
     # --- architectures -------------------------------------------------------------------------------------------
 
@@ -346,6 +347,8 @@ def _restore(written: dict[str, Any], source: str, family: Family | None) -> Sea
 
 def _written(parameter: Any) -> Any:
     """A list of choices or a range, as YAML has it."""
+    if isinstance(parameter, range) and len(parameter) and parameter.step > 0:
+        return {"low": parameter[0], "high": parameter[-1], "step": parameter.step}
     return {"choices": list(parameter)} if isinstance(parameter, list | tuple | range) else parameter
 
 

@@ -45,8 +45,8 @@ class PoolSampler(BaseSampler):
     def __init__(self, pool: CandidatePool | None = None, seed: int | None = None) -> None:
         if pool is None:
             raise UserError(
-                f"{type(self).__name__} chooses from a pool: pass CandidatePool.from_arrays(settings, costs), with what "
-                "every setting costs."
+                f"{type(self).__name__} chooses from a pool: pass CandidatePool.from_arrays(settings, costs), with "
+                "what every setting costs."
             )
         self._pool = pool
         self._random = RandomSampler(seed=seed)

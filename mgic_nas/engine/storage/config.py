@@ -18,6 +18,7 @@ from ..._files import write_atomic
 from ..._version import __version__
 from ...cost.runtimes.kinds import csv_stem
 from ...errors import UserError
+from ...families.names import in_timm
 from ...space.budget import Budget, hard_limits, latency_kinds, parse_budgets, refuse_unnamed
 from . import recorded
 from .latency_table import check_csv_names
@@ -103,6 +104,11 @@ class RunConfig:
     def model(self) -> str:
         """The timm name of the searched model."""
         return str(self.space["model"])
+
+    @property
+    def in_timm(self) -> bool:
+        """Whether timm builds the networks, also where their family is not known in this process."""
+        return not _CODE & self.space.keys() and in_timm(self.model)
 
     @property
     def input_size(self) -> tuple[int, int, int]:
