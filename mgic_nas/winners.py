@@ -85,11 +85,9 @@ class Winner:
             UserError: its weights were not kept, or cannot be read.
         """
         if (by := self.config.trained_by) and (pretrained or self.config.model == families.SETTINGS):
-            mend = (
-                "" if self.config.model == families.SETTINGS else "; create_model(pretrained=False) builds the network"
-            )
+            mend = "" if self.config.model == families.SETTINGS else "; pretrained=False builds the network"
             raise UserError(
-                f"{self.folder}: {by} trained trial {self.trial.number}, and its weights are its own{mend}."
+                f"{self.folder}: {by} trained trial {self.trial.number}, and its weights are that function's own{mend}."
             )
         if pretrained and self.weights is None:
             raise UserError(

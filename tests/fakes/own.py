@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 import mgic_nas
 from mgic_nas import _registry
@@ -74,12 +74,20 @@ def run(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def forget(patch: pytest.MonkeyPatch) -> None:
-    """Families that a test registers are gone after it."""
+@contextlib.contextmanager
+def fresh() -> Iterator[None]:
+    """As in a process that has registered no family; afterwards it is as before."""
+    known = (names.FAMILIES._entries, _registry._REGISTRATIONS, own._DEFINED, names.OWN_MODULES)
+    before = [dict(one) for one in known]  # type: ignore[call-overload]
+    for name in own._DEFINED:
+        del names.FAMILIES._entries[name], _registry._REGISTRATIONS["mgic_nas.families.own:OWN", name]
+    own._DEFINED.clear()
+    names.OWN_MODULES.clear()
     registry.family.cache_clear()
-    patch.setattr(names.FAMILIES, "_entries", dict(names.FAMILIES._entries))
-    patch.setattr(_registry, "_REGISTRATIONS", dict(_registry._REGISTRATIONS))
-    for module, attribute in ((own, "_DEFINED"), (names, "OWN_MODULES"), (own, "OWN_MODULES")):
-        patch.setattr(module, attribute, {} if attribute == "_DEFINED" else names.OWN_MODULES)
-    for name in [*names.OWN_MODULES]:
-        patch.delitem(names.OWN_MODULES, name)
+    try:
+        yield
+    finally:
+        for one, was in zip(known, before, strict=True):
+            one.clear()  # type: ignore[attr-defined]
+            one.update(was)  # type: ignore[attr-defined]
+        registry.family.cache_clear()
