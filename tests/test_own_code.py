@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -165,3 +166,16 @@ def test_a_script_without_its_guard_is_told_so() -> None:
     """A worker imports the script for the function in it, which would begin the search again there."""
     with importing("train"), pytest.raises(UserError, match="put the call under if __name__ == '__main__'"):
         mgic_nas.search("quickstart", "fashion", "1M")
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "own-family.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_page_runs_as_it_stands(tmp_path: Path) -> None:
+    family, search, function = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "my_families.py").write_text(family)
+    for code in (search, function):
+        done = own.run(tmp_path, code)
+        assert done.returncode == 0, done.stderr
+    assert re.search(r"\{'width': \d+, 'depth': \d\}", done.stdout)

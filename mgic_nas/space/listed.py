@@ -97,7 +97,7 @@ def _rows(settings: Any) -> tuple[list[str], list[Values]]:
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) > 1:
             raise UserError(f"settings has columns of different lengths: {lengths}.")
-        names, rows = list(columns), list(zip(*columns.values()))
+        names, rows = list(columns), [tuple(row) for row in zip(*columns.values())]
     else:
         given = [dict(setting) for setting in settings] if _all_mappings(settings) else None
         if given is None:
