@@ -203,6 +203,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--epochs", type=int, required=True, metavar="E", help="epochs of each training")
     p.add_argument("--seeds", type=int, default=3, metavar="K", help="trainings of each architecture (default: 3)")
     p.add_argument("--out", required=True, metavar="DIR", help="the table; the same command again resumes it")
+    _add_trust(p)
     _add_recipe(p)
     p.add_argument("--executor", choices=tuple(EXECUTORS), default="local")
     _add_sharing(p)
