@@ -83,7 +83,7 @@ def test_a_family_of_ones_own_is_searched_as_ours_are(of_family: tuple[Path, lis
     states = Counter(row["state"] for row in read_csv(folder / "run" / "trials.csv"))
     assert states.keys() <= {"complete", "paused"}
     assert states.total() == 4
-    assert list((folder / "run" / "trials").glob("*/attempt-2/weights.safetensors")), "none was paused and went on"
+    assert list((folder / "run" / "trials").glob("*/attempt-2/result.json")), "none was paused and went on"
     assert "family: script:script_mlp" in (folder / "run" / "run.yaml").read_text()
 
 
