@@ -90,7 +90,7 @@ class ListedSpace:
         return tuple(setting[name] for name in self.params)
 
 
-def _rows(settings: Any) -> tuple[list[str], list[Values]]:
+def _rows(settings: Any) -> tuple[list[str], list[tuple[Scalar, ...]]]:
     """The names, and the values of each setting in their order."""
     if isinstance(settings, Mapping) or hasattr(settings, "columns"):
         columns = {str(name): [_scalar(name, v) for v in settings[name]] for name in settings}
