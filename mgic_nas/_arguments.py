@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--set", action="append", default=[], metavar="k=v", help="an argument of the model, such as s_g=8")
     p.add_argument("--json", action="store_true", help="print JSON")
     p.add_argument("--time", action="store_true", help="measure a network on this machine, and its inference form")
+    _add_trust(p)
 
     p = command(
         "search",
@@ -114,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--keep", choices=("front", "all"), default="front", help="whose weights are kept")
     p.add_argument("--address", metavar="A", help="an existing Ray cluster")
     p.add_argument("--storage", metavar="PATH", help="folder that all nodes share, for trials/")
+    _add_trust(p)
     p.add_argument("--retry-failed", action="store_true", help="train again what is booked as failed in the run")
     p.add_argument("--wait", action="store_true", help="wait where space or data are missing, instead of ending")
     p.add_argument("--json", action="store_true", help="print the winners as JSON")
@@ -141,6 +143,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", metavar="D", help="other data with the same classes, as with ?test=0.1")
     p.add_argument("--out", metavar="DIR", help="where retrain/ and retrain.csv are written (default: the run)")
     _add_training(p, executor=None, winners=", budget:2M or retrained:2M")
+    _add_trust(p)
 
     p = command(
         "train",
@@ -154,6 +157,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--set", action="append", default=[], metavar="k=v", help="an argument of the model, such as s_g=8")
     p.add_argument("--out", metavar="DIR", help="default: runs/NAME-DATA; the same command again goes on there")
     _add_training(p, executor="local")
+    _add_trust(p)
 
     p = command("score", "what a trained network is worth on a part of some data", "runs/demo --budget 1M --split test")
     p.add_argument("target", metavar="RUN|FOLDER|FILE", help="a run, a winner's folder, or an exported file")
@@ -161,6 +165,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--split", default="test", metavar="test|val|train", help="the part that is scored (default: test)")
     p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
     p.add_argument("--against", metavar="OTHER", help="another network, scored on the same images: paired difference")
+    _add_trust(p)
     p.add_argument("--json", action="store_true", help="print JSON, with all confusions")
 
     p = command(
@@ -174,6 +179,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
     p.add_argument("--int8", action="store_true", help="with onnx: in 8 bits, too, calibrated on training images")
     p.add_argument("--no-fuse", action="store_true", help="as trained, BatchNorms not folded")
+    _add_trust(p)
     p.add_argument("--data", metavar="D", help="on which the file is checked (default: the run's own)")
     p.add_argument("--json", action="store_true", help="print JSON")
 
@@ -197,6 +203,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--epochs", type=int, required=True, metavar="E", help="epochs of each training")
     p.add_argument("--seeds", type=int, default=3, metavar="K", help="trainings of each architecture (default: 3)")
     p.add_argument("--out", required=True, metavar="DIR", help="the table; the same command again resumes it")
+    _add_trust(p)
     _add_recipe(p)
     p.add_argument("--executor", choices=tuple(EXECUTORS), default="local")
     _add_sharing(p)
@@ -238,6 +245,12 @@ def _add_training(p: argparse.ArgumentParser, executor: str | None, winners: str
     p.add_argument("--executor", choices=tuple(EXECUTORS), default=executor)
     _add_sharing(p)
     p.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_trust(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--trust", action="append", default=[], metavar="MODULE", help="import this module, which registers a family"
+    )
 
 
 def _add_sharing(p: argparse.ArgumentParser) -> None:

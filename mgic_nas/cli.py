@@ -16,6 +16,7 @@ from typing import Any
 from ._arguments import parser
 from ._signals import terminable
 from ._text import size_text
+from ._trust import import_trusted
 from .errors import INSTALL, Interrupted, MachineFault, TrainingFailed, UserError
 
 # What the extra "search" brings, and what that brings in turn: models and winners do without.
@@ -234,6 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.typed = list(sys.argv[1:] if argv is None else argv)
     try:
         with terminable():
+            import_trusted(getattr(args, "trust", ()))
             COMMANDS[args.command](args)
     except UserError as error:
         print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)

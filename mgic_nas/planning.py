@@ -55,14 +55,14 @@ def _steps(images: int, recipe: Recipe) -> int:
     return max(1, images // recipe.batch_size)
 
 
-def refuse_impossible(problem: SearchProblem, space: SearchSpace, info: DataInfo, data: str) -> None:
+def refuse_impossible(problem: SearchProblem, space: SearchSpace, info: DataInfo, data: str | None) -> None:
     """UserError where some budget cannot be met, naming the nearest network and the input size at which it could."""
     given = space, problem.input_size, problem.num_classes, problem.budgets
     if found := impossible(*given):
-        side = _resizable(data) and largest_side(*given)
+        side = data is not None and _resizable(data) and largest_side(*given)
         raise UserError(
             f"{found}; with images of {side} pixels or fewer it can be met: --data '{_resized(data, side)}'"
-            if side
+            if data is not None and side
             else found
         )
 
@@ -147,6 +147,8 @@ def make_plan(
         say: called with the line of a probe.
         keep: write; else nothing is written.
     """
+    if setup.function is not None:
+        return _plan_of_function(config, problem, left)
     on_cpu = not visible_gpus() or config.gpus_per_trial == 0
     slots = plan_slots(config.concurrent, config.gpus_per_trial, this_machine())
     images = {name: int(config.data["sizes"][name]) for name in ("train", "val")}
@@ -166,6 +168,20 @@ def make_plan(
         f"  cost      {_cost(estimate, left, concurrent, config, probed=bool(found and found.rate))}",
     )
     return Plan(left, concurrent, found, estimate, lines)
+
+
+def _plan_of_function(config: RunConfig, problem: SearchProblem, left: int) -> Plan:
+    """Of trainings by a function of the user's, which nobody can measure before the first."""
+    slots = plan_slots(config.concurrent, config.gpus_per_trial, this_machine())
+    stopping = "" if config.rungs == "none" else f", early stopping {config.rungs}"
+    begun = "" if left >= config.trials else f" ({left:,} left)"
+    lines = (
+        f"  space     {_space(problem, config)}",
+        f"  training  {config.trials:,} trials{begun} of {config.epochs:,} epochs by {config.trained_by}, sampler "
+        f"{config.sampler}{stopping}, {slots.concurrent} at a time",
+        f"  cost      {_cost(None, left, slots.concurrent, config, probed=False)}",
+    )
+    return Plan(left, slots.concurrent, None, None, lines)
 
 
 def _measure(problem: SearchProblem, setup: Setup, threads: int, work: float) -> Estimate | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import train
+from . import own_training, train
 from .cost.runtimes.kinds import csv_stem
 from .engine.executors.registry import check_address, choose
 from .engine.executors.slots import parse_gpus_per_trial
@@ -35,6 +35,7 @@ from .engine.storage.record import read_record
 from .engine.storage.trial import FINISHED
 from .errors import UserError
 from .families import start_of
+from .own_training import EPOCHS, OwnTraining
 from .planning import DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
 from .progress import say
 from .space import SearchSpace, parse_budgets
@@ -56,8 +57,8 @@ class Given:
     """The arguments of :func:`search` that say what is searched."""
 
     space: SearchSpace | str | Path
-    data: str
-    budgets: Iterable[str | float] | str | float
+    data: str | None
+    budgets: Iterable[str | float] | str | float | None
     trials: int | None = None
     epochs: int | None = None
     out: str | Path | None = None
@@ -72,6 +73,7 @@ class Given:
     storage: str | Path | None = None
     recipe: str | Mapping[str, object] | Recipe | None = None
     latencies: Iterable[str | Path] | str | Path | None = None
+    train: Callable[..., Any] | None = None
 
 
 class Prepared(NamedTuple):
@@ -81,6 +83,7 @@ class Prepared(NamedTuple):
     config: RunConfig
     problem: SearchProblem
     old: RunConfig | None
+    own: OwnTraining | None = None
 
 
 def prepare(given: Given, keep: bool = True) -> Prepared:
@@ -112,7 +115,8 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     name = choose("ray" if address is not None and given.executor is None else given.executor, say)
     if address is not None:
         check_address(address)
-    budgets = given.budgets
+    own = OwnTraining.of(given.train)
+    budgets = () if given.budgets is None else given.budgets
     limits = parse_budgets([budgets] if isinstance(budgets, str | int | float) else budgets)
     tables = _tables(given.latencies)
     if tables is not None:
@@ -122,18 +126,25 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         raise UserError("name at least one budget, such as --budget 5M (MACs) or --budget params=1M.")
 
     space = given.space if isinstance(given.space, SearchSpace) else SearchSpace.from_yaml(given.space)
-    spec = resolve_spec(given.data)
-    data = cached_data(spec)
-    info = data.info
+    own_training.check(space, own, limits, given.data, given.recipe)
+    if given.data is not None:
+        spec = resolve_spec(given.data)
+        data = cached_data(spec)
+        info = data.info
+    else:
+        assert own is not None
+        spec, data, info = own.spec, None, own.info()
     about = {"spec": spec, **dataclasses.asdict(info)}
     folder = Path(given.out or Path("runs") / _slug(f"{Path(space.source).stem}-{info.name}"))
     old = find_run(folder)
     space = space.started_as(None if old is None else old.space)
-    recipe = train.get_recipe(_first(given.recipe, old and old.recipe, DEFAULT_RECIPE))
+    recipe = train.get_recipe(_first(given.recipe, (old and old.recipe) or None, DEFAULT_RECIPE))
     if old is not None and given.recipe is not None:
         recipe = resumed_recipe(given.recipe, old.recipe)
-    check_recipe(recipe, data)
-    epochs = _first(given.epochs, old and old.epochs, default_epochs(info.sizes["train"], recipe))
+    if own is None and data is not None:
+        check_recipe(recipe, data)
+    usual = EPOCHS if own is not None else default_epochs(info.sizes["train"], recipe)
+    epochs = _first(given.epochs, old and old.epochs, usual)
     if tables is None:  # as when the run was made, as far as budgets are on them still
         stems = set(map(csv_stem, latency_kinds(limits)))
         tables = tuple(p for p in map(Path, old.latencies if old else ()) if p.stem in stems)
@@ -147,7 +158,7 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         budgets=[b.label for b in limits],
         trials=_first(given.trials, old and old.trials, DEFAULT_TRIALS),
         epochs=epochs,
-        recipe=recipe.to_dict(),
+        recipe={} if own is not None else recipe.to_dict(),
         # What was not named is what the run was made with, also where a later version has other defaults.
         sampler=_first(given.sampler, old and old.sampler, DEFAULT_SAMPLER),
         rungs=_first(given.rungs, old and old.rungs, DEFAULT_SCHEDULER),
@@ -161,17 +172,22 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         versions=versions(),
         created=now(),
         latencies=[str(path) for path in tables],
+        trained_by=own.place if own is not None else "",
     )
     notes = [f"{info.name}: {note}" for note in info.notes]  # what was left out, converted or found twice
     notes += [f"{info.name}: warning: {line}" for line in cautions.of_data(metric_of(spec), about)]
     if old is not None:
         config = continued(old, config, folder)
+        if not space.builds:
+            own_training.refuse_other_costs(folder, space, read_record(folder).entries)
         if warning := version_warning(old):
             notes.append(f"{folder}: {warning}")
     else:
         config.refuse_occupied_storage()
     if old is None or old.budgets != config.budgets:
         refuse_impossible(problem, space, info, given.data)
+    if own is not None:
+        notes += own.notes(config.rungs)
     if old is None or (old.budgets, old.latencies) != (config.budgets, config.latencies):
         notes += try_out(config, problem.feasible, keep)
     if old is None and given.trials is None:
@@ -188,7 +204,7 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
             say(f"{kind}: predicted; {predictor.accuracy}")
     made = {kind: str(predictor.accuracy) for kind, predictor in problem.predictors.items()}
     config = dataclasses.replace(config, predicted={**(old.predicted if old else {}), **made})
-    return Prepared(folder, config, problem, old)
+    return Prepared(folder, config, problem, old, own)
 
 
 def _left(config: RunConfig, old: RunConfig | None, folder: Path) -> bool:
@@ -211,14 +227,15 @@ def _first(*values: Any) -> Any:
     return next(value for value in values if value is not None)
 
 
-def setup_of(config: RunConfig, folder: Path) -> Setup:
+def setup_of(config: RunConfig, folder: Path, own: OwnTraining | None = None) -> Setup:
     return Setup(
         model=config.model,
         data=config.data["spec"],
         epochs=config.epochs,
-        recipe=train.get_recipe(config.recipe),
+        recipe=train.get_recipe(config.recipe or DEFAULT_RECIPE),
         folder=str(config.trials_folder(folder)),
         fingerprint=config.data["fingerprint"],
+        function=None if own is None else own.function,
     )
 
 

@@ -18,6 +18,7 @@ from .cost.runtimes.kinds import csv_stem, is_latency
 from .engine.executors.registry import has_ray
 from .engine.storage.trial import COMPLETE, Trial
 from .errors import UserError
+from .families import SETTINGS
 from .networks import WEIGHTS
 from .retraining.results import RETRAINED, Network, Trainings
 from .retraining.start import Asked, check_asked, load, train_networks
@@ -213,6 +214,11 @@ class Run:
         if out is not None and not isinstance(out, str | os.PathLike):
             raise UserError(f"out must be a folder's path, not {out!r}.")
         config = self.config
+        if config.model == SETTINGS:
+            raise UserError(
+                f"{self.folder}: its settings are no networks of mgic_nas, so it cannot retrain them: call "
+                f"{config.trained_by} with a winner's setting, run.best().trial.setting."
+            )
         executor = executor or (config.executor if config.executor != "ray" or has_ray() else None)
         address = config.address if executor == "ray" else None
         spec = data or str(config.data["spec"])
@@ -230,7 +236,7 @@ class Run:
                 config=dict(winner.arguments),
                 arch_id=winner.trial.arch_id,
                 macs=int(winner.trial.cost("macs")),
-                params=int(winner.trial.cost("params")),
+                params=winner.trial.params or 0,
                 trial=winner.trial.number,
                 budgets=tuple(labels),
                 line=winner.line,
@@ -361,7 +367,7 @@ class Run:
             latency = "".join(f", {kind} {s * 1e3:.4g} ms" for kind, s in trial.latencies.items())
             lines.append(
                 f"  within {label}: {metric.text(trial.val_acc or 0.0)}, {trial.macs:,} MACs at {size}, "
-                f"{trial.params:,} params{latency}"
+                f"{f'{trial.params:,}' if trial.params else 'unknown'} params{latency}"
             )
             lines.append(f"    {winner.line}")
         lines += [f"  {kind}: {how}" for kind, how in record.timed.items() if how]

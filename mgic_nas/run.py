@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import engine, report
+from ._portable import refuse_while_importing
 from ._signals import terminable
 from .engine.events import Observer
 from .engine.executors.registry import executor
@@ -20,6 +21,7 @@ from .engine.storage.measuring import place_of
 from .engine.storage.row_latencies import write_row_latencies
 from .engine.storage.trial import FINISHED
 from .errors import Interrupted, MachineFault, UserError
+from .own_training import WORK, OwnTraining
 from .planning import Plan, make_plan
 from .preparation import Given, prepare, setup_of
 from .progress import Progress, Refreshed, say
@@ -40,8 +42,8 @@ __all__ = ["Run", "Winner", "load_run", "search"]
 
 def search(
     space: SearchSpace | str | Path,
-    data: str,
-    budgets: Iterable[str | float] | str | float,
+    data: str | None = None,
+    budgets: Iterable[str | float] | str | float | None = None,
     trials: int | None = None,
     epochs: int | None = None,
     out: str | Path | None = None,
@@ -60,6 +62,7 @@ def search(
     wait: bool = False,
     latencies: Iterable[str | Path] | str | Path | None = None,
     observers: Iterable[Observer] = (),
+    train: Callable[..., Any] | None = None,
 ) -> Run:
     """Searches a space for the most accurate networks within budgets, and builds the report.
 
@@ -102,6 +105,12 @@ def search(
         observers: functions that are called in this process with every :class:`mgic_nas.engine.events.Event` (a trial
             begins, an epoch is done, a trial is finished): for MLflow, Weights & Biases and the like. One that raises
             is not called any more.
+        train: a function that trains in place of this package, ``train(setting, epochs, report)``: it calls
+            ``report(accuracy, epoch)`` after each epoch 1, 2, ... (or never), and returns the accuracy in percent. By
+            name it may take ``checkpoint``, the path of a file for its state, which is there again where a paused
+            training goes on, and ``seed``. It runs in worker processes, which import it by its module. A space with
+            ``cost=`` needs it, and no data; with a space of networks it gets their arguments, and data only says
+            their input size. Weights, and what needs them, are then the function's own.
 
     Raises:
         UserError: wrong input, before anything is made on disk; another run or another search in ``out``.
@@ -109,6 +118,7 @@ def search(
         RuntimeError: every training failed.
         KeyboardInterrupt: everything done so far is recorded, and the same call resumes it.
     """
+    refuse_while_importing("mgic_nas.search")
     told = _callable(observers)
     given = Given(
         space,
@@ -128,9 +138,10 @@ def search(
         storage,
         recipe,
         latencies,
+        train,
     )
     with terminable():
-        folder, config, problem, _ = prepare(given)
+        folder, config, problem, _, own = prepare(given)
         with _interruptions(folder):
             run, waits = None, _Waits(wait)
             while run is None:
@@ -142,7 +153,7 @@ def search(
                         ) as source,
                     ):
                         retry_failed = False  # it is done
-                        _train(source, folder, problem, progress)
+                        _train(source, folder, problem, progress, own)
                     run = _reported(folder)
             run.refuse_no_result()
             for line in run.warnings():
@@ -151,15 +162,18 @@ def search(
 
 
 def plan(
-    space: SearchSpace | str | Path, data: str, budgets: Iterable[str | float] | str | float, **options: Any
+    space: SearchSpace | str | Path,
+    data: str | None = None,
+    budgets: Iterable[str | float] | str | float | None = None,
+    **options: Any,
 ) -> Plan:
     """What :func:`search` with the same arguments is about to do, and what that will take. Writes nothing on disk."""
-    folder, config, problem, old = prepare(Given(space, data, budgets, **options), keep=False)
+    folder, config, problem, old, own = prepare(Given(space, data, budgets, **options), keep=False)
     left = config.trials
     if old is not None:
         left -= sum(trial.state in FINISHED for trial in engine.read_record(folder).entries)
     with _in_memory():
-        return make_plan(folder, config, problem, setup_of(config, folder), max(0, left), say, keep=False)
+        return make_plan(folder, config, problem, setup_of(config, folder, own), max(0, left), say, keep=False)
 
 
 def load_run(folder: str | Path) -> Run:
@@ -177,7 +191,9 @@ def _callable(observers: Iterable[Observer]) -> tuple[Observer, ...]:
     return found
 
 
-def _train(source: engine.Controller, folder: Path, problem: SearchProblem, show: bool) -> None:
+def _train(
+    source: engine.Controller, folder: Path, problem: SearchProblem, show: bool, own: OwnTraining | None
+) -> None:
     """Trains what the controller hands out; MachineFault where it gives up."""
     config = source.config
     for kind in latency_kinds(config.parsed_budgets()):
@@ -185,8 +201,10 @@ def _train(source: engine.Controller, folder: Path, problem: SearchProblem, show
         say(f"{kind}: {place_of(config, kind)}; {which} once, before it is trained")
     for note in source.notes:
         say(f"{folder}: {note}")
-    setup = setup_of(config, folder)
-    where = {"address": config.address} if config.executor == "ray" else {}
+    setup = setup_of(config, folder, own)
+    where: dict[str, Any] = {"address": config.address} if config.executor == "ray" else {}
+    if own is not None:
+        where["work"] = WORK
     concurrent = config.concurrent
     if source.wanted and (show or concurrent is None):
         with _in_memory():

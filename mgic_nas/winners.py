@@ -52,9 +52,12 @@ class Winner:
         worth = f"{metric.short} {trial.val_acc or 0.0:.2f}{f' ± {error:.2f}' if metric.of_items and error else ''} %"
         latency = "".join(f", {kind} {seconds * 1e3:.4g} ms" for kind, seconds in trial.latencies.items())
         weights = f"weights in {self.weights}" if self.weights is not None else "its weights were not kept"
+        if by := self.config.trained_by:
+            weights = f"its weights are {by}'s own"
+        params = f"{trial.params:,}" if trial.params else "unknown"
         return (
             f"trial {trial.number} of {self.folder}: {worth} (validation), {trial.macs:,} MACs at "
-            f"{size_text(self.config.input_size)}, {trial.params:,} params{latency}\n  {self.line}\n  {weights}"
+            f"{size_text(self.config.input_size)}, {params} params{latency}\n  {self.line}\n  {weights}"
         )
 
     def __repr__(self) -> str:
@@ -81,12 +84,18 @@ class Winner:
         Raises:
             UserError: its weights were not kept, or cannot be read.
         """
+        if (by := self.config.trained_by) and (pretrained or self.config.model == families.SETTINGS):
+            mend = "" if self.config.model == families.SETTINGS else "; pretrained=False builds the network"
+            raise UserError(
+                f"{self.folder}: {by} trained trial {self.trial.number}, and its weights are that function's own{mend}."
+            )
         if pretrained and self.weights is None:
             raise UserError(
                 f"{self.folder}: the weights of trial {self.trial.number} were not kept (only those are that "
                 "some limits on the costs can choose); search with keep='all' to keep every one's."
             )
-        net = families.family(self.config.model).build(
+        family = families.recorded_family(self.config.space) or families.family(self.config.model)
+        net = family.build(
             self.arguments,
             self.config.num_classes,
             self.config.input_size[0],
@@ -184,13 +193,13 @@ class Winner:
             carried=self.carried,
             digest=digest_of(self.weights),
             write=write,
-            in_timm=families.in_timm(config.model),
+            in_timm=config.in_timm,
             spec=str(config.data["spec"]),
             data_name=str(config.data.get("name", "")),
             score=ValidationScore(metric.name, score, error, f"{sizes.get('val', 0):,} validation {metric.items}"),
             facts={
                 "Network": f"`{self.line}`",
-                "Cost": f"{trial.macs:,} MACs at {size}, {trial.params:,} parameters{latencies}",
+                "Cost": f"{trial.macs:,} MACs at {size}, {trial.params or 0:,} parameters{latencies}",
                 "Budgets of the search": ", ".join(config.budgets),
                 "Found by": f"a search of {config.trials} trials in {config.space_source or 'a space made in Python'}, "
                 f"{config.epochs} epochs each, sampler {config.sampler}, seed {config.seed}, recipe "

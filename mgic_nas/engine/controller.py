@@ -448,7 +448,8 @@ class Controller(JobSource):
     def _new_trial(self, proposal: Proposal) -> Trial:
         """A new trial. It counts as started once its job is saved."""
         candidate = proposal.candidate
-        costs: dict[str, Any] = {kind: int(getattr(candidate.cost, kind)) for kind in COSTS}
+        # A cost function may say nothing but what stands for the MACs.
+        costs: dict[str, Any] = {kind: int(getattr(candidate.cost, kind)) or None for kind in COSTS}
         trial = Trial(
             proposal.number,
             candidate.arch_id,

@@ -19,7 +19,7 @@ _NEAR = 3  # folders above a run's that a path may begin from
 def command(config: RunConfig, folder: str | Path) -> str:
     """The shell command that goes on with this run, from its folder; empty for a space or recipe made in Python."""
     source, recipe = config.space_source, _recipe(config)
-    if not source or not recipe:
+    if not source or not recipe or config.trained_by:
         return ""
     words = ["mgic-nas", "search", _space(source, folder), "--data", shown_data(config, folder)]
     for budget in config.budgets:

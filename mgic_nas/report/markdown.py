@@ -13,7 +13,7 @@ from . import health, notes, retrained, story
 from .data import Summary
 from .headline import headline
 from .thinning import evenly
-from .winners import create_model, imports, local_dir
+from .winners import imports, local_dir, made
 
 _MANY_FAILURES = 5
 _ROWS = 20  # of a table
@@ -99,7 +99,7 @@ def _lines(summary: Summary, problems: Mapping[str, str]) -> list[str]:
         code += ["", f"# within {words.listed(w.budget.label for w in group)}: trained, then untrained"]
         problem = problems.get(group[0].budget.label)
         code.append(f"# no weights: {problem}" if problem else f"net = {local_dir(summary, group[0])}")
-        code.append(f"net = {create_model(summary, trial)}")
+        code.append(made(summary, trial))
     return [_block("python", "\n".join(code))]
 
 

@@ -23,7 +23,7 @@ from .data import Summary, Winner
 from .headline import difference, headline
 from .panels import varied
 from .thinning import CELLS, ROWS
-from .winners import create_model, imports, local_dir
+from .winners import imports, local_dir, made
 
 PLAIN = 200_000  # characters of the figures' data; a larger page has them compressed
 
@@ -147,7 +147,7 @@ def _winner(summary: Summary, group: Sequence[Winner], problems: Mapping[str, st
         "loss": summary.loss(trial),
         "problem": problem,
         "local_dir": "" if problem else f"{loads}\nnet = {local_dir(summary, first)}",
-        "create_model": f"{loads}\nnet = {create_model(summary, trial)}",
+        "create_model": f"{loads}\n{made(summary, trial)}",
         "over": _over(summary, group),
     }
 

@@ -8,18 +8,23 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from ...cost.rows_cost import Cost
-from ...errors import UserError
+from ...errors import UserError, did_you_mean
 from ...space.budget import COUNTS
 from ...space.feasible import Candidate, Space
+from ...space.listed import ListedSpace
 from ...space.parameters import Setting
 from .candidate import SearchProblem
 from .params import distributions, to_setting
+
+if TYPE_CHECKING:
+    import optuna
 
 HELD = 4_096  # architectures of a space that is not small, drawn at random; what was taken is replaced
 REFRESHED = 16  # new ones at each proposal
@@ -134,6 +139,59 @@ class CandidatePool:
                 del self.settings[:drop], self.arch_ids[:drop], self._logs[:drop]
                 self.costs, self.features = self.costs[drop:], self.features[drop:]
         return np.array([i for i, arch_id in enumerate(self.arch_ids) if arch_id not in tried], dtype=int)
+
+    @classmethod
+    def from_arrays(
+        cls, settings: Any, costs: Any, distributions: Mapping[str, BaseDistribution] | None = None, seed: int = 0
+    ) -> CandidatePool:
+        """A pool of settings whose costs are known, for a study without any network of this package.
+
+        Args:
+            settings: a list of n dicts with the same keys, or a dict of n values each (a DataFrame too).
+            costs: n numbers from 1 up, the MACs or whatever takes their place in the second objective; or a dict of
+                ``macs`` and, where they are known, ``params`` and ``activations``.
+            distributions: by parameter, Optuna's, as the objective suggests it; by default categorical.
+            seed: of the part that is held of more than 50,000 settings.
+
+        Raises:
+            UserError: lengths that differ, a setting twice, a value that is none, a cost below 1, or a distribution
+                that lacks a value.
+        """
+        space = ListedSpace.from_arrays(settings, costs)
+        pool = cls(SearchProblem(space, (1, 1, 1), 1), seed)
+        for name, distribution in (distributions or {}).items():
+            if name not in space.params:
+                raise UserError(f"distributions: no parameter {name!r}.{did_you_mean(name, space.params)}")
+            for value in space.params[name]:
+                if not _contains(distribution, value):
+                    raise UserError(f"distributions: {distribution!r} of {name} does not hold {value!r}.")
+            pool.distributions[name] = distribution
+        return pool
+
+    def suggest(self, trial: optuna.Trial) -> Setting:
+        """What a trial's sampler proposes for every parameter of the pool, for an objective function."""
+        return self.setting({name: _suggested(trial, name, d) for name, d in self.distributions.items()})
+
+    def macs_of(self, setting: Setting) -> int:
+        """The MACs of any setting of the space, or what stands in their place."""
+        return self._problem.space.cost(setting, self._problem.input_size, self._problem.num_classes).macs
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        low, high = distribution.low, distribution.high
+        return trial.suggest_int(name, low, high, step=distribution.step, log=distribution.log)
+    assert isinstance(distribution, FloatDistribution)
+    return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
 
 
 def _logs(cost: Cost) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ from ..._files import write_atomic
 from ..._version import __version__
 from ...cost.runtimes.kinds import csv_stem
 from ...errors import UserError
+from ...families.names import in_timm
 from ...space.budget import Budget, hard_limits, latency_kinds, parse_budgets, refuse_unnamed
 from . import recorded
 from .latency_table import check_csv_names
@@ -30,6 +31,7 @@ FORMAT = 1
 _MAY_DIFFER = frozenset({"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial", "latencies"})
 # Where it came from, not what it is: never compared.
 _PROVENANCE = frozenset({"name", "space_source", "versions", "created"})
+_CODE = frozenset({"family", "cost"})  # of a space: where its code was, which may have moved
 _FOUND = frozenset({"predicted"})  # when it was made or went on: the latest counts
 _LIBRARIES = ("torch", "timm", "optuna", "ray", "numpy")
 
@@ -53,6 +55,7 @@ class RunConfig:
         storage: the shared folder that holds ``<name>/trials``; None: the run folder does.
         latencies: the csvs of measurements that budgets ``latency-<stem>`` name, absolute; written where there are any.
         predicted: kind of latency -> how well it was predicted, in words; written where any was.
+        trained_by: ``module:name`` of the user's function that trains, for people; written where there is one.
         versions: of Python and of the libraries that it was made with.
         created: when, ISO 8601 with the zone.
     """
@@ -79,6 +82,7 @@ class RunConfig:
     format: int = FORMAT
     latencies: list[str] = field(default_factory=list)
     predicted: dict[str, str] = field(default_factory=dict)
+    trained_by: str = ""
 
     def __post_init__(self) -> None:
         for name in ("trials", "epochs"):
@@ -100,6 +104,11 @@ class RunConfig:
     def model(self) -> str:
         """The timm name of the searched model."""
         return str(self.space["model"])
+
+    @property
+    def in_timm(self) -> bool:
+        """Whether timm builds the networks, also where their family is not known in this process."""
+        return not _CODE & self.space.keys() and in_timm(self.model)
 
     @property
     def input_size(self) -> tuple[int, int, int]:
@@ -147,7 +156,7 @@ class RunConfig:
     def to_yaml(self) -> str:
         """The text of run.yaml."""
         values = dataclasses.asdict(self)
-        for name in ("latencies", "predicted"):
+        for name in ("latencies", "predicted", "trained_by"):
             if not values[name]:
                 del values[name]
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
@@ -167,6 +176,7 @@ class RunConfig:
 
 _RULES = (
     *((name, recorded.TEXT) for name in ("name", "sampler", "rungs", "keep", "executor", "space_source", "created")),
+    ("trained_by", recorded.TEXT),
     *((name, recorded.TEXT_OR_NONE) for name in ("address", "storage")),
     ("space", recorded.MAPPING),
     *recorded.SPACE_AND_DATA,
@@ -250,6 +260,13 @@ def continued(old: RunConfig, new: RunConfig, folder: str | Path) -> RunConfig:
         if name in _MAY_DIFFER | _PROVENANCE | _FOUND:
             continue
         before, after = getattr(old, name), getattr(new, name)
+        if name == "trained_by":
+            if bool(before) != bool(after):
+                mend = f"pass train= again, as it was ({before})" if before else "leave train= out"
+                raise UserError(f"{folder} is a run trained by {before or 'mgic_nas'}: {mend}, or name another folder.")
+            continue
+        if name == "space":
+            before, after = ({k: v for k, v in space.items() if k not in _CODE} for space in (before, after))
         if name == "data":  # the same images at another path are the same data
             if before.get("fingerprint") == after.get("fingerprint"):
                 continue
