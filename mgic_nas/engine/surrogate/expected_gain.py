@@ -78,6 +78,7 @@ class ExpectedGain:
         observations: n of them, of which at least one has a curve or an accuracy.
         objective: what is searched.
         hyperparameters: of an earlier :class:`GaussianProcess`; None fits them.
+        groups: the features' columns of each parameter, as :class:`TrainingData` has them.
 
     Attributes:
         mean, deviation: float64 (n,), the posterior of the observed architectures' true accuracies.
@@ -89,12 +90,14 @@ class ExpectedGain:
         observations: Sequence[Observation],
         objective: Objective,
         hyperparameters: Hyperparameters | None = None,
+        groups: Sequence[Sequence[int]] = (),
     ) -> None:
         self._objective = objective
         observed = [i for i, s in enumerate(observations) if s.acc is not None or s.curve]
         values, noise_variance = _final_accuracies([observations[i] for i in observed], objective.epochs)
         features = np.array([s.features for s in observations])
-        self._model = GaussianProcess(TrainingData(features[observed], values, noise_variance), hyperparameters)
+        data = TrainingData(features[observed], values, noise_variance, groups)
+        self._model = GaussianProcess(data, hyperparameters)
         self.hyperparameters = self._model.hyperparameters
         self._own_variance = ARCHITECTURE_SHARE * self._model.noise
         self.mean, deviation = self._model.predict(features)
@@ -138,9 +141,14 @@ class ExpectedGain:
 
 
 class Refitter:
-    """Makes one :class:`ExpectedGain` after the other; their hyperparameters are fitted only now and then."""
+    """Makes one :class:`ExpectedGain` after the other; their hyperparameters are fitted only now and then.
 
-    def __init__(self) -> None:
+    Args:
+        groups: of all of them.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[int]] = ()) -> None:
+        self._groups = groups
         self._fitted_until = 0  # observations
         self._hyperparameters: Hyperparameters | None = None
 
@@ -151,7 +159,7 @@ class Refitter:
         known = len(observations) if of is None else of
         if known > self._fitted_until:
             self._fitted_until, self._hyperparameters = int(REFIT_GROWTH * known), None
-        gain = ExpectedGain(observations, objective, self._hyperparameters)
+        gain = ExpectedGain(observations, objective, self._hyperparameters, self._groups)
         self._hyperparameters = gain.hyperparameters
         return gain
 
