@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...pareto import non_dominated
 from ...space.budget import COUNTS
 from .gaussian_process import GaussianProcess, TrainingData, one_thread
 from .learning_curves import LearningCurves
@@ -151,20 +150,15 @@ class ExpectedGain:
         """The mean over fantasies; costs (n, 3), means (n, fantasies), deviation (n,)."""
         objective, reference = self._objective, self._reference
         decades = max(math.log10(reference[1] / objective.min_macs), 1e-9)
+        held_costs = self._costs[self._held]
+        front = steps(held_costs[:, 0], self._held_accs.T, reference[0])
+        total = log_expected_gain(costs[:, 0], means.T, deviation, front, reference) - math.log(decades)
         budgets = [(COUNTS.index(b.kind), b.limit) for b in objective.budgets if b.kind in COUNTS]
-        held_costs, totals = self._costs[self._held], []
-        for mean, held in zip(means.T, self._held_accs.T, strict=True):
-            front = np.flatnonzero((held > reference[0]) & non_dominated(held, held_costs[:, 0]))
-            front = front[np.argsort(held_costs[front, 0])]
-            steps = held_costs[front, 0], held[front]
-            total = log_expected_gain(costs[:, 0], mean, deviation, steps, reference) - math.log(decades)
-            for kind, limit in budgets:
-                within = held_costs[:, kind] <= limit
-                best = float(held[within].max()) if within.any() else reference[0]
-                lift = log_expected_improvement(mean, deviation, best) + math.log(BUDGET_WEIGHT / len(budgets))
-                total = np.where(costs[:, kind] <= limit, np.logaddexp(total, lift), total)
-            totals.append(total)
-        return np.asarray(np.logaddexp.reduce(totals, axis=0) - math.log(len(totals)))
+        for kind, limit in budgets:
+            best = self._held_accs[held_costs[:, kind] <= limit].max(0, initial=reference[0])
+            lift = log_expected_improvement(means.T, deviation, best[:, None]) + math.log(BUDGET_WEIGHT / len(budgets))
+            total = np.where(costs[:, kind] <= limit, np.logaddexp(total, lift), total)
+        return np.asarray(np.logaddexp.reduce(total, axis=0) - math.log(len(total)))
 
 
 def _final_accuracies(observed: Sequence[Observation], epochs: int) -> tuple[Array, Array]:
@@ -179,6 +173,23 @@ def _final_accuracies(observed: Sequence[Observation], epochs: int) -> tuple[Arr
     return values, noise_variance
 
 
+def steps(macs: Array, accs: Array, worst: float) -> tuple[Array, Array]:
+    """The front as a staircase, of each of several sets of accuracies: the best at so many MACs or fewer.
+
+    Args:
+        macs: (n,).
+        accs: (..., n).
+        worst: accuracy below which nothing counts.
+
+    Returns:
+        MACs (m,) where any of the staircases rises, and what each reaches there, (..., m).
+    """
+    order = np.argsort(macs, kind="stable")
+    top = np.maximum.accumulate(np.maximum(accs[..., order], worst), axis=-1)
+    rises = np.diff(top, axis=-1, prepend=worst).reshape(-1, len(macs)).any(0)
+    return macs[order[rises]], top[..., rises]
+
+
 @one_thread()
 def log_expected_gain(
     macs: Array, mean: Array, deviation: Array, front: tuple[Array, Array], reference: tuple[float, float]
@@ -189,20 +200,21 @@ def log_expected_gain(
     times the expected improvement over their height.
 
     Args:
-        macs, mean, deviation: (n,) of the candidates, whose accuracies are normal.
-        front: MACs and accuracies, each (m,), of the points to improve on, the cheapest first, both rising.
+        macs, deviation: (n,) of the candidates, whose accuracies are normal.
+        mean: (..., n), their means.
+        front: MACs (m,) and accuracies (..., m) of the points to improve on, the cheapest first, both rising.
         reference: (accuracy, MACs) of the worst that counts.
 
     Returns:
-        (n,), the log of percent times decades of MACs; -inf where the MACs are beyond the reference's.
+        (..., n), the log of percent times decades of MACs; -inf where the MACs are beyond the reference's.
     """
     worst_acc, worst_macs = reference
-    heights = np.concatenate([[worst_acc], front[1]])
+    heights = np.concatenate([np.full((*front[1].shape[:-1], 1), worst_acc), front[1]], -1)
     edges = np.log10(np.concatenate([front[0], [worst_macs]]))
     starts = np.concatenate([[-np.inf], edges[:-1]])
     widths = np.maximum(edges[None] - np.maximum(starts[None], np.log10(macs)[:, None]), 0)
-    logs = log_expected_improvement(mean[:, None], deviation[:, None], heights[None])
-    return torch.logsumexp(torch.from_numpy(widths).log() + torch.from_numpy(logs), 1).numpy()
+    logs = log_expected_improvement(mean[..., None], deviation[:, None], heights[..., None, :])
+    return torch.logsumexp(torch.from_numpy(widths).log() + torch.from_numpy(logs), -1).numpy()
 
 
 def log_expected_improvement(mean: Array, deviation: Array, best: Array | float) -> Array:
