@@ -99,11 +99,10 @@ class ExpectedGain:
         self._trust, self._values = np.zeros(len(observations)), np.zeros(len(observations))
         self._trust[observed] = self._own_variance / (self._model.noise + noise_variance)
         self._values[observed] = values
+        self._seen = np.isin(np.arange(len(observations)), observed)
         mean, deviation = self._model.predict(self._features)
         self.mean = mean + self._trust * (self._values - mean)
-        variance = deviation**2 + self._own_variance
-        variance[observed] = deviation[observed] ** 2 / 2 + self._own_variance * (1 - self._trust[observed])
-        self.deviation = np.sqrt(np.maximum(variance, MIN_VARIANCE))
+        self.deviation = self._of_architectures(deviation, np.arange(len(observations)))
         self._waiting = np.array([s.waiting for s in observations], dtype=bool)
         self._held = np.flatnonzero(~self._waiting)
         self._running = np.array([i for i in self._held if observations[i].acc is None], dtype=int)
@@ -124,9 +123,15 @@ class ExpectedGain:
     def of_waiting(self) -> tuple[NDArray[np.int_], Array]:
         """Positions (m,) of the waiting observations, and their log gains (m,)."""
         here = np.flatnonzero(self._waiting)
-        means, _ = self._predict(self._features[here])
+        means, deviation = self._predict(self._features[here])
         means += self._trust[here, None] * (self._values[here, None] - means)
-        return here, self._log_gain(self._costs[here], means, self.deviation[here])
+        return here, self._log_gain(self._costs[here], means, self._of_architectures(deviation, here))
+
+    def _of_architectures(self, deviation: Array, here: NDArray[np.int_]) -> Array:
+        """Deviations of observed architectures themselves, from those of what features tell of them."""
+        share = np.where(self._seen[here], 0.5, 1.0)  # of an architecture's own training its neighbours know less
+        variance = share * deviation**2 + self._own_variance * (1 - self._trust[here])
+        return np.sqrt(np.maximum(variance, MIN_VARIANCE))
 
     def _draw_ends(self) -> Array:
         """True accuracies of what is in training, (running, fantasies): evenly spread draws, the same at each call."""
@@ -186,7 +191,7 @@ def steps(macs: Array, accs: Array, worst: float) -> tuple[Array, Array]:
     """
     order = np.argsort(macs, kind="stable")
     top = np.maximum.accumulate(np.maximum(accs[..., order], worst), axis=-1)
-    rises = np.diff(top, axis=-1, prepend=worst).reshape(-1, len(macs)).any(0)
+    rises = (np.diff(top, axis=-1, prepend=worst) > 0).any(axis=tuple(range(top.ndim - 1)))
     return macs[order[rises]], top[..., rises]
 
 
