@@ -105,7 +105,7 @@ class ExpectedGain:
         self.deviation = self._of_architectures(deviation, np.arange(len(observations)))
         self._waiting = np.array([s.waiting for s in observations], dtype=bool)
         self._held = np.flatnonzero(~self._waiting)
-        self._running = np.array([i for i in self._held if observations[i].acc is None], dtype=int)
+        self._running = np.array([i for i in self._held.tolist() if observations[i].acc is None], dtype=int)
         worst = float(np.percentile(values, REFERENCE_PERCENTILE))
         if len(self._held):  # the cheapest is on the front
             worst = min(worst, float(self.mean[self._held[np.argmin(self._costs[self._held, 0])]]))
