@@ -64,7 +64,7 @@ class FreezeThaw(Scheduler):
         return self._answer[1]
 
     def _choose(self, paused: Set[int], ending: bool) -> tuple[int, int] | None:
-        numbers = [number for number, trial in self._trials.items() if trial.state != FAILED]
+        numbers = sorted(number for number, trial in self._trials.items() if trial.state != FAILED)
         if len(numbers) < STARTUP and not ending:
             return None
         observations = [self._observe(self._trials[number]) for number in numbers]
