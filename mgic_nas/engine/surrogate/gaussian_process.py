@@ -90,10 +90,10 @@ class GaussianProcess:
         z = torch.from_numpy((y - self._mean) / self._scale)[:, None]
         self.hyperparameters = hyperparameters or fit(points, z, known_noise, groups)
         self.noise = math.exp(self.hyperparameters.noise) * self._scale**2
-        kernel = Kernel(groups, self.hyperparameters)
+        self._kernel, self._points = Kernel(groups, self.hyperparameters), points
         noise = math.exp(self.hyperparameters.noise) + known_noise
-        cholesky = torch.linalg.cholesky(kernel(points, points) + torch.diag(noise))
-        self._posterior = _Posterior(kernel, points, cholesky, torch.linalg.solve_triangular(cholesky, z, upper=False))
+        self._cholesky = torch.linalg.cholesky(self._kernel(points, points) + torch.diag(noise))
+        self._whitened = torch.linalg.solve_triangular(self._cholesky, z, upper=False)
 
     @one_thread()
     @torch.no_grad()
@@ -103,80 +103,11 @@ class GaussianProcess:
         Args:
             features: float64 (n, d).
         """
-        means, deviation = self._in_percent(self._posterior, features)
-        return means[:, 0], deviation
-
-    @one_thread()
-    @torch.no_grad()
-    def covariance(self, features: Array) -> Array:
-        """Posterior covariance (n, n), percent squared, without the noise of a training, of features (n, d)."""
-        return (self._scale**2 * self._posterior.covariance(torch.from_numpy(features))).numpy()
-
-    @one_thread()
-    @torch.no_grad()
-    def predict_after(self, further: Array, outcomes: Array, features: Array) -> tuple[Array, Array]:
-        """What :meth:`predict` would give after further trainings that end in one of several ways.
-
-        Args:
-            further: features (q, d) of the trainings.
-            outcomes: accuracies (q, m), percent: m ways in which they end.
-            features: float64 (n, d).
-
-        Returns:
-            means (n, m), and the deviation (n,), which does not depend on how they end.
-        """
-        z = torch.from_numpy((outcomes - self._mean) / self._scale)
-        noise = math.exp(self.hyperparameters.noise) + JITTER
-        return self._in_percent(self._posterior.after(torch.from_numpy(further), z, noise), features)
-
-    def _in_percent(self, posterior: _Posterior, features: Array) -> tuple[Array, Array]:
-        means, variance = posterior.predict(torch.from_numpy(features))
-        return self._mean + self._scale * means.numpy(), self._scale * variance.sqrt().numpy()
-
-
-@dataclass(frozen=True)
-class _Posterior:
-    """Of standardised accuracies, for m vectors of values at the same points.
-
-    Attributes:
-        kernel: the prior covariance.
-        points: (n, d), the observed ones.
-        cholesky: (n, n), the factor of their covariance.
-        whitened: (n, m), its inverse times the values.
-    """
-
-    kernel: Kernel
-    points: torch.Tensor
-    cholesky: torch.Tensor
-    whitened: torch.Tensor
-
-    def predict(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Means (k, m) and variances (k,) at points (k, d)."""
-        half = self._half(points)
-        variance = self.kernel.variance(points) - half.square().sum(0)
-        return half.T @ self.whitened, variance.clamp(min=MIN_POSTERIOR)
-
-    def covariance(self, points: torch.Tensor) -> torch.Tensor:
-        half = self._half(points)
-        return self.kernel(points, points) - half.T @ half
-
-    def after(self, points: torch.Tensor, z: torch.Tensor, noise: float) -> _Posterior:
-        """With observations z (q, m) at points (q, d) in addition."""
-        half = self._half(points)
-        own = self.covariance(points) + noise * torch.eye(len(points), dtype=torch.double)
-        corner = torch.linalg.cholesky(own)
-        upper = torch.cat([self.cholesky, torch.zeros_like(half)], 1)
-        further = torch.linalg.solve_triangular(corner, z - half.T @ self.whitened, upper=False)
-        return replace(
-            self,
-            points=torch.cat([self.points, points]),
-            cholesky=torch.cat([upper, torch.cat([half.T, corner], 1)]),
-            whitened=torch.cat([self.whitened.expand(-1, z.shape[1]), further]),
-        )
-
-    def _half(self, points: torch.Tensor) -> torch.Tensor:
-        """(n, k): the inverse of the Cholesky factor times the covariance of the observed points with k others."""
-        return torch.linalg.solve_triangular(self.cholesky, self.kernel(self.points, points), upper=False)
+        points = torch.from_numpy(features)
+        half = torch.linalg.solve_triangular(self._cholesky, self._kernel(self._points, points), upper=False)
+        variance = (self._kernel.variance(points) - half.square().sum(0)).clamp(min=MIN_POSTERIOR)
+        mean = (half.T @ self._whitened)[:, 0]
+        return self._mean + self._scale * mean.numpy(), self._scale * variance.sqrt().numpy()
 
 
 def _evenly(data: TrainingData, most: int) -> TrainingData:

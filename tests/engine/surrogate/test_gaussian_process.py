@@ -120,29 +120,6 @@ def test_threads_are_as_they_were_before() -> None:
     assert torch.get_num_threads() == before
 
 
-def test_what_is_predicted_after_further_trainings_is_what_a_model_with_them_predicts() -> None:
-    known, further, points = sample(40), sample(3, seed=1), sample(5, seed=2).features
-    model = GaussianProcess(known)
-    ends = np.stack([further.values, further.values - 1], axis=1)
-    means, deviation = model.predict_after(further.features, ends, points)
-    assert means.shape == (5, 2)
-    rng = np.random.default_rng(0)
-    draws = rng.multivariate_normal(model.predict(further.features)[0], model.covariance(further.features), 20_000)
-    averaged, _ = model.predict_after(further.features, draws.T, points)
-    assert averaged.mean(1) == pytest.approx(model.predict(points)[0], abs=0.02)  # what is not known changes no mean
-    assert (deviation <= model.predict(points)[1] + 1e-9).all()
-    at_them = model.predict_after(further.features, ends, further.features)[0]
-    before = model.predict(further.features)[0]
-    assert np.abs(at_them[:, 0] - further.values).sum() < np.abs(before - further.values).sum()
-
-
-def test_the_covariance_has_the_variances_on_its_diagonal() -> None:
-    model, points = GaussianProcess(sample(40)), sample(6, seed=3).features
-    covariance = model.covariance(points)
-    assert np.sqrt(np.diag(covariance)) == pytest.approx(model.predict(points)[1], abs=1e-9)
-    assert np.linalg.eigvalsh(covariance).min() > -1e-9
-
-
 def test_the_gradient_of_the_likelihood_is_right() -> None:
     data = sample(25)
     z = torch.from_numpy(data.values - data.values.mean())[:, None]
