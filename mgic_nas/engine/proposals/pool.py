@@ -5,6 +5,7 @@ Costs are known before anything is trained, so only what fits the budgets is eve
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -44,6 +45,7 @@ class CandidatePool:
         settings: theirs.
         costs: float64 (n, 3): MACs, parameters, activations, as :data:`COUNTS` names them.
         features: float64 (n, d), each column within about -1 .. 1: the logarithms of the costs, and the parameters.
+        groups: the columns of each cost and of each parameter.
         whole: whether these are all feasible ones.
     """
 
@@ -53,6 +55,7 @@ class CandidatePool:
         self._rng = random.Random(seed)
         self.distributions = distributions(problem.space)
         self._encoders = [_encoder(name, values, problem.space) for name, values in problem.space.params.items()]
+        self.groups = _groups([1] * len(COUNTS) + [width for width, _, _ in self._encoders])
         self._known: dict[tuple[Any, ...], str] = {}
         self.settings: list[Setting] = []
         self.arch_ids: list[str] = []
@@ -192,6 +195,12 @@ def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -
         return trial.suggest_int(name, low, high, step=distribution.step, log=distribution.log)
     assert isinstance(distribution, FloatDistribution)
     return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+
+
+def _groups(widths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The columns of things that are so many columns wide, one beside the other."""
+    ends = list(itertools.accumulate(widths))
+    return tuple(tuple(range(end - width, end)) for width, end in zip(widths, ends))
 
 
 def _logs(cost: Cost) -> tuple[float, ...]:

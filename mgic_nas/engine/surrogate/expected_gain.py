@@ -17,7 +17,7 @@ import torch
 
 from ...pareto import non_dominated
 from ...space.budget import COUNTS
-from .gaussian_process import GaussianProcess, Hyperparameters, TrainingData, one_thread
+from .gaussian_process import GaussianProcess, TrainingData, one_thread
 from .learning_curves import LearningCurves
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 BUDGET_WEIGHT = 0.1  # of the winners within budgets, against the front's: more of it starves the rest of the front
 ARCHITECTURE_SHARE = 0.5  # of the residual variance: the architecture's own part; the rest is one training's luck
 REFERENCE_PERCENTILE = 10  # of the accuracies: from where the gain in hypervolume is measured
-REFIT_GROWTH = 1.15  # hyperparameters are fitted again when there are so many times the observations
 MIN_VARIANCE = 1e-6  # percent squared, of a prediction
+FAR = 1e3  # standard deviations: from there on the expected improvement is its expansion
 
 
 @dataclass
@@ -77,25 +77,20 @@ class ExpectedGain:
     Args:
         observations: n of them, of which at least one has a curve or an accuracy.
         objective: what is searched.
-        hyperparameters: of an earlier :class:`GaussianProcess`; None fits them.
+        groups: the features' columns of each parameter, as :class:`TrainingData` has them.
 
     Attributes:
         mean, deviation: float64 (n,), the posterior of the observed architectures' true accuracies.
-        hyperparameters: those in use.
     """
 
     def __init__(
-        self,
-        observations: Sequence[Observation],
-        objective: Objective,
-        hyperparameters: Hyperparameters | None = None,
+        self, observations: Sequence[Observation], objective: Objective, groups: Sequence[Sequence[int]] = ()
     ) -> None:
         self._objective = objective
         observed = [i for i, s in enumerate(observations) if s.acc is not None or s.curve]
         values, noise_variance = _final_accuracies([observations[i] for i in observed], objective.epochs)
         features = np.array([s.features for s in observations])
-        self._model = GaussianProcess(TrainingData(features[observed], values, noise_variance), hyperparameters)
-        self.hyperparameters = self._model.hyperparameters
+        self._model = GaussianProcess(TrainingData(features[observed], values, noise_variance, groups))
         self._own_variance = ARCHITECTURE_SHARE * self._model.noise
         self.mean, deviation = self._model.predict(features)
         variance = deviation**2 + self._own_variance
@@ -135,25 +130,6 @@ class ExpectedGain:
             lift = log_expected_improvement(mean, deviation, best) + math.log(BUDGET_WEIGHT / len(budgets))
             total = np.where(costs[:, kind] <= limit, np.logaddexp(total, lift), total)
         return total
-
-
-class Refitter:
-    """Makes one :class:`ExpectedGain` after the other; their hyperparameters are fitted only now and then."""
-
-    def __init__(self) -> None:
-        self._fitted_until = 0  # observations
-        self._hyperparameters: Hyperparameters | None = None
-
-    def __call__(
-        self, observations: Sequence[Observation], objective: Objective, of: int | None = None
-    ) -> ExpectedGain:
-        """The expected gain given some observations. ``of``: how many there are, where these are a part of them."""
-        known = len(observations) if of is None else of
-        if known > self._fitted_until:
-            self._fitted_until, self._hyperparameters = int(REFIT_GROWTH * known), None
-        gain = ExpectedGain(observations, objective, self._hyperparameters)
-        self._hyperparameters = gain.hyperparameters
-        return gain
 
 
 def _final_accuracies(observed: Sequence[Observation], epochs: int) -> tuple[Array, Array]:
@@ -199,11 +175,14 @@ def log_expected_improvement(mean: Array, deviation: Array, best: Array | float)
 
     With ``z = (mean - best) / deviation`` it is ``deviation * h(z)``, ``h(z) = density(z) + z * ndtr(z)``. Left of zero
     the terms cancel, so there ``h(z) = density(z) * (1 + z * ndtr(z) / density(z))``, the quotient by erfcx, which
-    neither under- nor overflows (Ament et al. 2023); and ``h(z) = z + h(-z)``.
+    neither under- nor overflows (Ament et al. 2023); where that cancels too, far left, the first terms of its expansion
+    in ``1 / z**2``; and ``h(z) = z + h(-z)``.
     """
     z = torch.from_numpy(np.asarray((mean - best) / deviation))
-    distance = z.abs().clamp(max=1e4)  # beyond that the quotient is 1 / distance to all digits
-    quotient = torch.special.erfcx(distance / math.sqrt(2)) * math.sqrt(math.pi / 2)
-    left = torch.log1p(-distance * quotient) - 0.5 * z**2 - 0.5 * math.log(2 * math.pi)
+    distance = z.abs()
+    quotient = torch.special.erfcx(distance.clamp(max=FAR) / math.sqrt(2)) * math.sqrt(math.pi / 2)
+    near = torch.log1p(-distance.clamp(max=FAR) * quotient)
+    far = torch.log1p(-3 / distance.clamp(min=FAR).square()) - 2 * distance.clamp(min=FAR).log()
+    left = torch.where(distance < FAR, near, far) - 0.5 * z**2 - 0.5 * math.log(2 * math.pi)
     logs = torch.where(z > 0, torch.log(z.clamp(min=0) + left.exp()), left)
     return np.asarray(logs.numpy() + np.log(deviation))
