@@ -12,7 +12,7 @@ import itertools
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ import numpy as np
 
 from ..engine.controller import Controller
 from ..engine.proposals.candidate import SearchProblem
+from ..engine.proposals.earlier import Earlier
 from ..engine.storage.config import RunConfig
 from ..pareto import hypervolume, hypervolume_history, non_dominated
 from .denoised import denoised, design
@@ -145,6 +146,7 @@ def replay(
     trials: int | None = None,
     enough: float = ENOUGH,
     least: int = 0,
+    earlier: Earlier | None = None,
 ) -> Trace:
     """One simulated search.
 
@@ -157,6 +159,7 @@ def replay(
         trials: most architectures that are started; by default all of the table's.
         enough: the share of the table's hypervolume, recorded and denoised, at which the replay ends.
         least: it does not end before so many epochs were trained.
+        earlier: what a search in another table of the same settings found, from which this one starts.
     """
     judges = [truth, *([truth.denoised] if truth.denoised else [])]
     table = truth.table
@@ -164,7 +167,7 @@ def replay(
     config = _config(table, sampler, rungs, seed, trials or len(table.architectures), truth.reference[1])
     ended: list[tuple[int, int, int, float, float]] = []
     epochs = 0
-    problem = SearchProblem.of_run(config, table.space)
+    problem = replace(SearchProblem.of_run(config, table.space), earlier=earlier)
     with Controller(None, config, problem=problem, read_result=lookup.read_result) as controller:
         order = itertools.count()
         running: list[tuple[float, int, Job, int]] = []  # (clock at the end of an epoch, tie, job, epoch)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..storage.config import RunConfig
     from ..storage.latencies import Latencies
     from ..storage.predictor import Predictor
+    from .earlier import Earlier
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class SearchProblem:
         epochs: of a whole training.
         latencies: measure them, one for each kind of latency that a budget is on, the quick ones first.
         predictors: kind -> what predicts it, of those kinds that a space has too many networks to measure all of.
+        earlier: what an earlier search found, from which this one starts.
+        enqueued: settings that are trained first, in this order, where they fit.
     """
 
     space: Space
@@ -42,6 +45,8 @@ class SearchProblem:
     epochs: int = 1
     latencies: tuple[Latencies, ...] = ()
     predictors: Mapping[str, Predictor] = field(default_factory=dict)
+    earlier: Earlier | None = None
+    enqueued: tuple[Setting, ...] = ()
 
     @classmethod
     def of_run(cls, config: RunConfig, space: Space | None = None) -> SearchProblem:

@@ -1,0 +1,56 @@
+"""What an earlier search found: other budgets, other epochs, less data, or another data set.
+
+Its accuracies are of another scale, and it may mislead. So they are not mixed with those of this search: a model of
+them predicts each architecture, and that prediction is one more feature of the surrogate of this search, whose weight
+and length are fitted to the trainings of this search like any other's. Where it says nothing, it is a column of noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...space.parameters import Setting
+from ..surrogate.gaussian_process import GaussianProcess, TrainingData
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+LEAST = 4  # architectures of an earlier search from which it is modelled
+OWN_SHARE = 0.8  # of what features do not explain of an accuracy: the architecture's own part
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Accuracies of settings of this search's space, percent, from an earlier one."""
+
+    settings: tuple[Setting, ...]
+    accs: tuple[float, ...]
+
+
+class EarlierModel:
+    """Predicts architectures of a pool from an earlier search.
+
+    Args:
+        features: float64 (n, d), of its architectures as the pool describes them.
+        accs: float64 (n,).
+    """
+
+    def __init__(self, features: Array, accs: Array) -> None:
+        self._model = GaussianProcess(TrainingData(features, accs, np.zeros(len(accs))))
+        self._centre = float(accs.mean())
+        self._scale = max(float(accs.std()), 1e-3)
+        # Its own training says more of an architecture than others like it do.
+        rest = OWN_SHARE * (accs - self._model.predict(features)[0])
+        self._own = {row.tobytes(): float(r) for row, r in zip(features, rest)}
+
+    def __call__(self, features: Array) -> Array:
+        """What is foretold of architectures (n, d): (n, 1), in standard deviations from the mean of the earlier ones."""
+        if not len(features):
+            return np.zeros((0, 1))
+        mean = self._model.predict(features)[0] + [self._own.get(row.tobytes(), 0.0) for row in features]
+        return np.asarray((mean - self._centre) / self._scale)[:, None]

@@ -1,0 +1,109 @@
+"""Accuracies modelled with what an earlier search foretells of them, as far as that proves true.
+
+Two models predict every architecture: one that knows only the trainings of this search, and one of their deviations
+from a multiple of what is foretold. Each counts by how well it predicts trainings of this search that it was not given,
+so a misleading search loses its say after some trainings, and a good one has it from the first on.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .gaussian_process import GaussianProcess, Hyperparameters, TrainingData
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+FOLDS = 8
+PRIOR_TRUST = 0.5  # in the model with what is foretold
+PRIOR_COUNT = 2.0  # trainings that a slope as large as the accuracies' spread counts for
+
+
+class Trusted(NamedTuple):
+    """What is kept between two fits: both models' hyperparameters, the slope on what is foretold, and the trust in it."""
+
+    alone: Hyperparameters
+    foretold: Hyperparameters
+    slope: float
+    trust: float
+
+
+class ForetoldProcess:
+    """A mixture of two Gaussian processes, with what :class:`GaussianProcess` has.
+
+    Args:
+        data: n observations, whose last feature is what is foretold of each; the others are modelled.
+        hyperparameters: of an earlier one, to be used again; None fits them.
+
+    Attributes:
+        hyperparameters: those in use.
+        noise: variance of a finished training that features do not explain, percent squared.
+    """
+
+    def __init__(self, data: TrainingData, hyperparameters: Trusted | None = None) -> None:
+        told, rest = data.features[:, -1], replace(data, features=data.features[:, :-1])
+        if hyperparameters is None:
+            slope = _slope(told, data.values, data.noise_variance)
+            offsets = replace(rest, values=data.values - slope * told)
+            alone, foretold = GaussianProcess(rest), GaussianProcess(offsets)
+            odds = _likelihood(offsets, foretold.hyperparameters) - _likelihood(rest, alone.hyperparameters)
+            odds += math.log(PRIOR_TRUST / (1 - PRIOR_TRUST))
+            trust = 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
+            hyperparameters = Trusted(alone.hyperparameters, foretold.hyperparameters, slope, trust)
+        else:
+            offsets = replace(rest, values=data.values - hyperparameters.slope * told)
+            alone = GaussianProcess(rest, hyperparameters.alone)
+            foretold = GaussianProcess(offsets, hyperparameters.foretold)
+        self.hyperparameters = hyperparameters
+        self._alone, self._foretold = alone, foretold
+        self.noise = (1 - hyperparameters.trust) * alone.noise + hyperparameters.trust * foretold.noise
+
+    def predict(self, features: Array) -> tuple[Array, Array]:
+        """Posterior mean and standard deviation, each (n,) in percent, without the noise of a training.
+
+        Args:
+            features: float64 (n, d).
+        """
+        trust, rest = self.hyperparameters.trust, features[:, :-1]
+        mean, deviation = self._alone.predict(rest)
+        other, other_deviation = self._foretold.predict(rest)
+        other = other + self.hyperparameters.slope * features[:, -1]
+        both = (1 - trust) * mean + trust * other
+        variance = (1 - trust) * (deviation**2 + (mean - both) ** 2)
+        variance += trust * (other_deviation**2 + (other - both) ** 2)
+        return both, np.sqrt(variance)
+
+
+def _slope(told: Array, values: Array, noise_variance: Array) -> float:
+    """Of the accuracies on what is foretold: ridge regression."""
+    weights = 1 / (1 + noise_variance)
+    x, y = told - np.average(told, weights=weights), values - np.average(values, weights=weights)
+    return float((weights * x * y).sum() / ((weights * x**2).sum() + PRIOR_COUNT))
+
+
+def _likelihood(data: TrainingData, hyperparameters: Hyperparameters) -> float:
+    """Log of the density of all observations, each predicted from the other folds."""
+    n = len(data.values)
+    folds = np.arange(n) % min(FOLDS, n)
+    total = 0.0
+    for fold in range(int(folds.max()) + 1):
+        given, asked = folds != fold, folds == fold
+        if not given.any():
+            return 0.0
+        some = replace(
+            data,
+            features=data.features[given],
+            values=data.values[given],
+            noise_variance=data.noise_variance[given],
+        )
+        model = GaussianProcess(some, hyperparameters)
+        mean, deviation = model.predict(data.features[asked])
+        variance = deviation**2 + model.noise + data.noise_variance[asked]
+        total -= 0.5 * float(((data.values[asked] - mean) ** 2 / variance + np.log(variance)).sum())
+    return total
