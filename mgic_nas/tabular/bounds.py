@@ -65,11 +65,11 @@ def _by_the_others(truth: Truth) -> Array:
     pool = CandidatePool(SearchProblem(truth.table.space, config.input_size, config.num_classes, everything))
     features = np.array([pool.describe(a.setting)[1] for a in truth.table.architectures])
     zeros = np.zeros(len(features))
-    hyperparameters = GaussianProcess(TrainingData(features, truth.acc, zeros)).hyperparameters
+    hyperparameters = GaussianProcess(TrainingData(features, truth.acc, zeros, pool.groups)).hyperparameters
     expected = []
     for row in range(len(features)):
         others = np.arange(len(features)) != row
-        data = TrainingData(features[others], truth.acc[others], zeros[others])
+        data = TrainingData(features[others], truth.acc[others], zeros[others], pool.groups)
         model = GaussianProcess(data, hyperparameters)
         expected.append(float(model.predict(features[row : row + 1])[0][0]))
     return np.array(expected)

@@ -7,6 +7,7 @@ and length are fitted to the trainings of this search like any other's. Where it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,10 +39,11 @@ class EarlierModel:
     Args:
         features: float64 (n, d), of its architectures as the pool describes them.
         accs: float64 (n,).
+        groups: the columns of each parameter.
     """
 
-    def __init__(self, features: Array, accs: Array) -> None:
-        self._model = GaussianProcess(TrainingData(features, accs, np.zeros(len(accs))))
+    def __init__(self, features: Array, accs: Array, groups: Sequence[Sequence[int]]) -> None:
+        self._model = GaussianProcess(TrainingData(features, accs, np.zeros(len(accs)), groups))
         self._centre = float(accs.mean())
         self._scale = max(float(accs.std()), 1e-3)
         # Its own training says more of an architecture than others like it do.

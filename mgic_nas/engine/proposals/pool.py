@@ -5,6 +5,7 @@ Costs are known before anything is trained, so only what fits the budgets is eve
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -39,9 +40,10 @@ class CandidatePool:
         arch_ids: of the n architectures held.
         settings: theirs.
         costs: float64 (n, 3): MACs, parameters, activations, as :data:`COUNTS` names them.
-        features: float64 (n, d), each column within about -1 .. 1: the logarithms of the costs, and the parameters;
-            after an earlier search a last one, what it predicts.
-        foretold: whether there is that column.
+        features: float64 (n, d), each column within about -1 .. 1: the logarithms of the costs, and the parameters.
+            After an earlier search a last one: what it foretells.
+        groups: the columns of each cost and of each parameter; what is foretold is in none.
+        foretold: whether there is that last column.
         whole: whether these are all feasible ones.
     """
 
@@ -51,6 +53,7 @@ class CandidatePool:
         self._rng = random.Random(seed)
         self.distributions = distributions(problem.space)
         self._encoders = [_encoder(name, values, problem.space) for name, values in problem.space.params.items()]
+        self.groups = _groups([1] * len(COUNTS) + [width for width, _, _ in self._encoders])
         self._known: dict[tuple[Any, ...], str] = {}
         self.settings: list[Setting] = []
         self.arch_ids: list[str] = []
@@ -113,7 +116,7 @@ class CandidatePool:
         if earlier is None or len(earlier.accs) < LEAST:
             return None
         features = np.array([self.describe(setting)[1] for setting in earlier.settings])
-        return EarlierModel(features, np.array(earlier.accs))
+        return EarlierModel(features, np.array(earlier.accs), self.groups)
 
     def arch_id(self, setting: Setting) -> str:
         """Of any setting of the space."""
@@ -150,6 +153,12 @@ class CandidatePool:
                 del self.settings[:drop], self.arch_ids[:drop], self._logs[:drop]
                 self.costs, self.features = self.costs[drop:], self.features[drop:]
         return np.array([i for i, arch_id in enumerate(self.arch_ids) if arch_id not in tried], dtype=int)
+
+
+def _groups(widths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The columns of things that are so many columns wide, one beside the other."""
+    ends = list(itertools.accumulate(widths))
+    return tuple(tuple(range(end - width, end)) for width, end in zip(widths, ends))
 
 
 def _logs(cost: Cost) -> tuple[float, ...]:

@@ -69,7 +69,7 @@ class CostAwareSampler(PoolSampler):
         self._budgets = tuple(budgets)
         self._epochs = epochs
         self._startup = startup
-        self._fit = Refitter(pool is not None and pool.foretold)
+        self._fit = Refitter(pool.groups if pool is not None else ())
 
     def _forget(self) -> None:
         super()._forget()

@@ -41,7 +41,7 @@ class FreezeThaw(Scheduler):
         self.levels = tuple(sorted(pauses))
         self._trials: dict[int, Trial] = {}
         self._observations: dict[int, Observation] = {}
-        self._fit = Refitter(pool.foretold)
+        self._fit = Refitter(pool.groups)
         self._changes = 0
         self._answer: tuple[Any, tuple[int, int] | None] = (None, None)  # the last question, and its answer
 

@@ -17,8 +17,8 @@ import torch
 
 from ...pareto import non_dominated
 from ...space.budget import COUNTS
-from .foretold import ForetoldProcess
-from .gaussian_process import GaussianProcess, TrainingData, one_thread
+from .foretold import accuracy_model
+from .gaussian_process import TrainingData, one_thread
 from .learning_curves import LearningCurves
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class ExpectedGain:
         observations: n of them, of which at least one has a curve or an accuracy.
         objective: what is searched.
         hyperparameters: of an earlier :class:`GaussianProcess`; None fits them.
-        foretold: the last feature is what an earlier search says of an architecture.
+        groups: the features' columns of each parameter, as :class:`TrainingData` has them.
 
     Attributes:
         mean, deviation: float64 (n,), the posterior of the observed architectures' true accuracies.
@@ -91,14 +91,14 @@ class ExpectedGain:
         observations: Sequence[Observation],
         objective: Objective,
         hyperparameters: Any = None,
-        foretold: bool = False,
+        groups: Sequence[Sequence[int]] = (),
     ) -> None:
         self._objective = objective
         observed = [i for i, s in enumerate(observations) if s.acc is not None or s.curve]
         values, noise_variance = _final_accuracies([observations[i] for i in observed], objective.epochs)
         features = np.array([s.features for s in observations])
-        process = ForetoldProcess if foretold else GaussianProcess
-        self._model = process(TrainingData(features[observed], values, noise_variance), hyperparameters)
+        data = TrainingData(features[observed], values, noise_variance, groups)
+        self._model = accuracy_model(data, hyperparameters)
         self.hyperparameters = self._model.hyperparameters
         self._own_variance = ARCHITECTURE_SHARE * self._model.noise
         self.mean, deviation = self._model.predict(features)
@@ -145,11 +145,11 @@ class Refitter:
     """Makes one :class:`ExpectedGain` after the other; their hyperparameters are fitted only now and then.
 
     Args:
-        foretold: as of all of them.
+        groups: of all of them.
     """
 
-    def __init__(self, foretold: bool = False) -> None:
-        self._foretold = foretold
+    def __init__(self, groups: Sequence[Sequence[int]] = ()) -> None:
+        self._groups = groups
         self._fitted_until = 0  # observations
         self._hyperparameters: Any = None
 
@@ -160,7 +160,7 @@ class Refitter:
         known = len(observations) if of is None else of
         if known > self._fitted_until:
             self._fitted_until, self._hyperparameters = int(REFIT_GROWTH * known), None
-        gain = ExpectedGain(observations, objective, self._hyperparameters, self._foretold)
+        gain = ExpectedGain(observations, objective, self._hyperparameters, self._groups)
         self._hyperparameters = gain.hyperparameters
         return gain
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,14 @@ class Trusted(NamedTuple):
     foretold: Hyperparameters
     slope: float
     trust: float
+
+
+def accuracy_model(data: TrainingData, hyperparameters: Any = None) -> GaussianProcess | ForetoldProcess:
+    """Of features with or without a last column, in none of the groups, of what is foretold."""
+    modelled = sum(map(len, data.groups)) or data.features.shape[1]
+    if data.features.shape[1] == modelled:
+        return GaussianProcess(data, hyperparameters)
+    return ForetoldProcess(data, hyperparameters)
 
 
 class ForetoldProcess:

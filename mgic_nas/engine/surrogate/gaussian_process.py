@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from .kernel import Groups, Hyperparameters, Kernel
+from .marginal_likelihood import fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,13 +23,10 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 MAX_POINTS = 256  # observations that are used; the factorisation is cubic
-FIT_POINTS = 100  # observations from which the hyperparameters are fitted
-LENGTH_SCALES = (1.0, 2.0, 4.0)  # in units of sqrt(d) / 2 for d features
-NOISES = (0.02, 0.1, 0.4)  # variance of a finished training, in units of the variance of the accuracies
-JITTER = 1e-8  # on the diagonal, in the same unit
-MIN_VARIANCE = 0.25  # percent squared: a floor under the variance of few, similar accuracies
-MIN_FACTOR = 1e-6  # of the outputscale
-MIN_POSTERIOR = 1e-9  # variance, in units of the outputscale
+FIT_POINTS = 128  # observations from which the hyperparameters are fitted
+SPREAD, SPREAD_COUNT = 2.0, 1.0  # prior deviation of the accuracies, percent; observations that it counts for
+JITTER = 1e-8  # on the diagonal, in units of the accuracies' variance
+MIN_POSTERIOR = 1e-9  # variance, in the same unit
 
 
 @contextlib.contextmanager
@@ -40,13 +40,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class Hyperparameters(NamedTuple):
-    """One of :data:`LENGTH_SCALES` and one of :data:`NOISES`."""
-
-    length_scale: float
-    noise: float
-
-
 @dataclass(frozen=True)
 class TrainingData:
     """n observations.
@@ -55,17 +48,21 @@ class TrainingData:
         features: float64 (n, d).
         values: float64 (n,), accuracies at the end of training, percent; of an unfinished one its prediction.
         noise_variance: float64 (n,), percent squared, of that prediction; 0 for finished trainings.
+        groups: the columns of each parameter, which share a length; by default each column is one.
     """
 
     features: Array
     values: Array
     noise_variance: Array
+    groups: Groups = ()
 
 
 class GaussianProcess:
     """Exact GP regression with a linear plus an RBF kernel and a constant mean.
 
-    Length scale and noise maximise the marginal likelihood over a grid; the outputscale has its optimum in closed form.
+    The RBF has one length a parameter (the one-hot columns of a choice share theirs), so that a parameter without
+    influence does not blur the others. Lengths, the parts' variances and the noise maximise the marginal likelihood
+    times a prior. The same observations give the same model.
 
     Args:
         data: n >= 1 observations, of which at most :data:`MAX_POINTS`, evenly spaced, are used.
@@ -79,65 +76,113 @@ class GaussianProcess:
     hyperparameters: Hyperparameters
 
     @one_thread()
+    @torch.no_grad()
     def __init__(self, data: TrainingData, hyperparameters: Hyperparameters | None = None) -> None:
+        groups = data.groups or [[column] for column in range(data.features.shape[1])]
         if hyperparameters is None and len(data.values) > FIT_POINTS:
             hyperparameters = GaussianProcess(_evenly(data, FIT_POINTS)).hyperparameters
         data = _evenly(data, MAX_POINTS)
-        x, y, noise_variance = data.features, data.values, data.noise_variance
-        n, d = x.shape
-        weights = 1 / (1 + noise_variance)
-        self._x = x
+        points, y, weights = torch.from_numpy(data.features), data.values, 1 / (1 + data.noise_variance)
         self._mean = float(np.average(y, weights=weights))
-        variance = float(np.average((y - self._mean) ** 2, weights=weights))
-        self._scale = math.sqrt(max(variance, MIN_VARIANCE))
-        z = (y - self._mean) / self._scale
-        squares, linear = _squared_distances(x, x), x @ x.T / d
-        grid = [Hyperparameters(length, noise) for length in LENGTH_SCALES for noise in NOISES]
-        best = -math.inf
-        for candidate in [hyperparameters] if hyperparameters else grid:
-            kernel = linear + _rbf(squares, candidate.length_scale, d)
-            kernel[np.diag_indices(n)] += candidate.noise + noise_variance / self._scale**2 + JITTER
-            cholesky = np.linalg.cholesky(kernel)
-            whitened = _solve_lower(cholesky, z[:, None])[:, 0]
-            factor = max(float(whitened @ whitened) / n, MIN_FACTOR)
-            likelihood = -0.5 * n * math.log(factor) - float(np.log(np.diag(cholesky)).sum())
-            if likelihood > best:
-                best, self.hyperparameters = likelihood, candidate
-                self._cholesky, self._whitened, self._factor = cholesky, whitened, factor
-        self.noise = self.hyperparameters.noise * self._factor * self._scale**2
+        squares = float(weights @ (y - self._mean) ** 2) + SPREAD_COUNT * SPREAD**2
+        self._scale = math.sqrt(squares / (float(weights.sum()) + SPREAD_COUNT))
+        known_noise = torch.from_numpy(data.noise_variance / self._scale**2 + JITTER)
+        z = torch.from_numpy((y - self._mean) / self._scale)[:, None]
+        self.hyperparameters = hyperparameters or fit(points, z, known_noise, groups)
+        self.noise = math.exp(self.hyperparameters.noise) * self._scale**2
+        kernel = Kernel(groups, self.hyperparameters)
+        noise = math.exp(self.hyperparameters.noise) + known_noise
+        cholesky = torch.linalg.cholesky(kernel(points, points) + torch.diag(noise))
+        self._posterior = _Posterior(kernel, points, cholesky, torch.linalg.solve_triangular(cholesky, z, upper=False))
 
     @one_thread()
+    @torch.no_grad()
     def predict(self, features: Array) -> tuple[Array, Array]:
         """Posterior mean and standard deviation, each (n,) in percent, without the noise of a training.
 
         Args:
             features: float64 (n, d).
         """
-        d = features.shape[1]
-        squares = _squared_distances(features, self._x)
-        cross = features @ self._x.T / d + _rbf(squares, self.hyperparameters.length_scale, d)
-        half = _solve_lower(self._cholesky, cross.T)
-        prior = (features**2).sum(1) / d + 1
-        variance = np.maximum(prior - (half**2).sum(0), MIN_POSTERIOR) * self._factor
-        return self._mean + self._scale * (half.T @ self._whitened), self._scale * np.sqrt(variance)
+        means, deviation = self._in_percent(self._posterior, features)
+        return means[:, 0], deviation
+
+    @one_thread()
+    @torch.no_grad()
+    def covariance(self, features: Array) -> Array:
+        """Posterior covariance (n, n), percent squared, without the noise of a training, of features (n, d)."""
+        return (self._scale**2 * self._posterior.covariance(torch.from_numpy(features))).numpy()
+
+    @one_thread()
+    @torch.no_grad()
+    def predict_after(self, further: Array, outcomes: Array, features: Array) -> tuple[Array, Array]:
+        """What :meth:`predict` would give after further trainings that end in one of several ways.
+
+        Args:
+            further: features (q, d) of the trainings.
+            outcomes: accuracies (q, m), percent: m ways in which they end.
+            features: float64 (n, d).
+
+        Returns:
+            means (n, m), and the deviation (n,), which does not depend on how they end.
+        """
+        z = torch.from_numpy((outcomes - self._mean) / self._scale)
+        noise = math.exp(self.hyperparameters.noise) + JITTER
+        return self._in_percent(self._posterior.after(torch.from_numpy(further), z, noise), features)
+
+    def _in_percent(self, posterior: _Posterior, features: Array) -> tuple[Array, Array]:
+        means, variance = posterior.predict(torch.from_numpy(features))
+        return self._mean + self._scale * means.numpy(), self._scale * variance.sqrt().numpy()
+
+
+@dataclass(frozen=True)
+class _Posterior:
+    """Of standardised accuracies, for m vectors of values at the same points.
+
+    Attributes:
+        kernel: the prior covariance.
+        points: (n, d), the observed ones.
+        cholesky: (n, n), the factor of their covariance.
+        whitened: (n, m), its inverse times the values.
+    """
+
+    kernel: Kernel
+    points: torch.Tensor
+    cholesky: torch.Tensor
+    whitened: torch.Tensor
+
+    def predict(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Means (k, m) and variances (k,) at points (k, d)."""
+        half = self._half(points)
+        variance = self.kernel.variance(points) - half.square().sum(0)
+        return half.T @ self.whitened, variance.clamp(min=MIN_POSTERIOR)
+
+    def covariance(self, points: torch.Tensor) -> torch.Tensor:
+        half = self._half(points)
+        return self.kernel(points, points) - half.T @ half
+
+    def after(self, points: torch.Tensor, z: torch.Tensor, noise: float) -> _Posterior:
+        """With observations z (q, m) at points (q, d) in addition."""
+        half = self._half(points)
+        own = self.covariance(points) + noise * torch.eye(len(points), dtype=torch.double)
+        corner = torch.linalg.cholesky(own)
+        upper = torch.cat([self.cholesky, torch.zeros_like(half)], 1)
+        further = torch.linalg.solve_triangular(corner, z - half.T @ self.whitened, upper=False)
+        return replace(
+            self,
+            points=torch.cat([self.points, points]),
+            cholesky=torch.cat([upper, torch.cat([half.T, corner], 1)]),
+            whitened=torch.cat([self.whitened.expand(-1, z.shape[1]), further]),
+        )
+
+    def _half(self, points: torch.Tensor) -> torch.Tensor:
+        """(n, k): the inverse of the Cholesky factor times the covariance of the observed points with k others."""
+        return torch.linalg.solve_triangular(self.cholesky, self.kernel(self.points, points), upper=False)
 
 
 def _evenly(data: TrainingData, most: int) -> TrainingData:
     """At most so many observations, evenly spaced."""
     n = len(data.values)
     used = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
-    return TrainingData(data.features[used], data.values[used], data.noise_variance[used])
-
-
-def _squared_distances(a: Array, b: Array) -> Array:
-    """(n, m) of features (n, d) and (m, d)."""
-    return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T, 0)
-
-
-def _rbf(squared_distances: Array, length_scale: float, d: int) -> Array:
-    return np.exp(-squared_distances / (2 * length_scale**2 * d / 4))
-
-
-def _solve_lower(cholesky: Array, right: Array) -> Array:
-    """``cholesky^-1 @ right``, (n, m); scipy is not a dependency."""
-    return torch.linalg.solve_triangular(torch.from_numpy(cholesky), torch.from_numpy(right), upper=False).numpy()
+    return replace(
+        data, features=data.features[used], values=data.values[used], noise_variance=data.noise_variance[used]
+    )

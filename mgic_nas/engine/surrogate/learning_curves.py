@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PRIOR_SPREAD = 2.0  # percent: standard deviation of final accuracies, while fewer than three are known
 PRIOR_SLOPE = -0.8  # prior mean of the coefficient of the loss; loss and final accuracy standardised
 PRIOR_COEFFICIENTS = (9.0, 0.25, 0.25)  # prior variances of intercept, loss and accuracy, in squared spreads
+KNOWN = 1e-6  # of these, what is taken for known
 PRIOR_NOISE = 0.6  # prior residual standard deviation, in spreads
 PRIOR_COUNT = 3.0  # observations that the prior noise counts for
 CLIP = 4.0  # standard deviations
@@ -79,7 +80,10 @@ class _Fit:
         y = np.array([float(curves[i][-1]["val_acc"]) for i in whole])
         prior_mean = np.array([centre, PRIOR_SLOPE * spread, 0.0])
         noise = prior_noise = (PRIOR_NOISE * spread) ** 2
-        precision = np.diag(1 / np.array(PRIOR_COEFFICIENTS) / spread**2)
+        variances = np.array(PRIOR_COEFFICIENTS)
+        if not whole:  # what is not known of the level is the same for all, and no noise between them
+            variances[0] = KNOWN
+        precision = np.diag(1 / variances / spread**2)
         for _ in range(3):  # fixed-point iteration of coefficients and noise
             posterior = precision + x.T @ x / noise
             self._weights = np.linalg.solve(posterior, precision @ prior_mean + x.T @ y / noise)

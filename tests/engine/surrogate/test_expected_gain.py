@@ -104,17 +104,6 @@ def test_gains_are_those_of_the_first_version() -> None:
     assert gains == pytest.approx(
         [0.30486399307850337, 0.8887458692648461, 0.4584523257910384, 0.05318632461179375], abs=1e-6
     )
-    gain = ExpectedGain(observations(), OBJECTIVE)
-    assert gain.mean[:4] == pytest.approx(
-        [75.77250611568388, 72.54031263229786, 75.3051738972639, 72.90223743762512], abs=1e-9
-    )
-    assert gain.deviation[:4] == pytest.approx(
-        [0.09071804597771295, 0.09301262233430628, 0.10444779857968446, 0.10559783160017099], abs=1e-9
-    )
-    costs = np.exp([[11.5, 8.2, 9], [13, 8.9, 9], [14.5, 9.5, 9]])
-    logs = gain.of_candidates(costs, np.cos(np.arange(1.0, 10)).reshape(3, 3))
-    assert np.exp(logs) == pytest.approx([0.3307245876667714, 0.0, 1.607944359834425e-05], abs=1e-6)
-    assert np.isfinite(logs).all()
 
 
 def test_paused_trials_are_candidates_and_not_on_the_front() -> None:
