@@ -59,6 +59,8 @@ def search(
     wait: bool = False,
     latencies: Iterable[str | Path] | str | Path | None = None,
     observers: Iterable[Observer] = (),
+    start_from: str | Path | None = None,
+    enqueue: Iterable[str | Path | Mapping[str, Any]] | str | Path | Mapping[str, Any] = (),
 ) -> Run:
     """Searches a space for the most accurate networks within budgets, and builds the report.
 
@@ -101,6 +103,11 @@ def search(
         observers: functions that are called in this process with every :class:`mgic_nas.engine.events.Event` (a trial
             begins, an epoch is done, a trial is finished): for MLflow, Weights & Biases and the like. One that raises
             is not called any more.
+        start_from: the folder of an earlier run of networks of this space, whatever its budgets, epochs or data. What
+            it found is copied into the new run, whose model learns from its own trainings how much that is worth.
+        enqueue: known designs, which are trained first where they fit the budgets: ``{"s_g": 8, "width_mult": 0.5}``,
+            the same as text (``"s_g=8,width_mult=0.5"``), a YAML or csv of such, the folder of a run, for its winners,
+            or a list of any of these.
 
     Raises:
         UserError: wrong input, before anything is made on disk; another run or another search in ``out``.
@@ -127,6 +134,8 @@ def search(
         storage,
         recipe,
         latencies,
+        start_from,
+        enqueue,
     )
     with terminable():
         folder, config, problem, _ = prepare(given)

@@ -21,8 +21,8 @@ import numpy as np
 
 from ..engine.controller import Controller
 from ..engine.proposals.candidate import SearchProblem
-from ..engine.proposals.earlier import Earlier
 from ..engine.storage.config import RunConfig
+from ..engine.storage.starting import Earlier
 from ..pareto import hypervolume, hypervolume_history, non_dominated
 from .denoised import denoised, design
 from .tables import AnyTable

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ...space.budget import Budget, hard_limits
 from ...space.conditions import Values
+from ...space.designs import fitted
 from ...space.feasible import FeasibleSet, Space
 from ...space.parameters import Setting
 from ...space.search_space import SearchSpace
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ..storage.config import RunConfig
     from ..storage.latencies import Latencies
     from ..storage.predictor import Predictor
-    from .earlier import Earlier
+    from ..storage.starting import Earlier
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,10 @@ class SearchProblem:
     def of_run(cls, config: RunConfig, space: Space | None = None) -> SearchProblem:
         """What a run's configuration says; ``space`` in place of its own."""
         space = space or SearchSpace.from_recorded(config.space, source=config.space_source or "run.yaml")
-        return cls(space, config.input_size, config.num_classes, config.parsed_budgets(), config.epochs)
+        found = cls(space, config.input_size, config.num_classes, config.parsed_budgets(), config.epochs)
+        if not (config.enqueue and isinstance(space, SearchSpace)):
+            return found
+        return replace(found, enqueued=tuple(fitted(space, one, "run.yaml, enqueue") for one in config.enqueue))
 
     @cached_property
     def limits(self) -> dict[str, float]:

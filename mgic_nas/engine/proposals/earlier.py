@@ -8,12 +8,10 @@ and length are fitted to the trainings of this search like any other's. Where it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...space.parameters import Setting
 from ..surrogate.gaussian_process import GaussianProcess, TrainingData
 
 if TYPE_CHECKING:
@@ -23,14 +21,6 @@ if TYPE_CHECKING:
 
 LEAST = 4  # architectures of an earlier search from which it is modelled
 OWN_SHARE = 0.8  # of what features do not explain of an accuracy: the architecture's own part
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """Accuracies of settings of this search's space, percent, from an earlier one."""
-
-    settings: tuple[Setting, ...]
-    accs: tuple[float, ...]
 
 
 class EarlierModel:
@@ -51,8 +41,15 @@ class EarlierModel:
         self._own = {row.tobytes(): float(r) for row, r in zip(features, rest)}
 
     def __call__(self, features: Array) -> Array:
-        """What is foretold of architectures (n, d): (n, 1), in standard deviations from the mean of the earlier ones."""
+        """What is foretold of architectures (n, d): mean and standard deviation (n, 2).
+
+        In standard deviations of the earlier accuracies, from their mean.
+        """
         if not len(features):
-            return np.zeros((0, 1))
-        mean = self._model.predict(features)[0] + [self._own.get(row.tobytes(), 0.0) for row in features]
-        return np.asarray((mean - self._centre) / self._scale)[:, None]
+            return np.zeros((0, 2))
+        mean, deviation = self._model.predict(features)
+        keys = [row.tobytes() for row in features]
+        mean = mean + [self._own.get(key, 0.0) for key in keys]
+        share = np.array([1 - OWN_SHARE if key in self._own else 1.0 for key in keys])
+        variance = share * (deviation**2 + OWN_SHARE * self._model.noise)
+        return np.stack([mean - self._centre, np.sqrt(variance)], axis=1) / self._scale

@@ -41,9 +41,9 @@ class CandidatePool:
         settings: theirs.
         costs: float64 (n, 3): MACs, parameters, activations, as :data:`COUNTS` names them.
         features: float64 (n, d), each column within about -1 .. 1: the logarithms of the costs, and the parameters.
-            After an earlier search a last one: what it foretells.
+            After an earlier search two more: what it foretells, and its deviation.
         groups: the columns of each cost and of each parameter; what is foretold is in none.
-        foretold: whether there is that last column.
+        foretold: whether there are those last columns.
         whole: whether these are all feasible ones.
     """
 
@@ -104,7 +104,7 @@ class CandidatePool:
 
     def _encode(self, settings: Sequence[Setting], logs: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
         if not len(settings):
-            return np.zeros((0, len(COUNTS) + sum(width for width, _, _ in self._encoders) + self.foretold))
+            return np.zeros((0, len(COUNTS) + sum(width for width, _, _ in self._encoders) + 2 * self.foretold))
         columns = [(np.array(logs) - self._centre) / self._spread]
         columns += [np.array([encode[s[name]] for s in settings]) for _, name, encode in self._encoders]
         features = np.concatenate(columns, axis=1)

@@ -99,7 +99,7 @@ class CostAwareSampler(PoolSampler):
         near = positions[np.argsort(np.abs(logs[positions] - target))]
         near = near[: max(1, len(near) // (2 * self._startup))]
         if pool.foretold:  # the best of them by an earlier search
-            return int(near[np.argmax(pool.features[near, -1])])
+            return int(near[np.argmax(pool.features[near, -2])])
         return int(self._rng.choice(list(near)))
 
     def _read(self, study: Study, pool: CandidatePool) -> list[_Known]:

@@ -27,7 +27,9 @@ KEEP = ("front", "all")
 FORMAT = 1
 
 # What the same run may be continued with. Everything else decides what a trial's result means.
-_MAY_DIFFER = frozenset({"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial", "latencies"})
+_MAY_DIFFER = frozenset(
+    {"enqueue", "trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial", "latencies"}
+)
 # Where it came from, not what it is: never compared.
 _PROVENANCE = frozenset({"name", "space_source", "versions", "created"})
 _FOUND = frozenset({"predicted"})  # when it was made or went on: the latest counts
@@ -53,6 +55,8 @@ class RunConfig:
         storage: the shared folder that holds ``<name>/trials``; None: the run folder does.
         latencies: the csvs of measurements that budgets ``latency-<stem>`` name, absolute; written where there are any.
         predicted: kind of latency -> how well it was predicted, in words; written where any was.
+        earlier: the folder of the run that it started from, absolute; what that found is copied beside run.yaml.
+        enqueue: settings that are trained first. Both are written where there are any.
         versions: of Python and of the libraries that it was made with.
         created: when, ISO 8601 with the zone.
     """
@@ -79,6 +83,8 @@ class RunConfig:
     format: int = FORMAT
     latencies: list[str] = field(default_factory=list)
     predicted: dict[str, str] = field(default_factory=dict)
+    earlier: str = ""
+    enqueue: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("trials", "epochs"):
@@ -93,7 +99,7 @@ class RunConfig:
         if unused := [stem for stem in stems if stem not in map(csv_stem, kinds)]:
             raise UserError(f"latencies: no budget is on {unused[0]}.csv: name one, such as latency-{unused[0]}=5ms.")
         # Tuples would come back from YAML as lists, and then differ.
-        for name in ("space", "data", "recipe", "budgets", "versions", "latencies", "predicted"):
+        for name in ("space", "data", "recipe", "budgets", "versions", "latencies", "predicted", "enqueue"):
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
 
     @property
@@ -147,7 +153,7 @@ class RunConfig:
     def to_yaml(self) -> str:
         """The text of run.yaml."""
         values = dataclasses.asdict(self)
-        for name in ("latencies", "predicted"):
+        for name in ("latencies", "predicted", "earlier", "enqueue"):
             if not values[name]:
                 del values[name]
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
@@ -174,6 +180,8 @@ _RULES = (
     ("latencies", recorded.TEXTS),
     ("predicted", recorded.MAPPING_OF_TEXTS),
     ("recipe", recorded.MAPPING),
+    ("earlier", recorded.TEXT),
+    ("enqueue", recorded.MAPPINGS),
     ("gpus_per_trial", recorded.TEXT_OR_NUMBER),
     ("versions", recorded.MAPPING),
 )

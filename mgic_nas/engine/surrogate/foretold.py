@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 FOLDS = 8
 PRIOR_TRUST = 0.5  # in the model with what is foretold
+MOST_TRUST = 1.0
 PRIOR_COUNT = 2.0  # trainings that a slope as large as the accuracies' spread counts for
 
 
 class Trusted(NamedTuple):
-    """What is kept between two fits: both models' hyperparameters, the slope on what is foretold, and the trust in it."""
+    """What is kept between two fits: both models' hyperparameters, the slope on what is foretold, the trust in it."""
 
     alone: Hyperparameters
     foretold: Hyperparameters
@@ -55,17 +56,17 @@ class ForetoldProcess:
     """
 
     def __init__(self, data: TrainingData, hyperparameters: Trusted | None = None) -> None:
-        told, rest = data.features[:, -1], replace(data, features=data.features[:, :-1])
+        told, unsure, rest = data.features[:, -2], data.features[:, -1], replace(data, features=data.features[:, :-2])
         if hyperparameters is None:
             slope = _slope(told, data.values, data.noise_variance)
-            offsets = replace(rest, values=data.values - slope * told)
+            offsets = _offsets(rest, slope, told, unsure)
             alone, foretold = GaussianProcess(rest), GaussianProcess(offsets)
             odds = _likelihood(offsets, foretold.hyperparameters) - _likelihood(rest, alone.hyperparameters)
             odds += math.log(PRIOR_TRUST / (1 - PRIOR_TRUST))
-            trust = 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
+            trust = MOST_TRUST / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
             hyperparameters = Trusted(alone.hyperparameters, foretold.hyperparameters, slope, trust)
         else:
-            offsets = replace(rest, values=data.values - hyperparameters.slope * told)
+            offsets = _offsets(rest, hyperparameters.slope, told, unsure)
             alone = GaussianProcess(rest, hyperparameters.alone)
             foretold = GaussianProcess(offsets, hyperparameters.foretold)
         self.hyperparameters = hyperparameters
@@ -78,14 +79,21 @@ class ForetoldProcess:
         Args:
             features: float64 (n, d).
         """
-        trust, rest = self.hyperparameters.trust, features[:, :-1]
+        trust, rest = self.hyperparameters.trust, features[:, :-2]
         mean, deviation = self._alone.predict(rest)
         other, other_deviation = self._foretold.predict(rest)
-        other = other + self.hyperparameters.slope * features[:, -1]
+        slope = self.hyperparameters.slope
+        other = other + slope * features[:, -2]
+        other_variance = other_deviation**2 + (slope * features[:, -1]) ** 2
         both = (1 - trust) * mean + trust * other
         variance = (1 - trust) * (deviation**2 + (mean - both) ** 2)
-        variance += trust * (other_deviation**2 + (other - both) ** 2)
+        variance += trust * (other_variance + (other - both) ** 2)
         return both, np.sqrt(variance)
+
+
+def _offsets(data: TrainingData, slope: float, told: Array, unsure: Array) -> TrainingData:
+    noise_variance = data.noise_variance + (slope * unsure) ** 2
+    return replace(data, values=data.values - slope * told, noise_variance=noise_variance)
 
 
 def _slope(told: Array, values: Array, noise_variance: Array) -> float:
