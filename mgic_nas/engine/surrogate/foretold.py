@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 FOLDS = 8
 PRIOR_TRUST = 0.5  # in the model with what is foretold
-MOST_TRUST = 1.0
 PRIOR_COUNT = 2.0  # trainings that a slope as large as the accuracies' spread counts for
 
 
@@ -36,7 +35,7 @@ class Trusted(NamedTuple):
 
 
 def accuracy_model(data: TrainingData, hyperparameters: Any = None) -> GaussianProcess | ForetoldProcess:
-    """Of features with or without a last column, in none of the groups, of what is foretold."""
+    """Of features with or without two last columns, in none of the groups: what is foretold, and its deviation."""
     modelled = sum(map(len, data.groups)) or data.features.shape[1]
     if data.features.shape[1] == modelled:
         return GaussianProcess(data, hyperparameters)
@@ -47,7 +46,8 @@ class ForetoldProcess:
     """A mixture of two Gaussian processes, with what :class:`GaussianProcess` has.
 
     Args:
-        data: n observations, whose last feature is what is foretold of each; the others are modelled.
+        data: n observations, whose last two features are what is foretold of each and the deviation of that; the
+            others are modelled.
         hyperparameters: of an earlier one, to be used again; None fits them.
 
     Attributes:
@@ -63,7 +63,7 @@ class ForetoldProcess:
             alone, foretold = GaussianProcess(rest), GaussianProcess(offsets)
             odds = _likelihood(offsets, foretold.hyperparameters) - _likelihood(rest, alone.hyperparameters)
             odds += math.log(PRIOR_TRUST / (1 - PRIOR_TRUST))
-            trust = MOST_TRUST / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
+            trust = 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
             hyperparameters = Trusted(alone.hyperparameters, foretold.hyperparameters, slope, trust)
         else:
             offsets = _offsets(rest, hyperparameters.slope, told, unsure)
