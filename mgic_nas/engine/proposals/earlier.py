@@ -1,8 +1,8 @@
 """What an earlier search found: other budgets, other epochs, less data, or another data set.
 
-Its accuracies are of another scale, and it may mislead. So they are not mixed with those of this search: a model of
-them predicts each architecture, and that prediction is one more feature of the surrogate of this search, whose weight
-and length are fitted to the trainings of this search like any other's. Where it says nothing, it is a column of noise.
+Its accuracies are of another scale, and it may mislead, so they are not mixed with those of this search. A model of
+them foretells every architecture, with a deviation; what that is worth is learned from the trainings of this search
+(:mod:`..surrogate.foretold`).
 """
 
 from __future__ import annotations
