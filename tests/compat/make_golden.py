@@ -18,8 +18,6 @@ It writes into tests/compat/data:
     <run>-resumed.csv   trials.csv once bb2c7bb has gone on with the run, where it was made; finished-extended.csv with
                         more trials
     replay.json.gz      the replay.json of common.REPLAY
-    traces.json.gz      the same replays epoch by epoch: sampler -> seed -> trainings that ended: rows of the table,
-                        epochs trained by then
 
 Everything is calculated with one thread on one core (common.command), without a GPU.
 """
@@ -284,24 +282,11 @@ def _pack(name: str, run: Path) -> None:
 
 
 def replay() -> None:
-    from mgic_nas.engine.replay import Truth
-    from mgic_nas.engine.replay import replay as simulate
-    from mgic_nas.engine.table import Table
-
     folder = GONE / "replay"
     folder.mkdir(parents=True)
     shutil.copytree(common.ROOT / "runs" / "table_fashion", folder / "runs" / "table_fashion")
     _succeed([*common.REPLAY, "--out", "out"], folder)
     save("replay", json.loads((folder / "out" / "replay.json").read_text()))
-    truth = Truth(Table(folder / "runs" / "table_fashion"))
-    traces: dict[str, list[dict[str, list[int]]]] = {}
-    for name in ("cost", "cost+thaw"):
-        sampler, _, rungs = name.partition("+")
-        for seed in range(4):
-            trace = simulate(truth, sampler, seed, rungs=rungs or "none")
-            found = {"rows": trace.rows.tolist(), "epochs": trace.epochs.tolist()}
-            traces.setdefault(name, []).append(found)
-    save("traces", traces)
     shutil.rmtree(folder)
 
 

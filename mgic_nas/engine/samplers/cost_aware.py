@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from ..storage.study import REJECTED
 from ..storage.trial import JOB, RESULT
-from ..surrogate.expected_gain import Objective, Observation, Refitter
+from ..surrogate.expected_gain import ExpectedGain, Objective, Observation
 from ..surrogate.selection import informative
 from .base import PoolSampler
 
@@ -52,7 +52,8 @@ class CostAwareSampler(PoolSampler):
 
     Args:
         pool, seed: as those of :class:`PoolSampler`.
-        startup: so many first trials are spread over the MACs instead, the cheapest first.
+        startup: so many first trials are spread over the MACs instead, the cheapest first, and so many again as long
+            as nothing is known of any.
         epochs: of a whole training, as long as none is finished.
         budgets: the gain of the winner within each counts too.
     """
@@ -68,8 +69,7 @@ class CostAwareSampler(PoolSampler):
         super().__init__(pool, seed)
         self._budgets = tuple(budgets)
         self._epochs = epochs
-        self._startup = startup
-        self._fit = Refitter(pool.groups if pool is not None else ())
+        self._startup = max(1, startup)
 
     def _forget(self) -> None:
         super()._forget()
@@ -81,14 +81,12 @@ class CostAwareSampler(PoolSampler):
         positions = pool.untried(self._tried)
         if not len(positions):
             return {}
-        if len(known) < self._startup:
-            return pool.settings[self._stratum(pool, positions, len(known))]
         observations = informative([k.observation for k in known])
-        if not any(o.curve or o.acc is not None for o in observations):
-            return pool.settings[int(self._rng.choice(list(positions)))]
+        if len(known) < self._startup or not any(o.curve or o.acc is not None for o in observations):
+            return pool.settings[self._stratum(pool, positions, len(known) % self._startup)]
         if len(positions) > MAX_CANDIDATES:
             positions = np.array(sorted(self._rng.sample(list(positions), MAX_CANDIDATES)))
-        gain = self._fit(observations, Objective.over(pool.macs, self._epochs, self._budgets), of=len(known))
+        gain = ExpectedGain(observations, Objective.over(pool.macs, self._epochs, self._budgets), pool.groups)
         gains = gain.of_candidates(pool.costs[positions], pool.features[positions])
         return pool.settings[int(positions[int(np.argmax(gains))])]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..storage.trial import COMPLETE, FAILED, PAUSED, STOPPED, Trial
-from ..surrogate.expected_gain import ExpectedGain, Objective, Observation, Refitter
+from ..surrogate.expected_gain import ExpectedGain, Objective, Observation
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ class FreezeThaw(Scheduler):
         self.levels = tuple(sorted(pauses))
         self._trials: dict[int, Trial] = {}
         self._observations: dict[int, Observation] = {}
-        self._fit = Refitter(pool.groups)
         self._changes = 0
         self._answer: tuple[Any, tuple[int, int] | None] = (None, None)  # the last question, and its answer
 
@@ -65,13 +64,13 @@ class FreezeThaw(Scheduler):
         return self._answer[1]
 
     def _choose(self, paused: Set[int], ending: bool) -> tuple[int, int] | None:
-        numbers = [number for number, trial in self._trials.items() if trial.state != FAILED]
+        numbers = sorted(number for number, trial in self._trials.items() if trial.state != FAILED)
         if len(numbers) < STARTUP and not ending:
             return None
         observations = [self._observe(self._trials[number]) for number in numbers]
         if not any(o.curve for o in observations):
             return None
-        gain = self._fit(observations, self._objective)
+        gain = ExpectedGain(observations, self._objective, self._pool.groups)
         waiting, gains = gain.of_waiting()
         here = [i for i, position in enumerate(waiting) if numbers[position] in paused]
         if not here:

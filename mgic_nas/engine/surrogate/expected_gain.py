@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...pareto import non_dominated
 from ...space.budget import COUNTS
 from .foretold import accuracy_model
 from .gaussian_process import TrainingData, one_thread
@@ -31,8 +30,9 @@ if TYPE_CHECKING:
 BUDGET_WEIGHT = 0.1  # of the winners within budgets, against the front's: more of it starves the rest of the front
 ARCHITECTURE_SHARE = 0.5  # of the residual variance: the architecture's own part; the rest is one training's luck
 REFERENCE_PERCENTILE = 10  # of the accuracies: from where the gain in hypervolume is measured
-REFIT_GROWTH = 1.15  # hyperparameters are fitted again when there are so many times the observations
 MIN_VARIANCE = 1e-6  # percent squared, of a prediction
+FAR = 1e3  # standard deviations
+FANTASIES = 16  # ways in which the trainings under way may end
 
 
 @dataclass
@@ -72,97 +72,99 @@ class Objective:
 class ExpectedGain:
     """Predicted accuracies in percent, and expected gains.
 
-    A gain is the expected increase of the front of the trials that are finished or in training (these by their
-    predictions): the mean lift of the front over the range of log MACs, and that of the winners within budgets.
+    A gain is the expected increase of the front of the trials that are finished or in training: the mean lift of the
+    front over the range of log MACs, and that of the winners within budgets. What is in training may end in one way or
+    another, so gains are means over draws of all their ends together, each of which the model is given (fantasies,
+    Snoek et al. 2012): near a training under way little is left to be gained, however it ends.
 
     Args:
         observations: n of them, of which at least one has a curve or an accuracy.
         objective: what is searched.
-        hyperparameters: of an earlier :class:`GaussianProcess`; None fits them.
         groups: the features' columns of each parameter, as :class:`TrainingData` has them.
 
     Attributes:
         mean, deviation: float64 (n,), the posterior of the observed architectures' true accuracies.
-        hyperparameters: those in use.
     """
 
     def __init__(
-        self,
-        observations: Sequence[Observation],
-        objective: Objective,
-        hyperparameters: Any = None,
-        groups: Sequence[Sequence[int]] = (),
+        self, observations: Sequence[Observation], objective: Objective, groups: Sequence[Sequence[int]] = ()
     ) -> None:
         self._objective = objective
         observed = [i for i, s in enumerate(observations) if s.acc is not None or s.curve]
         values, noise_variance = _final_accuracies([observations[i] for i in observed], objective.epochs)
-        features = np.array([s.features for s in observations])
-        data = TrainingData(features[observed], values, noise_variance, groups)
-        self._model = accuracy_model(data, hyperparameters)
-        self.hyperparameters = self._model.hyperparameters
-        self._own_variance = ARCHITECTURE_SHARE * self._model.noise
-        self.mean, deviation = self._model.predict(features)
-        variance = deviation**2 + self._own_variance
-        # An architecture's own training says more of it than of others like it.
-        trust = self._own_variance / (self._model.noise + noise_variance)
-        self.mean[observed] += trust * (values - self.mean[observed])
-        variance[observed] = deviation[observed] ** 2 / 2 + self._own_variance * (1 - trust)
-        self.deviation = np.sqrt(np.maximum(variance, MIN_VARIANCE))
+        self._features = np.array([s.features for s in observations])
         self._costs = np.array([s.costs for s in observations])
+        self._model = accuracy_model(TrainingData(self._features[observed], values, noise_variance, groups))
+        self._own_variance = ARCHITECTURE_SHARE * self._model.noise
+        # An architecture's own training says more of it than of others like it.
+        self._trust, self._values = np.zeros(len(observations)), np.zeros(len(observations))
+        self._trust[observed] = self._own_variance / (self._model.noise + noise_variance)
+        self._values[observed] = values
+        self._seen = np.isin(np.arange(len(observations)), observed)
+        mean, deviation = self._model.predict(self._features)
+        self.mean = mean + self._trust * (self._values - mean)
+        self.deviation = self._of_architectures(deviation, np.arange(len(observations)))
         self._waiting = np.array([s.waiting for s in observations], dtype=bool)
-        held = np.flatnonzero(~self._waiting)
-        self._held_costs, self._held_accs = self._costs[held], self.mean[held]
-        front = held[np.flatnonzero(non_dominated(self.mean[held], self._costs[held, 0]))]
-        front = front[np.argsort(self._costs[front, 0])]
-        self._front = self._costs[front, 0], self.mean[front]
-        worst = min([float(np.percentile(values, REFERENCE_PERCENTILE)), *self.mean[front].tolist()])
+        self._held = np.flatnonzero(~self._waiting)
+        self._running = np.array([i for i in self._held.tolist() if observations[i].acc is None], dtype=int)
+        worst = float(np.percentile(values, REFERENCE_PERCENTILE))
+        if len(self._held):  # the cheapest is on the front
+            worst = min(worst, float(self.mean[self._held[np.argmin(self._costs[self._held, 0])]]))
         self._reference = worst - 1e-6, objective.max_macs * 1.001
+        self._ends = self._draw_ends()
+        held = np.repeat(self.mean[:, None], self._ends.shape[1], 1)
+        held[self._running] = self._ends
+        self._held_accs = held[self._held]
 
     def of_candidates(self, costs: Array, features: Array) -> Array:
         """Log gains (n,) of untried architectures; costs (n, 3), features (n, d)."""
-        mean, deviation = self._model.predict(features)
-        return self._log_gain(costs, mean, np.sqrt(deviation**2 + self._own_variance))
+        means, deviation = self._predict(features)
+        return self._log_gain(costs, means, np.sqrt(deviation**2 + self._own_variance))
 
     def of_waiting(self) -> tuple[NDArray[np.int_], Array]:
         """Positions (m,) of the waiting observations, and their log gains (m,)."""
         here = np.flatnonzero(self._waiting)
-        return here, self._log_gain(self._costs[here], self.mean[here], self.deviation[here])
+        means, deviation = self._predict(self._features[here])
+        means += self._trust[here, None] * (self._values[here, None] - means)
+        return here, self._log_gain(self._costs[here], means, self._of_architectures(deviation, here))
 
-    def _log_gain(self, costs: Array, mean: Array, deviation: Array) -> Array:
+    def _of_architectures(self, deviation: Array, here: NDArray[np.int_]) -> Array:
+        """Deviations of observed architectures themselves, from those of what features tell of them."""
+        share = np.where(self._seen[here], 0.5, 1.0)  # of an architecture's own training its neighbours know less
+        variance = share * deviation**2 + self._own_variance * (1 - self._trust[here])
+        return np.sqrt(np.maximum(variance, MIN_VARIANCE))
+
+    def _draw_ends(self) -> Array:
+        """True accuracies of what is in training, (running, fantasies): evenly spread draws, the same at each call."""
+        if not len(self._running):
+            return np.zeros((0, 1))
+        covariance = self._model.covariance(self._features[self._running])
+        own = np.maximum(self._own_variance * (1 - self._trust[self._running]), MIN_VARIANCE)
+        factor = np.linalg.cholesky(covariance + np.diag(own))
+        uniform = torch.quasirandom.SobolEngine(len(own), scramble=True, seed=0).draw(FANTASIES, dtype=torch.double)
+        normal = torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6)).numpy()
+        return np.asarray(self.mean[self._running, None] + factor @ normal.T)
+
+    def _predict(self, features: Array) -> tuple[Array, Array]:
+        """Means (n, fantasies) and deviation (n,)."""
+        if not len(self._running):
+            mean, deviation = self._model.predict(features)
+            return mean[:, None], deviation
+        return self._model.predict_after(self._features[self._running], self._ends, features)
+
+    def _log_gain(self, costs: Array, means: Array, deviation: Array) -> Array:
+        """The mean over fantasies; costs (n, 3), means (n, fantasies), deviation (n,)."""
         objective, reference = self._objective, self._reference
         decades = max(math.log10(reference[1] / objective.min_macs), 1e-9)
-        total = log_expected_gain(costs[:, 0], mean, deviation, self._front, reference) - math.log(decades)
+        held_costs = self._costs[self._held]
+        front = steps(held_costs[:, 0], self._held_accs.T, reference[0])
+        total = log_expected_gain(costs[:, 0], means.T, deviation, front, reference) - math.log(decades)
         budgets = [(COUNTS.index(b.kind), b.limit) for b in objective.budgets if b.kind in COUNTS]
         for kind, limit in budgets:
-            within = self._held_costs[:, kind] <= limit
-            best = float(self._held_accs[within].max()) if within.any() else reference[0]
-            lift = log_expected_improvement(mean, deviation, best) + math.log(BUDGET_WEIGHT / len(budgets))
+            best = self._held_accs[held_costs[:, kind] <= limit].max(0, initial=reference[0])
+            lift = log_expected_improvement(means.T, deviation, best[:, None]) + math.log(BUDGET_WEIGHT / len(budgets))
             total = np.where(costs[:, kind] <= limit, np.logaddexp(total, lift), total)
-        return total
-
-
-class Refitter:
-    """Makes one :class:`ExpectedGain` after the other; their hyperparameters are fitted only now and then.
-
-    Args:
-        groups: of all of them.
-    """
-
-    def __init__(self, groups: Sequence[Sequence[int]] = ()) -> None:
-        self._groups = groups
-        self._fitted_until = 0  # observations
-        self._hyperparameters: Any = None
-
-    def __call__(
-        self, observations: Sequence[Observation], objective: Objective, of: int | None = None
-    ) -> ExpectedGain:
-        """The expected gain given some observations. ``of``: how many there are, where these are a part of them."""
-        known = len(observations) if of is None else of
-        if known > self._fitted_until:
-            self._fitted_until, self._hyperparameters = int(REFIT_GROWTH * known), None
-        gain = ExpectedGain(observations, objective, self._hyperparameters, self._groups)
-        self._hyperparameters = gain.hyperparameters
-        return gain
+        return np.asarray(np.logaddexp.reduce(total, axis=0) - math.log(len(total)))
 
 
 def _final_accuracies(observed: Sequence[Observation], epochs: int) -> tuple[Array, Array]:
@@ -177,6 +179,23 @@ def _final_accuracies(observed: Sequence[Observation], epochs: int) -> tuple[Arr
     return values, noise_variance
 
 
+def steps(macs: Array, accs: Array, worst: float) -> tuple[Array, Array]:
+    """The front as a staircase, of each of several sets of accuracies: the best at so many MACs or fewer.
+
+    Args:
+        macs: (n,).
+        accs: (..., n).
+        worst: accuracy below which nothing counts.
+
+    Returns:
+        MACs (m,) where any of the staircases rises, and what each reaches there, (..., m).
+    """
+    order = np.argsort(macs, kind="stable")
+    top = np.maximum.accumulate(np.maximum(accs[..., order], worst), axis=-1)
+    rises = (np.diff(top, axis=-1, prepend=worst) > 0).any(axis=tuple(range(top.ndim - 1)))
+    return macs[order[rises]], top[..., rises]
+
+
 @one_thread()
 def log_expected_gain(
     macs: Array, mean: Array, deviation: Array, front: tuple[Array, Array], reference: tuple[float, float]
@@ -187,20 +206,21 @@ def log_expected_gain(
     times the expected improvement over their height.
 
     Args:
-        macs, mean, deviation: (n,) of the candidates, whose accuracies are normal.
-        front: MACs and accuracies, each (m,), of the points to improve on, the cheapest first, both rising.
+        macs, deviation: (n,) of the candidates, whose accuracies are normal.
+        mean: (..., n), their means.
+        front: MACs (m,) and accuracies (..., m) of the points to improve on, the cheapest first, both rising.
         reference: (accuracy, MACs) of the worst that counts.
 
     Returns:
-        (n,), the log of percent times decades of MACs; -inf where the MACs are beyond the reference's.
+        (..., n), the log of percent times decades of MACs; -inf where the MACs are beyond the reference's.
     """
     worst_acc, worst_macs = reference
-    heights = np.concatenate([[worst_acc], front[1]])
+    heights = np.concatenate([np.full((*front[1].shape[:-1], 1), worst_acc), front[1]], -1)
     edges = np.log10(np.concatenate([front[0], [worst_macs]]))
     starts = np.concatenate([[-np.inf], edges[:-1]])
     widths = np.maximum(edges[None] - np.maximum(starts[None], np.log10(macs)[:, None]), 0)
-    logs = log_expected_improvement(mean[:, None], deviation[:, None], heights[None])
-    return torch.logsumexp(torch.from_numpy(widths).log() + torch.from_numpy(logs), 1).numpy()
+    logs = log_expected_improvement(mean[..., None], deviation[:, None], heights[..., None, :])
+    return torch.logsumexp(torch.from_numpy(widths).log() + torch.from_numpy(logs), -1).numpy()
 
 
 def log_expected_improvement(mean: Array, deviation: Array, best: Array | float) -> Array:
@@ -208,11 +228,14 @@ def log_expected_improvement(mean: Array, deviation: Array, best: Array | float)
 
     With ``z = (mean - best) / deviation`` it is ``deviation * h(z)``, ``h(z) = density(z) + z * ndtr(z)``. Left of zero
     the terms cancel, so there ``h(z) = density(z) * (1 + z * ndtr(z) / density(z))``, the quotient by erfcx, which
-    neither under- nor overflows (Ament et al. 2023); and ``h(z) = z + h(-z)``.
+    neither under- nor overflows (Ament et al. 2023); where that cancels too, far left, the first terms of its expansion
+    in ``1 / z**2``; and ``h(z) = z + h(-z)``.
     """
     z = torch.from_numpy(np.asarray((mean - best) / deviation))
-    distance = z.abs().clamp(max=1e4)  # beyond that the quotient is 1 / distance to all digits
-    quotient = torch.special.erfcx(distance / math.sqrt(2)) * math.sqrt(math.pi / 2)
-    left = torch.log1p(-distance * quotient) - 0.5 * z**2 - 0.5 * math.log(2 * math.pi)
+    distance = z.abs()
+    quotient = torch.special.erfcx(distance.clamp(max=FAR) / math.sqrt(2)) * math.sqrt(math.pi / 2)
+    near = torch.log1p(-distance.clamp(max=FAR) * quotient)
+    far = torch.log1p(-3 / distance.clamp(min=FAR).square()) - 2 * distance.clamp(min=FAR).log()
+    left = torch.where(distance < FAR, near, far) - 0.5 * z**2 - 0.5 * math.log(2 * math.pi)
     logs = torch.where(z > 0, torch.log(z.clamp(min=0) + left.exp()), left)
     return np.asarray(logs.numpy() + np.log(deviation))

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .gaussian_process import GaussianProcess, Hyperparameters, TrainingData
+from .gaussian_process import GaussianProcess, TrainingData
+from .kernel import Hyperparameters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,21 +26,10 @@ PRIOR_TRUST = 0.5  # in the model with what is foretold
 PRIOR_COUNT = 2.0  # trainings that a slope as large as the accuracies' spread counts for
 
 
-class Trusted(NamedTuple):
-    """What is kept between two fits: both models' hyperparameters, the slope on what is foretold, the trust in it."""
-
-    alone: Hyperparameters
-    foretold: Hyperparameters
-    slope: float
-    trust: float
-
-
-def accuracy_model(data: TrainingData, hyperparameters: Any = None) -> GaussianProcess | ForetoldProcess:
+def accuracy_model(data: TrainingData) -> GaussianProcess | ForetoldProcess:
     """Of features with or without two last columns, in none of the groups: what is foretold, and its deviation."""
     modelled = sum(map(len, data.groups)) or data.features.shape[1]
-    if data.features.shape[1] == modelled:
-        return GaussianProcess(data, hyperparameters)
-    return ForetoldProcess(data, hyperparameters)
+    return GaussianProcess(data) if data.features.shape[1] == modelled else ForetoldProcess(data)
 
 
 class ForetoldProcess:
@@ -48,30 +38,22 @@ class ForetoldProcess:
     Args:
         data: n observations, whose last two features are what is foretold of each and the deviation of that; the
             others are modelled.
-        hyperparameters: of an earlier one, to be used again; None fits them.
 
     Attributes:
-        hyperparameters: those in use.
         noise: variance of a finished training that features do not explain, percent squared.
+        slope: percent by which accuracies rise with what is foretold.
+        trust: the weight of the model that believes in it, 0 to 1.
     """
 
-    def __init__(self, data: TrainingData, hyperparameters: Trusted | None = None) -> None:
+    def __init__(self, data: TrainingData) -> None:
         told, unsure, rest = data.features[:, -2], data.features[:, -1], replace(data, features=data.features[:, :-2])
-        if hyperparameters is None:
-            slope = _slope(told, data.values, data.noise_variance)
-            offsets = _offsets(rest, slope, told, unsure)
-            alone, foretold = GaussianProcess(rest), GaussianProcess(offsets)
-            odds = _likelihood(offsets, foretold.hyperparameters) - _likelihood(rest, alone.hyperparameters)
-            odds += math.log(PRIOR_TRUST / (1 - PRIOR_TRUST))
-            trust = 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
-            hyperparameters = Trusted(alone.hyperparameters, foretold.hyperparameters, slope, trust)
-        else:
-            offsets = _offsets(rest, hyperparameters.slope, told, unsure)
-            alone = GaussianProcess(rest, hyperparameters.alone)
-            foretold = GaussianProcess(offsets, hyperparameters.foretold)
-        self.hyperparameters = hyperparameters
-        self._alone, self._foretold = alone, foretold
-        self.noise = (1 - hyperparameters.trust) * alone.noise + hyperparameters.trust * foretold.noise
+        self.slope = _slope(told, data.values, data.noise_variance)
+        offsets = _offsets(rest, self.slope, told, unsure)
+        self._alone, self._foretold = GaussianProcess(rest), GaussianProcess(offsets)
+        odds = _likelihood(offsets, self._foretold.hyperparameters) - _likelihood(rest, self._alone.hyperparameters)
+        odds += math.log(PRIOR_TRUST / (1 - PRIOR_TRUST))
+        self.trust = 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
+        self.noise = (1 - self.trust) * self._alone.noise + self.trust * self._foretold.noise
 
     def predict(self, features: Array) -> tuple[Array, Array]:
         """Posterior mean and standard deviation, each (n,) in percent, without the noise of a training.
@@ -79,16 +61,40 @@ class ForetoldProcess:
         Args:
             features: float64 (n, d).
         """
-        trust, rest = self.hyperparameters.trust, features[:, :-2]
-        mean, deviation = self._alone.predict(rest)
-        other, other_deviation = self._foretold.predict(rest)
-        slope = self.hyperparameters.slope
-        other = other + slope * features[:, -2]
-        other_variance = other_deviation**2 + (slope * features[:, -1]) ** 2
-        both = (1 - trust) * mean + trust * other
-        variance = (1 - trust) * (deviation**2 + (mean - both) ** 2)
-        variance += trust * (other_variance + (other - both) ** 2)
-        return both, np.sqrt(variance)
+        alone, foretold = (model.predict(features[:, :-2]) for model in (self._alone, self._foretold))
+        means, deviation = self._mixed(features, (alone[0][:, None], alone[1]), (foretold[0][:, None], foretold[1]))
+        return means[:, 0], deviation
+
+    def covariance(self, features: Array) -> Array:
+        """Posterior covariance (n, n), percent squared, without the noise of a training, of features (n, d)."""
+        rest = features[:, :-2]
+        between = self._alone.predict(rest)[0] - self._foretold.predict(rest)[0] - self.slope * features[:, -2]
+        foretold = self._foretold.covariance(rest) + np.diag((self.slope * features[:, -1]) ** 2)
+        within = (1 - self.trust) * self._alone.covariance(rest) + self.trust * foretold
+        return np.asarray(within + self.trust * (1 - self.trust) * np.outer(between, between))
+
+    def predict_after(self, further: Array, outcomes: Array, features: Array) -> tuple[Array, Array]:
+        """What :meth:`predict` would give after further trainings that end in one of several ways; the same trust.
+
+        Args:
+            further: features (q, d) of the trainings.
+            outcomes: accuracies (q, m), percent: m ways in which they end.
+            features: float64 (n, d).
+
+        Returns:
+            means (n, m), and the deviation (n,), the root of its mean square over how they end.
+        """
+        offsets = outcomes - self.slope * further[:, -2, None]
+        alone = self._alone.predict_after(further[:, :-2], outcomes, features[:, :-2])
+        return self._mixed(features, alone, self._foretold.predict_after(further[:, :-2], offsets, features[:, :-2]))
+
+    def _mixed(self, features: Array, alone: tuple[Array, Array], foretold: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Means (n, m) and deviation (n,) of the mixture, from those of both."""
+        means, others = alone[0], foretold[0] + self.slope * features[:, -2, None]
+        other_variance = foretold[1] ** 2 + (self.slope * features[:, -1]) ** 2
+        within = (1 - self.trust) * alone[1] ** 2 + self.trust * other_variance
+        between = self.trust * (1 - self.trust) * ((means - others) ** 2).mean(1)
+        return (1 - self.trust) * means + self.trust * others, np.sqrt(within + between)
 
 
 def _offsets(data: TrainingData, slope: float, told: Array, unsure: Array) -> TrainingData:

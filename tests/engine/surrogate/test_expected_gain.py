@@ -11,7 +11,6 @@ from mgic_nas.engine.surrogate.expected_gain import (
     ExpectedGain,
     Objective,
     Observation,
-    Refitter,
     log_expected_gain,
     log_expected_improvement,
 )
@@ -47,6 +46,9 @@ def observations() -> list[Observation]:
         (-20.0, -206.9178385094251),
         (-37.0, -692.64296016327041),
         (-50.0, -1258.7441828684609),
+        (-999.0, -499015.23245109650),
+        (-1001.0, -501015.23645108583),
+        (-1e5, -5000000023.9447895),
     ],
 )
 def test_the_left_tail_is_right(z: float, expected: float) -> None:
@@ -144,9 +146,37 @@ def test_beyond_the_largest_macs_nothing_is_gained() -> None:
     assert far[0] == -math.inf
 
 
-def test_hyperparameters_are_fitted_again_once_there_is_more_to_fit_them_to() -> None:
-    seen, fit = observations(), Refitter()
-    first = fit(seen[:8], OBJECTIVE)
-    other = [Observation(s.costs, 5 * s.features, s.curve, s.acc) for s in seen]
-    assert fit(other[:9], OBJECTIVE).hyperparameters == first.hyperparameters
-    assert fit(other[:10], OBJECTIVE).hyperparameters == ExpectedGain(other[:10], OBJECTIVE).hyperparameters
+def test_where_every_gain_underflows_candidates_are_still_ordered() -> None:
+    """A front far above all candidates: in linear form each of their gains would be 0."""
+    macs, mean = np.full(5, 1e5), np.array([20.0, 30, 40, 50, 60])
+    logs = log_expected_gain(macs, mean, np.full(5, 0.01), (np.array([1e4]), np.array([99.0])), (10.0, 1e6))
+    assert (np.exp(logs) == 0).all()
+    assert (np.diff(logs) > 0).all()
+
+
+def under_way(running: int) -> tuple[list[Observation], Observation]:
+    """Finished trainings, with the best design of all begun ``running`` times (without a curve); and that design."""
+    seen = [Observation(o.costs, o.features, (), float(acc)) for o, acc in zip(observations(), ACCS, strict=True)]
+    best = max(range(20), key=lambda i: ACCS[i] - 0.1 * i)
+    candidate = Observation(seen[best].costs * 0.99, seen[best].features * 1.1)
+    return seen + [candidate] * running, candidate
+
+
+def test_what_is_in_training_leaves_little_to_gain_beside_it_however_it_ends() -> None:
+    """Else eight workers would train eight designs that are nearly the same."""
+    gains = []
+    for running in (0, 1):
+        seen, near = under_way(running)
+        far = seen[3]
+        gain = ExpectedGain(seen, OBJECTIVE)
+        costs, features = np.array([near.costs * 1.001, far.costs]), np.array([near.features, far.features + 0.5])
+        gains.append(gain.of_candidates(costs, features))
+    assert gains[1][0] < gains[0][0] - 0.7
+    assert gains[1][1] == pytest.approx(gains[0][1], abs=0.7)
+
+
+def test_gains_beside_trainings_under_way_are_the_same_at_each_call() -> None:
+    seen, near = under_way(3)
+    costs, features = near.costs[None], near.features[None] + 0.1
+    first, second = (ExpectedGain(seen, OBJECTIVE).of_candidates(costs, features) for _ in range(2))
+    assert first == second

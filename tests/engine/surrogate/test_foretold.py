@@ -60,12 +60,20 @@ def test_without_an_earlier_search_the_model_is_the_usual_one() -> None:
     assert isinstance(accuracy_model(data(x, y, y)), ForetoldProcess)
 
 
-def test_kept_hyperparameters_give_the_same_model() -> None:
-    x, y = world(3, 12)
-    given = data(x, y, (y - 80) / 3)
-    fresh = ForetoldProcess(given)
-    again = ForetoldProcess(given, fresh.hyperparameters)
-    assert again.predict(given.features)[0] == pytest.approx(fresh.predict(given.features)[0])
+def test_what_is_under_way_is_given_to_both_models() -> None:
+    """A training beside others is drawn: its ends agree with the prediction, and its neighbours learn from them."""
+    x, y = world(3, 40)
+    told = (y - 80) / 3
+    given, features = data(x[:20], y[:20], told[:20]), data(x[20:], y[20:], told[20:]).features
+    model = ForetoldProcess(given)
+    mean, deviation = model.predict(features)
+    covariance = model.covariance(features)
+    assert np.sqrt(np.diag(covariance)) == pytest.approx(deviation, rel=1e-6)
+    assert np.linalg.eigvalsh(covariance).min() > -1e-9
+    here, outcomes = features[:1], mean[:1, None] + np.array([[-3.0, 3.0]])
+    means, after = model.predict_after(here, outcomes, here)
+    assert means[0, 0] < mean[0] < means[0, 1]
+    assert after[0] < deviation[0] + 1.5  # of the disagreement of both models over how it ends
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

@@ -8,6 +8,7 @@ import torch
 
 from mgic_nas.engine.surrogate.gaussian_process import GaussianProcess, TrainingData
 from mgic_nas.engine.surrogate.learning_curves import LearningCurves
+from mgic_nas.engine.surrogate.marginal_likelihood import _Likelihood
 
 
 def test_a_surrogate_learns_a_smooth_function_and_knows_what_it_does_not_know() -> None:
@@ -117,3 +118,52 @@ def test_threads_are_as_they_were_before() -> None:
     before = torch.get_num_threads()
     GaussianProcess(sample(10)).predict(sample(3).features)
     assert torch.get_num_threads() == before
+
+
+def test_what_is_predicted_after_further_trainings_is_what_a_model_with_them_predicts() -> None:
+    known, further, points = sample(40), sample(3, seed=1), sample(5, seed=2).features
+    model = GaussianProcess(known)
+    ends = np.stack([further.values, further.values - 1], axis=1)
+    means, deviation = model.predict_after(further.features, ends, points)
+    assert means.shape == (5, 2)
+    rng = np.random.default_rng(0)
+    draws = rng.multivariate_normal(model.predict(further.features)[0], model.covariance(further.features), 20_000)
+    averaged, _ = model.predict_after(further.features, draws.T, points)
+    assert averaged.mean(1) == pytest.approx(model.predict(points)[0], abs=0.02)  # what is not known changes no mean
+    assert (deviation <= model.predict(points)[1] + 1e-9).all()
+    at_them = model.predict_after(further.features, ends, further.features)[0]
+    before = model.predict(further.features)[0]
+    assert np.abs(at_them[:, 0] - further.values).sum() < np.abs(before - further.values).sum()
+
+
+def test_the_covariance_has_the_variances_on_its_diagonal() -> None:
+    model, points = GaussianProcess(sample(40)), sample(6, seed=3).features
+    covariance = model.covariance(points)
+    assert np.sqrt(np.diag(covariance)) == pytest.approx(model.predict(points)[1], abs=1e-9)
+    assert np.linalg.eigvalsh(covariance).min() > -1e-9
+
+
+def test_the_gradient_of_the_likelihood_is_right() -> None:
+    data = sample(25)
+    z = torch.from_numpy(data.values - data.values.mean())[:, None]
+    likelihood = _Likelihood(torch.from_numpy(data.features), z, torch.full((25,), 0.01).double(), data.groups)
+    at = torch.linspace(-1, 1, len(data.groups) + 3, dtype=torch.double)
+    steps = 1e-6 * torch.eye(len(at), dtype=torch.double)
+    numeric = [(likelihood(at + s)[0] - likelihood(at - s)[0]).item() / 2e-6 for s in steps]
+    assert likelihood(at)[1].tolist() == pytest.approx(numeric, rel=1e-5, abs=1e-5)
+
+
+def test_a_fit_that_cannot_be_factorised_falls_back() -> None:
+    """The same design often, with accuracies that differ by 1e-9: the best until there, and finite predictions."""
+    features = np.repeat(np.eye(3), 20, axis=0)
+    model = GaussianProcess(TrainingData(features, 70 + 1e-9 * np.arange(60.0), np.zeros(60)))
+    mean, deviation = model.predict(features[:3])
+    assert mean == pytest.approx(np.full(3, 70.0), abs=1e-3)
+    assert np.isfinite(deviation).all()
+
+
+def test_curves_count_before_any_training_is_finished() -> None:
+    """That nothing is known of the final level is no reason to take all for alike."""
+    curves = [[{"val_acc": 60.0 + 5 * good, "train_loss": 1.0 - 0.4 * good}] for good in (0, 0, 0, 1, 1, 1)]
+    ends, variances = LearningCurves(curves, 4).predict(curves)
+    assert ends[3] - ends[0] > math.sqrt(variances.max())
