@@ -15,7 +15,7 @@ from .engine.storage.config import RUN_YAML, RunConfig
 from .engine.storage.starting import Earlier, read_earlier, read_known, settings_of, winners_of
 from .errors import UserError
 from .space import SearchSpace
-from .space.designs import written_designs
+from .space.designs import fitted, written_designs
 from .space.parameters import Setting
 
 _UNTAUGHT = ("tpe", "tpe-univariate", "nsga2", "gp", "random", "stratified")  # samplers that model no earlier run
@@ -59,7 +59,8 @@ def starting(start_from: Any, enqueue: Any, space: SearchSpace, folder: Path, ol
         if earlier is None:
             earlier, line = read_earlier(Path(source), space)
             notes.append(f"starts from {line}: trusted as far as this search proves it right")
-    found = list(old.enqueue) if old else []
+    # The run's own may have been changed by anybody.
+    found = [fitted(space, one, f"{folder / RUN_YAML}, enqueue") for one in (old.enqueue if old else ())]
     for given in _several(enqueue):
         run = isinstance(given, str | os.PathLike) and (Path(given) / RUN_YAML).is_file()
         designs = winners_of(Path(given)) if run else written_designs(given)

@@ -1,6 +1,7 @@
 """``--from`` and ``--enqueue``: what a search starts from. Trainings are pretended: their results are written."""
 
 import csv
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,18 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
         search(**{**small(tmp_path / "new", sampler="cost"), **changes})
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("design", ["{s_g: 9, s_c: 8, width_mult: 0.5}", "{s_g: [1], s_c: {}}", "{}"])
+def test_designs_in_a_run_that_somebody_changed_are_refused(tmp_path: Path, design: str) -> None:
+    options = small(tmp_path / "new", trials=1, enqueue=[SECOND])
+    search(**options)
+    path = tmp_path / "new" / "run.yaml"
+    changed = re.sub(r"enqueue:\n(?:[- ] .*\n)+", f"enqueue: [{design}]\n", path.read_text())
+    assert changed != path.read_text()
+    path.write_text(changed)
+    with pytest.raises(UserError, match=r"run.yaml, enqueue"):
+        search(**{**options, "trials": 2, "enqueue": ()})
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def fitted(space: SearchSpace, written: Mapping[str, Any], where: str, lenient: 
     Raises:
         UserError: a parameter is missing or unknown, or a value is not one of the space's.
     """
+    written = {str(name): value for name, value in written.items()}
     flat: dict[str, Any] = {}
     for p in space.parameters:
         if p.name in written and p.per_stage is not None:
