@@ -116,6 +116,16 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--address", metavar="A", help="an existing Ray cluster")
     p.add_argument("--storage", metavar="PATH", help="folder that all nodes share, for trials/")
     _add_trust(p)
+    p.add_argument(
+        "--from", dest="start_from", metavar="RUN", help="an earlier run to learn from: other budgets, epochs or data"
+    )
+    p.add_argument(
+        "--enqueue",
+        action="append",
+        default=[],
+        metavar="X",
+        help="train these first: s_g=8,width_mult=0.5, a YAML or csv of designs, or a run, for its winners; repeatable",
+    )
     p.add_argument("--retry-failed", action="store_true", help="train again what is booked as failed in the run")
     p.add_argument("--wait", action="store_true", help="wait where space or data are missing, instead of ending")
     p.add_argument("--json", action="store_true", help="print the winners as JSON")

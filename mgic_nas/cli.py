@@ -113,6 +113,8 @@ def _search(args: argparse.Namespace) -> None:
         "address": args.address,
         "storage": args.storage,
         "latencies": args.latencies,
+        "start_from": args.start_from,
+        "enqueue": args.enqueue,
     }
     if args.dry_run:
         planned = plan(args.space, args.data, args.budget, **options)

@@ -40,6 +40,7 @@ from .planning import DEFAULT_TRIALS, default_epochs, default_trials, refuse_imp
 from .progress import say
 from .space import SearchSpace, parse_budgets
 from .space.budget import latency_kinds, refuse_unnamed
+from .starting import refuse_unused, starting, unfit
 from .tasks import cautions, metric_of, resolve_spec
 from .train.job import Setup
 from .train.loop import cached_data
@@ -74,6 +75,8 @@ class Given:
     recipe: str | Mapping[str, object] | Recipe | None = None
     latencies: Iterable[str | Path] | str | Path | None = None
     train: Callable[..., Any] | None = None
+    start_from: str | Path | None = None
+    enqueue: Iterable[str | Path | Mapping[str, Any]] | str | Path | Mapping[str, Any] = ()
 
 
 class Prepared(NamedTuple):
@@ -149,7 +152,20 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         stems = set(map(csv_stem, latency_kinds(limits)))
         tables = tuple(p for p in map(Path, old.latencies if old else ()) if p.stem in stems)
     complete = space.with_start(start_of(space.model).first)  # of a run that does not name it
-    problem = SearchProblem(complete, info.input_size, info.num_classes, limits, epochs)
+    sampler = _first(given.sampler, old and old.sampler, DEFAULT_SAMPLER)
+    rungs = _first(given.rungs, old and old.rungs, DEFAULT_SCHEDULER)
+    start = starting(given.start_from, given.enqueue, space, folder, old)
+    if start.earlier is not None:
+        refuse_unused(sampler, rungs)
+    problem = SearchProblem(
+        complete,
+        info.input_size,
+        info.num_classes,
+        limits,
+        epochs,
+        earlier=start.earlier,
+        enqueued=tuple(start.enqueued),
+    )
     config = RunConfig(
         name=Path(os.path.abspath(folder)).name,  # also of "..", which is no name
         space=space.to_dict(),
@@ -160,8 +176,8 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         epochs=epochs,
         recipe={} if own is not None else recipe.to_dict(),
         # What was not named is what the run was made with, also where a later version has other defaults.
-        sampler=_first(given.sampler, old and old.sampler, DEFAULT_SAMPLER),
-        rungs=_first(given.rungs, old and old.rungs, DEFAULT_SCHEDULER),
+        sampler=sampler,
+        rungs=rungs,
         seed=given.seed,
         keep=given.keep,
         executor=name,
@@ -173,9 +189,12 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         created=now(),
         latencies=[str(path) for path in tables],
         trained_by=own.place if own is not None else "",
+        earlier=start.folder,
+        enqueue=start.enqueued,
     )
     notes = [f"{info.name}: {note}" for note in info.notes]  # what was left out, converted or found twice
     notes += [f"{info.name}: warning: {line}" for line in cautions.of_data(metric_of(spec), about)]
+    notes += [*start.notes, *unfit(problem)]
     if old is not None:
         config = continued(old, config, folder)
         if not space.builds:

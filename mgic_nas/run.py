@@ -63,6 +63,8 @@ def search(
     latencies: Iterable[str | Path] | str | Path | None = None,
     observers: Iterable[Observer] = (),
     train: Callable[..., Any] | None = None,
+    start_from: str | Path | None = None,
+    enqueue: Iterable[str | Path | Mapping[str, Any]] | str | Path | Mapping[str, Any] = (),
 ) -> Run:
     """Searches a space for the most accurate networks within budgets, and builds the report.
 
@@ -111,6 +113,11 @@ def search(
             training goes on, and ``seed``. It runs in worker processes, which import it by its module. A space with
             ``cost=`` needs it, and no data; with a space of networks it gets their arguments, and data only says
             their input size. Weights, and what needs them, are then the function's own.
+        start_from: the folder of an earlier run of networks of this space, whatever its budgets, epochs or data. What
+            it found is copied into the new run, whose model learns from its own trainings how much that is worth.
+        enqueue: known designs, which are trained first where they fit the budgets: ``{"s_g": 8, "width_mult": 0.5}``,
+            the same as text (``"s_g=8,width_mult=0.5"``), a YAML or csv of such, the folder of a run, for its winners,
+            or a list of any of these.
 
     Raises:
         UserError: wrong input, before anything is made on disk; another run or another search in ``out``.
@@ -139,6 +146,8 @@ def search(
         recipe,
         latencies,
         train,
+        start_from,
+        enqueue,
     )
     with terminable():
         folder, config, problem, _, own = prepare(given)

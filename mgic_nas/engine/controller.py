@@ -43,6 +43,7 @@ from .storage.config import RUN_YAML, RunConfig
 from .storage.folder import claim_folder, lock_folder, update_config
 from .storage.measuring import of_run
 from .storage.record import write_trials_csv
+from .storage.starting import keep_known
 from .storage.study import REJECTED, StudyStore
 from .storage.trial import (
     COMPLETE,
@@ -122,7 +123,8 @@ class Controller(JobSource):
             self.trials_folder = NOWHERE if self.folder is None else self.config.trials_folder(self.folder)
             self._weights = Weights(self.trials_folder, self.config.keep, (*COUNTS, *latency_kinds(problem.budgets)))
             latencies = of_run(self.folder, self.config, problem.feasible)
-            self.problem = problem = replace(problem, latencies=latencies)
+            earlier = keep_known(self.folder, problem.earlier, problem.space)
+            self.problem = problem = replace(problem, latencies=latencies, earlier=earlier)
             # Of our own samplers and schedulers; not made where Optuna's sample.
             pool = functools.cache(lambda: CandidatePool(problem, self.config.seed))
             self._scheduler = scheduler or make_scheduler(self.config.rungs, pool, problem)
@@ -167,7 +169,7 @@ class Controller(JobSource):
             return self._start_job(replace(trial, first_epoch=trial.last_epoch, last_epoch=last_epoch))
         if not self._may_start:
             return self._last_resort()
-        proposal = self._proposer.propose()
+        proposal = self._proposer.enqueued() or self._proposer.propose()
         if proposal is None:
             self._exhausted = self._store.ended = self._proposer.exhausted
             self._notify(events.EXHAUSTED, text=self._exhausted)

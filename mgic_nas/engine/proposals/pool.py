@@ -22,6 +22,7 @@ from ...space.feasible import Candidate, Space
 from ...space.listed import ListedSpace
 from ...space.parameters import Setting
 from .candidate import SearchProblem
+from .earlier import LEAST, EarlierModel
 from .params import distributions, to_setting
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class CandidatePool:
         settings: theirs.
         costs: float64 (n, 3): MACs, parameters, activations, as :data:`COUNTS` names them.
         features: float64 (n, d), each column within about -1 .. 1: the logarithms of the costs, and the parameters.
-        groups: the columns of each cost and of each parameter.
+            After an earlier search two more: what it foretells, and its deviation.
+        groups: the columns of each cost and of each parameter; what is foretold is in none.
+        foretold: whether there are those last columns.
         whole: whether these are all feasible ones.
     """
 
@@ -73,6 +76,10 @@ class CandidatePool:
         logs = np.array(self._logs or [(0.0,) * len(COUNTS)])
         # The scale of this first look stays, so that features keep their values.
         self._centre, self._spread = logs.mean(0), np.maximum(np.ptp(logs, axis=0) / 2, 1e-9)
+        self._foretell: EarlierModel | None = None
+        self.foretold = False
+        self._foretell = self._learnt(problem)
+        self.foretold = self._foretell is not None
         self.costs: NDArray[np.float64] = np.zeros((0, len(COUNTS)))
         self.features = self._encode([], [])
         self._extend()
@@ -102,10 +109,19 @@ class CandidatePool:
 
     def _encode(self, settings: Sequence[Setting], logs: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
         if not len(settings):
-            return np.zeros((0, len(COUNTS) + sum(width for width, _, _ in self._encoders)))
+            return np.zeros((0, len(COUNTS) + sum(width for width, _, _ in self._encoders) + 2 * self.foretold))
         columns = [(np.array(logs) - self._centre) / self._spread]
         columns += [np.array([encode[s[name]] for s in settings]) for _, name, encode in self._encoders]
-        return np.concatenate(columns, axis=1)
+        features = np.concatenate(columns, axis=1)
+        return features if self._foretell is None else np.hstack([features, self._foretell(features)])
+
+    def _learnt(self, problem: SearchProblem) -> EarlierModel | None:
+        """The model of an earlier search; None where there is none, or too little to be modelled."""
+        earlier = problem.earlier
+        if earlier is None or len(earlier.accs) < LEAST:
+            return None
+        features = np.array([self.describe(setting)[1] for setting in earlier.settings])
+        return EarlierModel(features, np.array(earlier.accs), self.groups)
 
     def arch_id(self, setting: Setting) -> str:
         """Of any setting of the space."""

@@ -99,7 +99,10 @@ class CostAwareSampler(PoolSampler):
         logs = np.log(pool.macs)
         target = logs.min() + (number + 0.5) / self._startup * np.ptp(logs)
         near = positions[np.argsort(np.abs(logs[positions] - target))]
-        return int(self._rng.choice(list(near[: max(1, len(near) // (2 * self._startup))])))
+        near = near[: max(1, len(near) // (2 * self._startup))]
+        if pool.foretold:  # the best of them by an earlier search
+            return int(near[np.argmax(pool.features[near, -2])])
+        return int(self._rng.choice(list(near)))
 
     def _read(self, study: Study, pool: CandidatePool) -> list[_Known]:
         """Every trial with the pool's parameters that was not rejected, by number."""

@@ -28,7 +28,9 @@ KEEP = ("front", "all")
 FORMAT = 1
 
 # What the same run may be continued with. Everything else decides what a trial's result means.
-_MAY_DIFFER = frozenset({"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial", "latencies"})
+_MAY_DIFFER = frozenset(
+    {"enqueue", "trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial", "latencies"}
+)
 # Where it came from, not what it is: never compared.
 _PROVENANCE = frozenset({"name", "space_source", "versions", "created"})
 _CODE = frozenset({"family", "cost"})  # of a space: where its code was, which may have moved
@@ -56,6 +58,8 @@ class RunConfig:
         latencies: the csvs of measurements that budgets ``latency-<stem>`` name, absolute; written where there are any.
         predicted: kind of latency -> how well it was predicted, in words; written where any was.
         trained_by: ``module:name`` of the user's function that trains, for people; written where there is one.
+        earlier: the folder of the run that it started from, absolute; what that found is copied beside run.yaml.
+        enqueue: settings that are trained first. Both are written where there are any.
         versions: of Python and of the libraries that it was made with.
         created: when, ISO 8601 with the zone.
     """
@@ -83,6 +87,8 @@ class RunConfig:
     latencies: list[str] = field(default_factory=list)
     predicted: dict[str, str] = field(default_factory=dict)
     trained_by: str = ""
+    earlier: str = ""
+    enqueue: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("trials", "epochs"):
@@ -97,7 +103,7 @@ class RunConfig:
         if unused := [stem for stem in stems if stem not in map(csv_stem, kinds)]:
             raise UserError(f"latencies: no budget is on {unused[0]}.csv: name one, such as latency-{unused[0]}=5ms.")
         # Tuples would come back from YAML as lists, and then differ.
-        for name in ("space", "data", "recipe", "budgets", "versions", "latencies", "predicted"):
+        for name in ("space", "data", "recipe", "budgets", "versions", "latencies", "predicted", "enqueue"):
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
 
     @property
@@ -156,7 +162,7 @@ class RunConfig:
     def to_yaml(self) -> str:
         """The text of run.yaml."""
         values = dataclasses.asdict(self)
-        for name in ("latencies", "predicted", "trained_by"):
+        for name in ("latencies", "predicted", "trained_by", "earlier", "enqueue"):
             if not values[name]:
                 del values[name]
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
@@ -184,6 +190,8 @@ _RULES = (
     ("latencies", recorded.TEXTS),
     ("predicted", recorded.MAPPING_OF_TEXTS),
     ("recipe", recorded.MAPPING),
+    ("earlier", recorded.TEXT),
+    ("enqueue", recorded.MAPPINGS),
     ("gpus_per_trial", recorded.TEXT_OR_NUMBER),
     ("versions", recorded.MAPPING),
 )
