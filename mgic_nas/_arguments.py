@@ -112,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
     _add_recipe(p)
     p.add_argument("--seed", type=int, default=0, metavar="S")
     p.add_argument("--keep", choices=("front", "all"), default="front", help="whose weights are kept")
+    _add_winner(p)
     p.add_argument("--address", metavar="A", help="an existing Ray cluster")
     p.add_argument("--storage", metavar="PATH", help="folder that all nodes share, for trials/")
     p.add_argument("--retry-failed", action="store_true", help="train again what is booked as failed in the run")
@@ -126,6 +127,7 @@ def parser() -> argparse.ArgumentParser:
         "--reference", metavar="CSV", help="points to lay over the front: name, macs, val_acc, data, input_size"
     )
     p.add_argument("--apart", action="store_true", help="with those of other data or another input size, drawn apart")
+    _add_winner(p)
     p.add_argument("--json", action="store_true", help="print the winners as JSON")
 
     p = command(
@@ -243,6 +245,12 @@ def _add_training(p: argparse.ArgumentParser, executor: str | None, winners: str
 def _add_sharing(p: argparse.ArgumentParser) -> None:
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
+
+
+def _add_winner(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--winner", choices=("expected", "measured"), help="choose winners by expected accuracy (default), or measured"
+    )
 
 
 def _add_recipe(p: argparse.ArgumentParser) -> None:

@@ -18,10 +18,13 @@ from .engine.proposals.candidate import SearchProblem
 from .engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS
 from .engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
 from .engine.storage.config import (
+    EXPECTED,
+    MEASURED,
     RunConfig,
     at_least_one,
     check_keep,
     check_seed,
+    check_winner,
     continued,
     find_run,
     now,
@@ -72,6 +75,7 @@ class Given:
     storage: str | Path | None = None
     recipe: str | Mapping[str, object] | Recipe | None = None
     latencies: Iterable[str | Path] | str | Path | None = None
+    winner: str | None = None
 
 
 class Prepared(NamedTuple):
@@ -99,6 +103,8 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
             raise UserError(f"{what} must be a folder's path, not {path!r}.")
     check_seed(given.seed)
     check_keep(given.keep)
+    if given.winner is not None:
+        check_winner(given.winner)
     if given.recipe is not None:
         train.get_recipe(given.recipe)
     if given.out:
@@ -161,6 +167,7 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         versions=versions(),
         created=now(),
         latencies=[str(path) for path in tables],
+        winner=_first(given.winner, old and old.winner, EXPECTED if metric_of(spec).of_items else MEASURED),
     )
     notes = [f"{info.name}: {note}" for note in info.notes]  # what was left out, converted or found twice
     notes += [f"{info.name}: warning: {line}" for line in cautions.of_data(metric_of(spec), about)]

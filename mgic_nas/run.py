@@ -59,11 +59,12 @@ def search(
     wait: bool = False,
     latencies: Iterable[str | Path] | str | Path | None = None,
     observers: Iterable[Observer] = (),
+    winner: str | None = None,
 ) -> Run:
     """Searches a space for the most accurate networks within budgets, and builds the report.
 
     The same call again resumes the run in ``out``, whatever ended it; more ``trials`` extend it. Only trials,
-    budgets, latencies, executor, concurrent, gpus_per_trial and address may differ then.
+    budgets, latencies, executor, concurrent, gpus_per_trial, winner and address may differ then.
 
     Args:
         space: what is searched: a :class:`SearchSpace`, a YAML file, or a shipped name such as ``"quickstart"``.
@@ -89,6 +90,8 @@ def search(
         gpus_per_trial: a share of a GPU, 0 for none, or ``"auto"``.
         seed: of proposals and trainings.
         keep: whose weights are kept: ``"front"``, so that every budget has its winner, or ``"all"``.
+        winner: by which accuracy winners are chosen: ``"measured"``, or ``"expected"``: what another training would
+            reach, by a model of all trials; the default where a score is a share of right answers.
         address: of a Ray cluster to use.
         storage: a folder that all nodes share, for what workers write.
         recipe: how each is trained: a name, a mapping with changes to one, or a :class:`Recipe`.
@@ -127,6 +130,7 @@ def search(
         storage,
         recipe,
         latencies,
+        winner,
     )
     with terminable():
         folder, config, problem, _ = prepare(given)

@@ -19,7 +19,7 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,8 @@ from .storage.trial import (
     trial_seed,
 )
 from .storage.weights import Weights
+from .surrogate.choice import val_items
+from .surrogate.expectation import LEAST, expect, may_win
 
 if TYPE_CHECKING:
     from .schedulers.base import Scheduler
@@ -120,7 +122,11 @@ class Controller(JobSource):
         try:
             self.config = config if self.folder is None else claim_folder(self.folder, config)
             self.trials_folder = NOWHERE if self.folder is None else self.config.trials_folder(self.folder)
-            self._weights = Weights(self.trials_folder, self.config.keep, (*COUNTS, *latency_kinds(problem.budgets)))
+            kinds = (*COUNTS, *latency_kinds(problem.budgets))
+            contenders = functools.partial(_contenders, kinds, val_items(self.config))
+            self._weights = Weights(
+                self.trials_folder, self.config.keep, kinds, None if self.folder is None else contenders
+            )
             latencies = of_run(self.folder, self.config, problem.feasible)
             self.problem = problem = replace(problem, latencies=latencies)
             # Of our own samplers and schedulers; not made where Optuna's sample.
@@ -569,3 +575,10 @@ class Controller(JobSource):
         self, kind: str, trial: Trial | None = None, result: Mapping[str, Any] | None = None, text: str = ""
     ) -> None:
         self._ledger.notify(kind, self._queued, trial, result, text)
+
+
+def _contenders(kinds: Sequence[str], items: int | None, complete: Sequence[Trial]) -> Set[int]:
+    """The complete trials that may win by what is expected of them; all of too few to say."""
+    if len(complete) < LEAST:
+        return {trial.number for trial in complete}
+    return may_win(expect(complete, items), {t.number: [t.cost(kind) for kind in kinds] for t in complete})

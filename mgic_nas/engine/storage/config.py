@@ -24,10 +24,14 @@ from .latency_table import check_csv_names
 
 RUN_YAML = "run.yaml"
 KEEP = ("front", "all")
+EXPECTED, MEASURED = "expected", "measured"
+WINNERS = (EXPECTED, MEASURED)
 FORMAT = 1
 
 # What the same run may be continued with. Everything else decides what a trial's result means.
-_MAY_DIFFER = frozenset({"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial", "latencies"})
+_MAY_DIFFER = frozenset(
+    {"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial", "latencies", "winner"}
+)
 # Where it came from, not what it is: never compared.
 _PROVENANCE = frozenset({"name", "space_source", "versions", "created"})
 _FOUND = frozenset({"predicted"})  # when it was made or went on: the latest counts
@@ -53,6 +57,8 @@ class RunConfig:
         storage: the shared folder that holds ``<name>/trials``; None: the run folder does.
         latencies: the csvs of measurements that budgets ``latency-<stem>`` name, absolute; written where there are any.
         predicted: kind of latency -> how well it was predicted, in words; written where any was.
+        winner: by which accuracy winners are chosen, ``expected`` or ``measured``; runs before there was a choice do
+            not have it, and are ``measured``.
         versions: of Python and of the libraries that it was made with.
         created: when, ISO 8601 with the zone.
     """
@@ -79,6 +85,7 @@ class RunConfig:
     format: int = FORMAT
     latencies: list[str] = field(default_factory=list)
     predicted: dict[str, str] = field(default_factory=dict)
+    winner: str = MEASURED
 
     def __post_init__(self) -> None:
         for name in ("trials", "epochs"):
@@ -87,6 +94,7 @@ class RunConfig:
             at_least_one("concurrent", self.concurrent)
         check_seed(self.seed)
         check_keep(self.keep)
+        check_winner(self.winner)
         stems = [path.stem for path in check_csv_names(self.latencies)]
         kinds = latency_kinds(self.parsed_budgets())
         refuse_unnamed(kinds, stems)
@@ -150,6 +158,8 @@ class RunConfig:
         for name in ("latencies", "predicted"):
             if not values[name]:
                 del values[name]
+        if self.winner == MEASURED:
+            del values["winner"]
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
     def save(self, folder: str | Path) -> None:
@@ -166,7 +176,10 @@ class RunConfig:
 
 
 _RULES = (
-    *((name, recorded.TEXT) for name in ("name", "sampler", "rungs", "keep", "executor", "space_source", "created")),
+    *(
+        (name, recorded.TEXT)
+        for name in ("name", "sampler", "rungs", "keep", "executor", "space_source", "created", "winner")
+    ),
     *((name, recorded.TEXT_OR_NONE) for name in ("address", "storage")),
     ("space", recorded.MAPPING),
     *recorded.SPACE_AND_DATA,
@@ -196,6 +209,12 @@ def check_keep(value: Any) -> None:
     """UserError where ``value`` is not one of :data:`KEEP`."""
     if value not in KEEP:
         raise UserError(f"keep must be {' or '.join(KEEP)}, not {value!r}.")
+
+
+def check_winner(value: Any) -> None:
+    """UserError where ``value`` is not one of :data:`WINNERS`."""
+    if value not in WINNERS:
+        raise UserError(f"winner must be {' or '.join(WINNERS)}, not {value!r}.")
 
 
 def versions() -> dict[str, str]:
