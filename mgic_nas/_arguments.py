@@ -99,7 +99,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--latencies", action="append", metavar="CSV", help="measurements: jetson.csv makes --budget latency-jetson=5ms"
     )
-    p.add_argument("--trials", type=int, metavar="N", help="architectures to train, in all (default: 16, or all)")
+    p.add_argument(
+        "--trials", type=_trials, metavar="N|auto", help="architectures to train, in all (default: 16, or all)"
+    )
+    p.add_argument("--hours", type=float, metavar="H", help="start nothing more after so many hours of training")
+    p.add_argument("--worth", type=float, metavar="P", help="end when 8 more promise fewer points (auto: 0.1)")
     p.add_argument("--epochs", type=int, metavar="E", help="epochs of each (default: what makes 240 steps, at least 3)")
     p.add_argument(
         "--dry-run", action="store_true", help="say what it will do and what it will take, and write nothing"
@@ -245,6 +249,15 @@ def _add_training(p: argparse.ArgumentParser, executor: str | None, winners: str
 def _add_sharing(p: argparse.ArgumentParser) -> None:
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
+
+
+def _trials(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number nor auto") from None
 
 
 def _add_winner(p: argparse.ArgumentParser) -> None:

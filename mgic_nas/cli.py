@@ -110,6 +110,8 @@ def _search(args: argparse.Namespace) -> None:
         "seed": args.seed,
         "keep": args.keep,
         "winner": args.winner,
+        "hours": args.hours,
+        "worth": args.worth,
         "address": args.address,
         "storage": args.storage,
         "latencies": args.latencies,

@@ -17,6 +17,7 @@ from ._files import read_json
 from ._text import size_text
 from .cost.runtimes.kinds import csv_stem, is_latency
 from .engine.executors.registry import has_ray
+from .engine.stopping import outlook_of
 from .engine.storage.config import MEASURED, RUN_YAML, RunConfig, check_winner
 from .engine.storage.folder import refuse_links, update_config
 from .engine.storage.trial import COMPLETE, Trial
@@ -362,6 +363,7 @@ class Run:
             "trials": {"asked": self.config.trials, "started": states.total(), **states},
             "rejected": record.rejected,
             "ended": record.ended,
+            "outlook": outlook_of(self.config, record),
             "front": [row["number"] for row in record.rows if row["on_front"]],
             "winners": {label: w and w.to_dict() for label, w in self._winners(record).items()},
         }
@@ -373,6 +375,8 @@ class Run:
         lines = [f"{self.folder}: {states.total()} of {self.config.trials} trials ({told})"]
         if record.ended:
             lines.append(f"  {record.ended}")
+        if ahead := outlook_of(self.config, record):
+            lines.append(f"  {ahead}")
         size = size_text(self.config.input_size)
         metric = metric_of(self.config.data["spec"])
         for label, winner in self._winners(record).items():

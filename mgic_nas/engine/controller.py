@@ -39,6 +39,7 @@ from .proposals.pool import CandidatePool
 from .proposals.proposer import Proposal, Proposer
 from .samplers.registry import make_sampler
 from .schedulers.registry import make_scheduler
+from .stopping import Stopping, outlook
 from .storage.config import RUN_YAML, RunConfig
 from .storage.folder import claim_folder, lock_folder, update_config
 from .storage.measuring import of_run
@@ -60,11 +61,12 @@ from .storage.trial import (
 )
 from .storage.weights import Weights
 from .surrogate.choice import val_items
-from .surrogate.expectation import LEAST, expect, may_win
+from .surrogate.expectation import SURE, expect, may_win
 
 if TYPE_CHECKING:
     from .schedulers.base import Scheduler
 
+LOOK_AGAIN = 1.05  # times the complete trials, until what another hour would buy is worked out again
 MAX_RETRIES = 2  # of a trial whose worker died
 SUSPECTS_ALIKE = 3  # trials in a row with the same kind of a fault that nobody recognises: it is the machine's
 FAILING_ALIKE = 6  # trials with the same kind of a network's fault before any succeeds: likewise
@@ -111,6 +113,7 @@ class Controller(JobSource):
         self._queue: deque[int] = deque()  # trials whose job has to be started again
         self._orphans: dict[int, Mapping[str, Any]] = {}  # started by an earlier driver -> the result, if saved
         self._exhausted = ""
+        self._looked_ahead = 0  # complete trials
         self.notes: list[str] = []
         self._halt: Fault | None = None  # the machine's fault that ends the search
         self._suspects: dict[int, Fault] = {}  # held back: nobody knows yet whose fault it was
@@ -135,6 +138,9 @@ class Controller(JobSource):
             self._ledger = Ledger(self.folder, self.config.trials, problem.budgets, observer, latencies)
             self._store = StudyStore(self.folder, self.config.name)
             known = self._load()
+            self._stopping = Stopping(self.config, self._ledger.trials.values())
+            if self._stopping.ended_before(self._store.ended):
+                self._exhausted = self._store.ended
             if self.folder is not None:
                 update_config(self.folder, self.config)
             self._keep_started()
@@ -173,9 +179,10 @@ class Controller(JobSource):
             return self._start_job(replace(trial, first_epoch=trial.last_epoch, last_epoch=last_epoch))
         if not self._may_start:
             return self._last_resort()
-        proposal = self._proposer.propose()
+        enough = self._stopping.reason(self._ledger.trials)
+        proposal = None if enough else self._proposer.propose()
         if proposal is None:
-            self._exhausted = self._store.ended = self._proposer.exhausted
+            self._exhausted = self._store.ended = enough or self._proposer.exhausted
             self._notify(events.EXHAUSTED, text=self._exhausted)
             return self._last_resort()
         self._store.ended = ""
@@ -556,11 +563,19 @@ class Controller(JobSource):
         self._store.finish(trial)
         self._remember(self._ledger.update(trial))
         self._weights.finished(trial)
+        self._look_ahead()
         self._ledger.write_csv()
         kind = {COMPLETE: events.FINISHED, STOPPED: events.STOPPED, FAILED: events.FAILED}[state]
         self._notify(kind, trial, result, text=trial.error)
         if state != FAILED:
             self._succeeded()
+
+    def _look_ahead(self) -> None:
+        """Brings up to date what another hour is expected to buy, the less often the longer the search is."""
+        complete = self._ledger.complete
+        if self.folder is not None and complete >= LOOK_AGAIN * self._looked_ahead:
+            self._looked_ahead = complete
+            self._ledger.outlook = str(outlook([*self._ledger.trials.values()], self.config) or "")
 
     def _remember(self, trial: Trial) -> None:
         """Gives the scheduler a trial as it is now, without the epochs in which it diverged."""
@@ -579,6 +594,6 @@ class Controller(JobSource):
 
 def _contenders(kinds: Sequence[str], items: int | None, complete: Sequence[Trial]) -> Set[int]:
     """The complete trials that may win by what is expected of them; all of too few to say."""
-    if len(complete) < LEAST:
+    if len(complete) < SURE:
         return {trial.number for trial in complete}
     return may_win(expect(complete, items), {t.number: [t.cost(kind) for kind in kinds] for t in complete})

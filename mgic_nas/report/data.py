@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import _text as words
 from .. import pareto
+from ..engine.stopping import outlook_of
 from ..engine.storage.config import RunConfig
 from ..engine.storage.record import Record
 from ..engine.storage.trial import COMPLETE, FINISHED, PAUSED, RUNNING, Trial
@@ -131,6 +132,11 @@ class Summary:
             self.choice.p_best(self.complete, trial, [budget]),
             None if highest is trial else highest,
         )
+
+    @cached_property
+    def outlook(self) -> str:
+        """What another hour of the search is expected to buy; empty where too little is known, or nothing is left."""
+        return outlook_of(self.config, self.record)
 
     @cached_property
     def choice(self) -> Choice:

@@ -25,7 +25,8 @@ def line(summary: Summary, winner: Winner) -> str:
     """What is expected of a winner, and the network that would win by what was measured, if that is another."""
     if winner.expected is None:
         return ""
-    text = f"expected {amount(summary, winner.expected)}, the best within this budget with a probability of {chance(winner)}"
+    text = f"expected {amount(summary, winner.expected)}, and the best within this budget with probability "
+    text += chance(winner)
     if winner.measured is not None:
         text += (
             f"; trial {winner.measured.number} measured {summary.acc(winner.measured, error=False)}, and "

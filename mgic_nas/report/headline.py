@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import _text as words
+from ..engine.storage.config import EXPECTED
 from ..engine.storage.trial import Trial
 from ..tasks import cautions
 from .data import Summary, Winner
@@ -84,7 +85,8 @@ def _staying(summary: Summary, small: Winner, large: Winner, alone: bool) -> str
     staying = "half the budget" if half else f"staying within {amount(small.budget)}"
     gain = lead(summary, small, large)
     points = summary.points(gain)
-    said = f"{staying} costs {points} {'point' if float(points) == 1 else 'points'}"
+    costs = "is expected to cost" if summary.choice.by == EXPECTED else "costs"
+    said = f"{staying} {costs} {points} {'point' if float(points) == 1 else 'points'}"
     items = summary.metric.items
     noise = step.error is not None and abs(gain) < NOISE * step.error
     return said + (f", less than these validation {items} can tell apart" if noise else "")

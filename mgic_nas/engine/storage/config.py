@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,9 +30,8 @@ WINNERS = (EXPECTED, MEASURED)
 FORMAT = 1
 
 # What the same run may be continued with. Everything else decides what a trial's result means.
-_MAY_DIFFER = frozenset(
-    {"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial", "latencies", "winner"}
-)
+_WHERE = ("executor", "concurrent", "address", "gpus_per_trial")
+_MAY_DIFFER = frozenset({"trials", "budgets", "latencies", "winner", "worth", "hours", *_WHERE})
 # Where it came from, not what it is: never compared.
 _PROVENANCE = frozenset({"name", "space_source", "versions", "created"})
 _FOUND = frozenset({"predicted"})  # when it was made or went on: the latest counts
@@ -59,6 +59,9 @@ class RunConfig:
         predicted: kind of latency -> how well it was predicted, in words; written where any was.
         winner: by which accuracy winners are chosen, ``expected`` or ``measured``; runs before there was a choice do
             not have it, and are ``measured``.
+        worth: points of accuracy that the next trainings must be expected to add, or the search ends; None: it ends
+            with ``trials``.
+        hours: of training, after which no further one starts.
         versions: of Python and of the libraries that it was made with.
         created: when, ISO 8601 with the zone.
     """
@@ -86,6 +89,8 @@ class RunConfig:
     latencies: list[str] = field(default_factory=list)
     predicted: dict[str, str] = field(default_factory=dict)
     winner: str = MEASURED
+    worth: float | None = None
+    hours: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("trials", "epochs"):
@@ -95,6 +100,9 @@ class RunConfig:
         check_seed(self.seed)
         check_keep(self.keep)
         check_winner(self.winner)
+        for name in ("worth", "hours"):
+            if (limit := getattr(self, name)) is not None:
+                more_than_zero(name, limit)
         stems = [path.stem for path in check_csv_names(self.latencies)]
         kinds = latency_kinds(self.parsed_budgets())
         refuse_unnamed(kinds, stems)
@@ -158,8 +166,9 @@ class RunConfig:
         for name in ("latencies", "predicted"):
             if not values[name]:
                 del values[name]
-        if self.winner == MEASURED:
-            del values["winner"]
+        for name, absent in (("winner", MEASURED), ("worth", None), ("hours", None)):
+            if values[name] == absent:
+                del values[name]
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
     def save(self, folder: str | Path) -> None:
@@ -188,6 +197,7 @@ _RULES = (
     ("predicted", recorded.MAPPING_OF_TEXTS),
     ("recipe", recorded.MAPPING),
     ("gpus_per_trial", recorded.TEXT_OR_NUMBER),
+    *((name, recorded.NUMBER) for name in ("worth", "hours")),
     ("versions", recorded.MAPPING),
 )
 
@@ -197,6 +207,14 @@ def at_least_one(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UserError(f"{name} must be a whole number from 1 up, not {value!r}.")
     return value
+
+
+def more_than_zero(name: str, value: Any) -> float:
+    """``value`` where it is a number above zero, else a UserError that names it."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:
+        raise UserError(f"{name} must be a number above 0, not {value!r}.")
+    return float(value)
 
 
 def check_seed(value: Any) -> None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 LEAST = 8  # networks from which a model is fitted
 CONTENDERS = 200  # of which the probability to be the best is worked out; beyond them it is 0 to three digits
 QUANTILES = 64  # of each one's distribution, over which that probability is a mean
-KEPT = 0.5  # standard deviations that a network may turn out better than expected, for its weights to be kept
+SURE = 16  # networks from which a model may give up the weights of one
+KEPT = 1.0  # standard deviations that a network may turn out better than expected, for its weights to be kept
 CHUNK = 256  # rows of a comparison of all with all
 MIN_VARIANCE = 1e-6  # percent squared
 

@@ -1,7 +1,9 @@
 """What further trainings are expected to buy: by how much the front rises, and the winners within budgets.
 
-The most promising untried architectures are taken to be trained; their accuracies are drawn from the model, and the
-front is measured with them and without. What several of them would gain alike is so counted once.
+The front rises with the logarithm of the number of trainings, as records among random draws do: what the second half of
+the trainings added, another doubling adds again. What they added is measured on expected accuracies, all given
+everything that is known now: the luck of single trainings would make a front rise for ever. A model's own expected
+improvements, summed, are 3 to 30 times too large (``python -m mgic_nas.experiments.stopping`` has both).
 """
 
 from __future__ import annotations
@@ -12,100 +14,92 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from .gaussian_process import GaussianProcess, TrainingData, one_thread
+from ..storage.trial import COMPLETE
+from .expectation import LEAST, expect
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ...space.budget import Budget
+    from ..storage.trial import Trial
+
     Array = NDArray[np.float64]
 
-DRAWS = 64
+FEWEST = 2 * LEAST  # complete trials from which anything is expected: half of them have to make a front
 FLOOR = 10  # percentile of the accuracies, below which a front counts for nothing
+PLACES = 200  # MACs at which a front is looked at
+MOSTLY = 2 / 3  # share of what is gained
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What some further trainings are expected to add.
+    """What some further trainings are expected to add, in points of accuracy.
 
     Attributes:
         trainings: how many.
-        lift: of the front, points of accuracy, mean over the range of log MACs.
-        winners: by how many points the winner within each limit on MACs rises, in their order.
-        middle: the MACs that half of the lift is below; None where nothing is left to be gained.
+        lift: of the front, the mean over the range of log MACs.
+        winners: budget label -> of the winner within it.
+        below, above: MACs below, above which most of the front's lift is; None where it is not on one side.
     """
 
     trainings: int
     lift: float
-    winners: tuple[float, ...]
-    middle: float | None
+    winners: dict[str, float]
+    below: float | None = None
+    above: float | None = None
 
     @property
-    def most(self) -> float:
-        """The larger of the front's lift and the winners' mean one."""
-        return max([self.lift, float(np.mean(self.winners)) if self.winners else 0.0])
+    def worth(self) -> float:
+        """The larger of the front's lift and the mean of the winners'."""
+        return max(self.lift, sum(self.winners.values()) / len(self.winners) if self.winners else 0.0)
 
 
-@dataclass(frozen=True)
-class Known:
-    """n complete trials: their accuracies in percent and the variance of their luck (n,), MACs (n,), features (n, d)."""
-
-    accs: Array
-    luck: Array
-    macs: Array
-    features: Array
-
-
-@one_thread()
 def forecast(
-    known: Known, macs: Array, features: Array, trainings: int, limits: Sequence[float] = (), seed: int = 0
-) -> Forecast:
-    """What so many further trainings are expected to add.
+    trials: Sequence[Trial], budgets: Sequence[Budget], val_items: int | None, trainings: int
+) -> Forecast | None:
+    """What so many further trainings are expected to add; None where too few trials are complete to say.
 
     Args:
-        known: what is trained, one at least.
-        macs, features: (m,) and (m, d) of the untried architectures.
-        trainings: how many of them would be trained.
-        limits: on MACs, of budgets.
-        seed: of the draws.
+        trials: of a run, in any state; those that are complete count, in the order of their numbers.
+        budgets: of the run.
+        val_items: as for :func:`.expectation.expect`.
+        trainings: 1 or more.
     """
-    model = GaussianProcess(TrainingData(known.features, known.accs, known.luck))
-    held, _ = model.predict(known.features)
-    held = held + model.noise / np.maximum(model.noise + known.luck, 1e-9) * (known.accs - held)
-    low, high = (f([f(x) for x in (known.macs, macs) if len(x)]) for f in (min, max))
-    if not len(macs) or trainings < 1 or not high > low:
-        return Forecast(trainings, 0.0, (0.0,) * len(limits), None)
-    edges = np.geomspace(low, high, 201)[1:]  # where the front is looked at
-    floor = float(np.percentile(held, FLOOR))
-    front = _best_within(known.macs, held, edges, floor)
-    mean, deviation = model.predict(features)
-    deviation = np.sqrt(deviation**2 + model.noise)
-    chosen = _promising(macs, mean, deviation, edges, front, trainings)
-    rng = np.random.default_rng(seed)
-    draws = mean[chosen, None] + deviation[chosen, None] * rng.standard_normal((len(chosen), DRAWS))
-    rises = np.array([np.maximum(_best_within(macs[chosen], d, edges, floor) - front, 0) for d in draws.T]).mean(0)
-    before = [_best_within(known.macs, held, np.array([limit]), floor)[0] for limit in limits]
-    winners = [
-        float(np.mean([max(_best_within(macs[chosen], d, np.array([limit]), floor)[0] - b, 0.0) for d in draws.T]))
-        for limit, b in zip(limits, before, strict=True)
-    ]
-    total = rises.sum()
-    middle = float(edges[int(np.searchsorted(rises.cumsum(), total / 2))]) if total > 0 else None
-    return Forecast(trainings, float(rises.mean()), tuple(winners), middle)
+    complete = sorted((t for t in trials if t.state == COMPLETE and t.val_acc is not None), key=lambda t: t.number)
+    if len(complete) < FEWEST:
+        return None
+    expected = expect(complete, val_items)
+    accs = np.array([expected[t.number].acc if expected else t.val_acc for t in complete], dtype=float)
+    half = len(complete) // 2
+    rate = math.log((len(complete) + trainings) / len(complete)) / math.log(len(complete) / half)
+    floor = float(np.percentile(accs, FLOOR))
+
+    def rise(kind: str, limits: Array) -> Array:
+        """By how much the best within each limit is better than it was after half of the trainings."""
+        costs = np.nan_to_num([t.cost(kind) for t in complete], nan=np.inf)
+        return _best_within(costs, accs, limits, floor) - _best_within(costs[:half], accs[:half], limits, floor)
+
+    macs = [t.cost("macs") for t in complete if t.cost("macs") > 0]
+    places = np.geomspace(min(macs), max(macs), PLACES) if macs else np.ones(1)
+    lifts = rise("macs", places)
+    winners = {b.label: rate * float(rise(b.kind, np.array([b.limit]))[0]) for b in budgets}
+    return Forecast(trainings, rate * float(lifts.mean()), winners, *_sides(places, lifts))
 
 
-def _best_within(macs: Array, accs: Array, edges: Array, floor: float) -> Array:
-    """(e,), the highest accuracy within each of some ascending limits on MACs; ``floor`` where there is none."""
-    order = np.argsort(macs, kind="stable")
+def _best_within(costs: Array, accs: Array, limits: Array, floor: float) -> Array:
+    """(l,), the highest accuracy within each limit, ``floor`` at least."""
+    order = np.argsort(costs, kind="stable")
     highest = np.concatenate([[floor], np.maximum(np.maximum.accumulate(accs[order]), floor)])
-    return highest[np.searchsorted(macs[order], edges, side="right")]
+    return np.asarray(highest[np.searchsorted(costs[order], limits, side="right")], dtype=np.float64)
 
 
-def _promising(macs: Array, mean: Array, deviation: Array, edges: Array, front: Array, count: int) -> NDArray[np.int_]:
-    """Positions of the largest expected improvements of the front from their MACs on."""
-    z = torch.from_numpy((mean[:, None] - front[None]) / deviation[:, None])
-    density = torch.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-    gains = torch.from_numpy(deviation)[:, None] * (density + z * torch.special.ndtr(z))
-    gains = gains * torch.from_numpy(edges[None] >= macs[:, None])
-    return np.argsort(-gains.mean(1).numpy(), kind="stable")[:count]
+def _sides(places: Array, lifts: Array) -> tuple[float | None, float | None]:
+    """The MACs below, above which most of the lift is, where that is half of the range of log MACs or less."""
+    total = lifts.sum()
+    if not total > 0:
+        return None, None
+    shares = lifts.cumsum() / total
+    low, high = int(np.searchsorted(shares, MOSTLY)), int(np.searchsorted(shares, 1 - MOSTLY))
+    middle = len(places) // 2
+    return (float(places[low]), None) if low <= middle else (None, float(places[high]) if high >= middle else None)
