@@ -18,27 +18,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..engine.storage.trial import COMPLETE, Trial
 from ..engine.surrogate.expectation import expect
 from ..errors import UserError
 from ..pareto import best_within
 from ..tabular.replay import Trace, Truth, drawn, replay
 from ..tabular.tables import open_table
+from ._traces import EVERYTHING, items_of, trials_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AT = (10, 20, 40, 80)  # trainings of a search
 BUDGETS = 4  # evenly spread over the logarithm of the MACs
-EVERYTHING = 2.0  # a share of the front that no search reaches
-# Validation inputs of tables that do not say it: of NAS-Bench-201 as its paper splits them, of NAS-Bench-Macro the test
-# part of CIFAR-10.
-ITEMS = {
-    "nas_bench_201_cifar10": 25_000,
-    "nas_bench_201_cifar100": 5_000,
-    "nas_bench_201_imagenet16": 3_000,
-    "nas_bench_macro_cifar10": 10_000,
-}
 
 
 @dataclass(frozen=True)
@@ -94,7 +85,7 @@ def _judged(truth: Truth, trace: Trace, seed: int, trainings: int, items: int) -
     unseen[np.arange(len(unseen)), drawn(truth, seed)] = np.nan
     counts = np.sum(~np.isnan(unseen), axis=1)
     mean = np.where(counts, np.nansum(unseen, axis=1) / np.maximum(counts, 1), np.nan)
-    expected = expect(_trials(truth, trace, trainings), items)
+    expected = expect(trials_of(truth, trace, trainings), items)
     accs = np.array([expected[i].acc if expected else acc for i, acc in enumerate(observed)])
     table = []
     for limit in np.geomspace(truth.macs.min(), truth.macs.max(), BUDGETS + 1)[1:]:
@@ -115,16 +106,6 @@ def _luck(acc: float, items: int, trainings: int) -> float:
     return 100 * math.sqrt(acc / 100 * (1 - acc / 100) / items / max(trainings, 1))
 
 
-def _trials(truth: Truth, trace: Trace, trainings: int) -> list[Trial]:
-    """What a run with these trainings has in its study."""
-    table, found = truth.table, []
-    for number, (row, acc) in enumerate(zip(trace.rows[:trainings], trace.observed[:trainings], strict=True)):
-        one = table.architectures[row]
-        trial = Trial(number, one.arch_id, one.setting, one.setting, **one.cost)
-        found.append(trial.with_result({"attempt": 1, "val_acc": float(acc)}, COMPLETE))
-    return found
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints a line, or with ``--json`` an object, for each table, sampler and number of trainings."""
     p = argparse.ArgumentParser(prog="python -m mgic_nas.experiments.handed_over", description=__doc__)
@@ -134,16 +115,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     p.add_argument("--json", action="store_true")
     args = p.parse_args(argv)
     for path in args.tables:
-        table = open_table(path)
-        truth = Truth(table)
-        sizes = table.config.data.get("sizes") or {}
-        items = sizes.get("val") or ITEMS.get(table.name.partition(".")[0])
-        if not items or truth.table.seeds < 2:
-            raise UserError(
-                f"{path}: it has one training of each, or does not say on how many inputs it was validated."
-            )
+        truth = Truth(open_table(path))
+        if truth.table.seeds < 2:
+            raise UserError(f"{path}: it has one training of each architecture.")
+        items = items_of(truth)
         for sampler in args.sampler or ("cost", "random"):
-            for one in compare(truth, sampler, range(args.seeds), int(items)):
+            for one in compare(truth, sampler, range(args.seeds), items):
                 print(json.dumps(asdict(one)) if args.json else _line(one), flush=True)
 
 

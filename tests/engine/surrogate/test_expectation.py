@@ -1,5 +1,6 @@
 """What is expected of a network: less of a lucky one, and never a number where nothing can be said."""
 
+import functools
 import math
 import random
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from fakes.engine import make_config
 
+from mgic_nas.engine.controller import _contenders
 from mgic_nas.engine.storage.record import Record
 from mgic_nas.engine.storage.trial import COMPLETE, FAILED, STOPPED, Trial
 from mgic_nas.engine.storage.weights import Weights
@@ -119,11 +121,7 @@ def test_weights_of_the_expected_winners_are_kept_whatever_the_order(order: int)
         a, b = draw.randrange(1, 17), draw.choice("xy")  # those with y are worse
         trials.append(trial(i, 70.0 + 2 * math.log2(a) - 6 * (b == "y") + draw.gauss(0, 1), a, b))
 
-    def contenders(complete):
-        if len(complete) < LEAST:
-            return {t.number for t in complete}
-        return may_win(expect(complete, 1000), {t.number: [t.cost("macs")] for t in complete})
-
+    contenders = functools.partial(_contenders, ("macs",), 1000)
     weights = Weights(Path("/nowhere"), "front", may_win=contenders)
     deleted: set[int] = set()
     weights._tidy = lambda t: deleted.add(t.number) if t.number not in weights._kept | weights._spared else None  # type: ignore[method-assign]
