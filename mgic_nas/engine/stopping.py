@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._text import fixed, mega
+from .._text import fixed, mega, rough_duration
 from .storage.trial import COMPLETE, Trial
 from .surrogate.choice import val_items
 from .surrogate.forecast import Forecast, forecast
@@ -72,26 +72,37 @@ class Stopping:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What another hour of training is expected to buy."""
+    """What another hour of training is expected to buy; of a faster search as many trainings as there were.
+
+    Attributes:
+        forecast: of them.
+        seconds: that they take.
+    """
 
     forecast: Forecast
+    seconds: float
 
     def __str__(self) -> str:
-        """``another hour (about 40 trainings): +0.12 points, mostly below 1.2M``."""
+        """``another hour (about 40 trainings): +0.12 points expected, mostly below 1.2M MACs``."""
         found = self.forecast
-        number = f"about {found.trainings:,} training{'s' * (found.trainings != 1)}"
+        number = f"{found.trainings:,} training{'s' * (found.trainings != 1)}"
+        hour = self.seconds >= 0.9 * HOUR
+        what = f"another hour (about {number})" if hour else f"another {number} (about {rough_duration(self.seconds)})"
         side = f", mostly below {mega(found.below)}M MACs" if found.below else ""
         side = side or (f", mostly above {mega(found.above)}M MACs" if found.above else "")
-        return f"another hour ({number}): +{fixed(found.worth, 2)} points expected{side * (found.worth >= 0.005)}"
+        return f"{what}: +{fixed(found.worth, 2)} points expected{side * (found.worth >= 0.005)}"
 
 
 def outlook(trials: Sequence[Trial], config: RunConfig) -> Outlook | None:
-    """What another hour at the pace of the run so far would buy; None where too little is known."""
+    """What another hour at the pace of the run so far would buy; None where too little is known, or nothing left."""
     took = [t.seconds for t in trials if t.state == COMPLETE and t.seconds]
     if not took or not (wall := trained_seconds(trials)):
         return None
-    found = forecast(trials, config.parsed_budgets(), val_items(config), max(1, round(HOUR * len(took) / wall)))
-    return Outlook(found) if found else None
+    further = max(1, min(round(HOUR * len(took) / wall), len(took)))  # a doubling is all that the rule was tried on
+    if config.worth is not None:  # of a small space, its trials are all that there are
+        further = min(further, config.trials - len(trials))
+    found = forecast(trials, config.parsed_budgets(), val_items(config), further) if further > 0 else None
+    return Outlook(found, further * wall / len(took)) if found else None
 
 
 def outlook_of(config: RunConfig, record: Record) -> str:

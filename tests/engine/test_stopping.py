@@ -55,8 +55,11 @@ def test_time_goes_on_while_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_hour_is_as_many_trainings_as_the_run_made_in_one() -> None:
-    found = str(outlook([*trials(30, rise=0.5).values()], make_config()))
-    assert found.startswith("another hour (about 60 trainings): +")
+    rising = [*trials(80, rise=0.5).values()]
+    assert str(outlook(rising, make_config())).startswith("another hour (about 60 trainings): +")
+    assert str(outlook(rising[:30], make_config())).startswith("another 30 trainings (about 30 min): +")
+    assert str(outlook(rising[:30], make_config(trials=32, worth=0.1))).startswith("another 2 trainings (about 2 min)")
+    assert outlook(rising[:30], make_config(trials=30, worth=0.1)) is None
     assert outlook([*trials(5).values()], make_config()) is None
     assert outlook([], make_config()) is None
 
@@ -67,8 +70,8 @@ def record(ended: str) -> Record:
 
 def test_nothing_is_promised_where_nothing_is_left_to_train() -> None:
     assert outlook_of(make_config(), record("no untried architecture is left within the budgets")) == ""
-    assert outlook_of(make_config(worth=0.1), record(WORTH)).startswith("another hour")
-    assert outlook_of(make_config(), record("")).startswith("another hour")
+    assert outlook_of(make_config(worth=0.1, trials=100), record(WORTH)).startswith("another 30 trainings")
+    assert outlook_of(make_config(), record("")).startswith("another 30 trainings")
 
 
 @pytest.mark.parametrize("name", ["worth", "hours"])
@@ -99,7 +102,7 @@ def test_a_killed_search_goes_on_and_ends_once_for_the_same_reason(run: Any, fla
             assert controller.ended == WORTH
         assert len(read_record(run.folder).entries) in (20, 21)
     assert [event.text for event in run.events if event.kind == "exhausted"] == [WORTH]
-    assert any("another hour" in event.counts.outlook for event in run.events)
+    assert any("points expected" in event.counts.outlook for event in run.events)
     with run.open(trials=1000, worth=1e-9, budgets=["100k"]) as controller:  # more is asked for
         assert controller.next() is not None
 

@@ -9,6 +9,7 @@ from fakes import report as fakes
 
 import mgic_nas
 from mgic_nas.errors import UserError
+from mgic_nas.report import story
 from mgic_nas.report.expected import how, line
 from mgic_nas.report.headline import headline
 from mgic_nas.report.markdown import markdown
@@ -126,5 +127,5 @@ def test_what_another_hour_buys_is_said():
     entries = tuple(dataclasses.replace(t, ended=30.0 * (t.number + 1)) for t in summary.trials)
     summary = dataclasses.replace(summary, record=dataclasses.replace(summary.record, entries=entries))
     for text in (page(summary, {}), markdown(summary, {})):
-        assert "Another hour (about 120 trainings): +" in text
-    assert "Another hour" not in page(lucky(n=12), {})
+        assert "Another 20 trainings (about 10 min): +" in text
+    assert "Another" not in story.status(lucky(n=12))
