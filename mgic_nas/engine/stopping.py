@@ -63,7 +63,7 @@ class Stopping:
 
     @property
     def _too_little(self) -> str:
-        return f"another {AHEAD} trainings are expected to add less than {self._worth} points (--worth)"
+        return f"another {AHEAD} trainings are expected to add less than {self._worth:g} points (--worth)"
 
     @property
     def _too_late(self) -> str:
