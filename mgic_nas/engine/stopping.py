@@ -63,6 +63,8 @@ class Stopping:
 
     @property
     def _too_little(self) -> str:
+        if self._worth is None:
+            return ""
         return f"another {AHEAD} trainings are expected to add less than {self._worth:g} points (--worth)"
 
     @property

@@ -36,6 +36,9 @@ def test_it_ends_once_the_next_trainings_are_not_worth_it() -> None:
     assert stopping.reason(trials(30)) == WORTH
     assert Stopping(make_config(worth=0.1, data=MANY)).reason(trials(30, rise=1.0)) == ""
     assert Stopping(make_config()).reason(trials(30)) == "", "it was not asked for"
+    assert not Stopping(make_config()).ended_before(WORTH)
+    assert not Stopping(make_config()).ended_before("")
+    assert Stopping(make_config(worth=0.1)).ended_before(WORTH)
 
 
 def test_hours_count_trainings_and_not_the_pauses_between_two_drivers() -> None:
