@@ -100,7 +100,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--latencies", action="append", metavar="CSV", help="measurements: jetson.csv makes --budget latency-jetson=5ms"
     )
-    p.add_argument("--trials", type=int, metavar="N", help="architectures to train, in all (default: 16, or all)")
+    p.add_argument(
+        "--trials", type=_trials, metavar="N|auto", help="architectures to train, in all (default: 16, or all)"
+    )
+    p.add_argument("--hours", type=float, metavar="H", help="start nothing more after so many hours of training")
+    p.add_argument("--worth", type=float, metavar="P", help="end when 8 more promise fewer points (auto: 0.1)")
     p.add_argument("--epochs", type=int, metavar="E", help="epochs of each (default: what makes 240 steps, at least 3)")
     p.add_argument(
         "--dry-run", action="store_true", help="say what it will do and what it will take, and write nothing"
@@ -113,6 +117,7 @@ def parser() -> argparse.ArgumentParser:
     _add_recipe(p)
     p.add_argument("--seed", type=int, default=0, metavar="S")
     p.add_argument("--keep", choices=("front", "all"), default="front", help="whose weights are kept")
+    _add_winner(p)
     p.add_argument("--address", metavar="A", help="an existing Ray cluster")
     p.add_argument("--storage", metavar="PATH", help="folder that all nodes share, for trials/")
     _add_trust(p)
@@ -138,6 +143,7 @@ def parser() -> argparse.ArgumentParser:
         "--reference", metavar="CSV", help="points to lay over the front: name, macs, val_acc, data, input_size"
     )
     p.add_argument("--apart", action="store_true", help="with those of other data or another input size, drawn apart")
+    _add_winner(p)
     p.add_argument("--json", action="store_true", help="print the winners as JSON")
 
     p = command(
@@ -266,6 +272,21 @@ def _add_trust(p: argparse.ArgumentParser) -> None:
 def _add_sharing(p: argparse.ArgumentParser) -> None:
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
+
+
+def _trials(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number nor auto") from None
+
+
+def _add_winner(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--winner", choices=("expected", "measured"), help="choose winners by expected accuracy (default), or measured"
+    )
 
 
 def _add_recipe(p: argparse.ArgumentParser) -> None:

@@ -110,6 +110,9 @@ def _search(args: argparse.Namespace) -> None:
         "recipe": recipe_of(args.recipe, args.set_recipe, default="quick"),
         "seed": args.seed,
         "keep": args.keep,
+        "winner": args.winner,
+        "hours": args.hours,
+        "worth": args.worth,
         "address": args.address,
         "storage": args.storage,
         "latencies": args.latencies,
@@ -173,7 +176,7 @@ def _report(args: argparse.Namespace) -> None:
     from .run import load_run
 
     if len(args.folders) > 1:
-        _refuse(args, ("watch", "reference", "apart", "json"), "is for one run alone.")
+        _refuse(args, ("watch", "reference", "apart", "json", "winner"), "is for one run alone.")
         over = gather_runs(args.folders)
         print(summary_text(over), f"report: {overlay(over, args.out or 'overlay.html')}", sep="\n")
         return
@@ -181,6 +184,8 @@ def _report(args: argparse.Namespace) -> None:
     if not args.reference:
         _refuse(args, ("apart",), "is for the points of --reference.")
     run = load_run(args.folders[0])
+    if args.winner:
+        run = run.chosen_by(args.winner)
     (watch if args.watch else build)(run.folder, reference=args.reference, echo=_say, apart=args.apart)
     _json(run.to_dict()) if args.json else print(run)
 

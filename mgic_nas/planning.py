@@ -15,6 +15,7 @@ from .engine.executors.packing import PROBE_SHARE, Packing, packing
 from .engine.executors.slots import plan as plan_slots
 from .engine.executors.slots import this_machine, visible_gpus
 from .engine.proposals.candidate import SearchProblem
+from .engine.stopping import AHEAD
 from .engine.storage.config import RunConfig
 from .errors import UserError
 from .space.feasible import Candidate, FeasibleSet
@@ -28,6 +29,7 @@ from .train.recipes import Recipe, get_recipe
 from .train.timing import image_seconds, passes
 
 DEFAULT_TRIALS = 16
+AUTO_TRIALS = 1_000  # at most, of a search that ends by itself
 FEWEST_EPOCHS = 3
 STEPS = 240  # updates that a training has at least, where the epochs are left open
 DRAWN = (
@@ -37,12 +39,12 @@ DRAWN = (
 Say = Callable[[str], None]
 
 
-def default_trials(problem: SearchProblem) -> int:
-    """16, or all networks that fit where there are fewer; of a space that is not enumerated 16."""
+def default_trials(problem: SearchProblem, most: int = DEFAULT_TRIALS) -> int:
+    """``most``, or all networks that fit where there are fewer; of a space that is not enumerated ``most``."""
     with contextlib.suppress(UserError):
         if problem.feasible.small:
-            return max(1, min(DEFAULT_TRIALS, len(problem.feasible.candidates)))
-    return DEFAULT_TRIALS
+            return max(1, min(most, len(problem.feasible.candidates)))
+    return most
 
 
 def default_epochs(images: int, recipe: Recipe) -> int:
@@ -251,11 +253,20 @@ def _training(config: RunConfig, left: int, images: int, concurrent: int) -> str
     stopping = "" if config.rungs == "none" else f", early stopping {config.rungs}"
     begun = "" if left >= config.trials else f" ({left:,} left)"
     batch = min(recipe.batch_size, images)
+    most, ends = ("at most ", f"; {ending}") if (ending := _ending(config)) else ("", "")
     return (
-        f"{config.trials:,} trials{begun} of {config.epochs:,} epochs, {steps:,} steps of {batch} "
+        f"{most}{config.trials:,} trials{begun} of {config.epochs:,} epochs, {steps:,} steps of {batch} "
         f"(--trials and --epochs choose others); recipe {recipe.name}, sampler {config.sampler}{stopping}, "
-        f"{concurrent} at a time"
+        f"{concurrent} at a time{ends}"
     )
+
+
+def _ending(config: RunConfig) -> str:
+    """What may end the search before its last trial; empty where nothing does."""
+    ends = [f"after {config.hours:g} hours"] if config.hours is not None else []
+    if config.worth is not None:
+        ends.append(f"once another {AHEAD} are expected to add less than {config.worth:g} points (--worth)")
+    return f"ends {' or '.join(ends)}" if ends else ""
 
 
 def _cost(estimate: Estimate | None, left: int, concurrent: int, config: RunConfig, probed: bool) -> str:
@@ -263,7 +274,7 @@ def _cost(estimate: Estimate | None, left: int, concurrent: int, config: RunConf
         return "said after the first training"
     rounds = math.ceil(left / concurrent)
     low, middle, high = (rough_duration(rounds * s) for s in (estimate.low, estimate.middle, estimate.high))
-    at_most = "at most " if config.rungs != "none" else "about "
+    at_most = "at most " if config.rungs != "none" or _ending(config) else "about "
     measured = "the probe" if probed else "one batch of three networks"
     return (
         f"{at_most}{middle} of training in all ({low} if every network were the cheapest, {high} if the costliest), by "

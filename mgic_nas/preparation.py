@@ -18,12 +18,16 @@ from .engine.proposals.candidate import SearchProblem
 from .engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS
 from .engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
 from .engine.storage.config import (
+    EXPECTED,
+    MEASURED,
     RunConfig,
     at_least_one,
     check_keep,
     check_seed,
+    check_winner,
     continued,
     find_run,
+    more_than_zero,
     now,
     version_warning,
     versions,
@@ -36,7 +40,7 @@ from .engine.storage.trial import FINISHED
 from .errors import UserError
 from .families import start_of
 from .own_training import EPOCHS, OwnTraining
-from .planning import DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
+from .planning import AUTO_TRIALS, DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
 from .progress import say
 from .space import SearchSpace, parse_budgets
 from .space.budget import latency_kinds, refuse_unnamed
@@ -51,6 +55,8 @@ if TYPE_CHECKING:
     from .train import Recipe
 
 DEFAULT_RECIPE = "quick"
+AUTO = "auto"  # trials: as many as are worth it
+DEFAULT_WORTH = 0.1  # points, of the next trainings
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Given:
     space: SearchSpace | str | Path
     data: str | None
     budgets: Iterable[str | float] | str | float | None
-    trials: int | None = None
+    trials: int | str | None = None
     epochs: int | None = None
     out: str | Path | None = None
     executor: str | None = None
@@ -77,6 +83,9 @@ class Given:
     train: Callable[..., Any] | None = None
     start_from: str | Path | None = None
     enqueue: Iterable[str | Path | Mapping[str, Any]] | str | Path | Mapping[str, Any] = ()
+    winner: str | None = None
+    hours: float | None = None
+    worth: float | None = None
 
 
 class Prepared(NamedTuple):
@@ -97,14 +106,19 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     """
     # Cheap checks first: a typing error should not wait for the data.
     for what in ("trials", "epochs", "concurrent"):
-        if (number := getattr(given, what)) is not None:
+        if (number := getattr(given, what)) is not None and (what, number) != ("trials", AUTO):
             at_least_one(what, number)
+    for what in ("hours", "worth"):
+        if (limit := getattr(given, what)) is not None:
+            more_than_zero(what, limit)
     for what in ("out", "storage"):
         path = getattr(given, what)
         if not (path is None or isinstance(path, str | os.PathLike)):
             raise UserError(f"{what} must be a folder's path, not {path!r}.")
     check_seed(given.seed)
     check_keep(given.keep)
+    if given.winner is not None:
+        check_winner(given.winner)
     if given.recipe is not None:
         train.get_recipe(given.recipe)
     if given.out:
@@ -166,13 +180,15 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         earlier=start.earlier,
         enqueued=tuple(start.enqueued),
     )
+    auto = given.trials == AUTO or (given.trials is None and given.hours is not None)
+    named = any(value is not None for value in (given.trials, given.hours, given.worth))
     config = RunConfig(
         name=Path(os.path.abspath(folder)).name,  # also of "..", which is no name
         space=space.to_dict(),
         space_source=_source(space),
         data=about,
         budgets=[b.label for b in limits],
-        trials=_first(given.trials, old and old.trials, DEFAULT_TRIALS),
+        trials=_first(None if auto else given.trials, old and old.trials, DEFAULT_TRIALS),
         epochs=epochs,
         recipe={} if own is not None else recipe.to_dict(),
         # What was not named is what the run was made with, also where a later version has other defaults.
@@ -191,6 +207,9 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         trained_by=own.place if own is not None else "",
         earlier=start.folder,
         enqueue=start.enqueued,
+        winner=_first(given.winner, old and old.winner, EXPECTED if metric_of(spec).of_items else MEASURED),
+        worth=_worth(given, auto) if named or old is None else old.worth,
+        hours=given.hours if named or old is None else old.hours,
     )
     notes = [f"{info.name}: {note}" for note in info.notes]  # what was left out, converted or found twice
     notes += [f"{info.name}: warning: {line}" for line in cautions.of_data(metric_of(spec), about)]
@@ -209,8 +228,9 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         notes += own.notes(config.rungs)
     if old is None or (old.budgets, old.latencies) != (config.budgets, config.latencies):
         notes += try_out(config, problem.feasible, keep)
-    if old is None and given.trials is None:
-        config = dataclasses.replace(config, trials=default_trials(problem))
+    if auto or (old is None and given.trials is None):
+        most = AUTO_TRIALS if auto else DEFAULT_TRIALS
+        config = dataclasses.replace(config, trials=default_trials(problem, most))
     prediction = None
     if latency_kinds(limits) and _left(config, old, folder):
         prediction = Prediction(config, problem.feasible, keep)
@@ -224,6 +244,10 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     made = {kind: str(predictor.accuracy) for kind, predictor in problem.predictors.items()}
     config = dataclasses.replace(config, predicted={**(old.predicted if old else {}), **made})
     return Prepared(folder, config, problem, old, own)
+
+
+def _worth(given: Given, auto: bool) -> float | None:
+    return DEFAULT_WORTH if auto and given.worth is None else given.worth
 
 
 def _left(config: RunConfig, old: RunConfig | None, folder: Path) -> bool:

@@ -44,7 +44,7 @@ def search(
     space: SearchSpace | str | Path,
     data: str | None = None,
     budgets: Iterable[str | float] | str | float | None = None,
-    trials: int | None = None,
+    trials: int | str | None = None,
     epochs: int | None = None,
     out: str | Path | None = None,
     executor: str | None = None,
@@ -65,11 +65,15 @@ def search(
     train: Callable[..., Any] | None = None,
     start_from: str | Path | None = None,
     enqueue: Iterable[str | Path | Mapping[str, Any]] | str | Path | Mapping[str, Any] = (),
+    winner: str | None = None,
+    hours: float | None = None,
+    worth: float | None = None,
 ) -> Run:
     """Searches a space for the most accurate networks within budgets, and builds the report.
 
     The same call again resumes the run in ``out``, whatever ended it; more ``trials`` extend it. Only trials,
-    budgets, latencies, executor, concurrent, gpus_per_trial and address may differ then.
+    budgets, latencies, executor, concurrent, gpus_per_trial, winner, hours, worth and
+    address may differ then.
 
     Args:
         space: what is searched: a :class:`SearchSpace`, a YAML file, or a shipped name such as ``"quickstart"``.
@@ -82,6 +86,7 @@ def search(
             would take more than ten minutes, it is predicted first from the times of their rows, and the error of that
             is said; what may be fast enough is still measured before it is trained.
         trials: how many architectures are trained in all; by default 16, or all that fit where there are fewer.
+            ``"auto"``: until the next eight are expected to add less than ``worth``.
         epochs: of training each; by default as many as give 240 updates of the weights, 3 at least.
         out: the run's folder; by default ``runs/<space>-<data>``.
         executor: ``"ray"`` or ``"local"``; by default ray where it is installed.
@@ -95,6 +100,11 @@ def search(
         gpus_per_trial: a share of a GPU, 0 for none, or ``"auto"``.
         seed: of proposals and trainings.
         keep: whose weights are kept: ``"front"``, so that every budget has its winner, or ``"all"``.
+        winner: by which accuracy winners are chosen: ``"measured"``, or ``"expected"``: what another training would
+            reach, by a model of all trials; the default where a score is a share of right answers.
+        hours: of training, after which no further one starts; with ``trials`` left out as with ``"auto"`` before that.
+        worth: points of accuracy that the next eight trainings must be expected to add to the front (its mean over the
+            range of log MACs) or to the winners (their mean), or the search ends; by default 0.1 with ``"auto"``.
         address: of a Ray cluster to use.
         storage: a folder that all nodes share, for what workers write.
         recipe: how each is trained: a name, a mapping with changes to one, or a :class:`Recipe`.
@@ -148,6 +158,9 @@ def search(
         train,
         start_from,
         enqueue,
+        winner,
+        hours,
+        worth,
     )
     with terminable():
         folder, config, problem, _, own = prepare(given)
@@ -245,7 +258,9 @@ def _watched(folder: Path, config: RunConfig, show: bool, observers: Iterable[Ob
         if installed():
             told.insert(0, closing.enter_context(contextlib.closing(TensorBoard(folder))))
         if show:
-            progress = Progress(config.epochs, config.input_size, metric=metric_of(config.data["spec"]))
+            may_end = config.worth is not None or config.hours is not None
+            metric = metric_of(config.data["spec"])
+            progress = Progress(config.epochs, config.input_size, metric=metric, may_end=may_end)
             told.insert(0, closing.enter_context(contextlib.closing(progress)))
         yield Refreshed(folder, *told)
 

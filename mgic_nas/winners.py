@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from . import families
 from ._text import size_text, standard_error
 from .deploy.carried import Carried, read_carried
+from .engine.storage.config import MEASURED
 from .engine.storage.trial import Trial
+from .engine.surrogate.expectation import Expected
 from .errors import UserError
 from .exporting.ship import Export, export
 from .exporting.source import Source, ValidationScore, digest_of
@@ -37,6 +39,10 @@ class Winner:
         config: of the run.
         folder: of the run.
         weights: the file of its trained weights; None where they were not kept.
+        chosen_by: ``expected`` or ``measured`` accuracy.
+        expected: what another training of it would reach, (accuracy, standard deviation) in percent; None where no
+            model could be fitted.
+        p_best: the probability that it is the best complete network within the limits.
     """
 
     trial: Trial
@@ -44,12 +50,17 @@ class Winner:
     config: RunConfig
     folder: Path
     weights: Path | None = None
+    chosen_by: str = MEASURED
+    expected: Expected | None = None
+    p_best: float | None = None
 
     def __str__(self) -> str:
         """Three lines: what it is worth and costs, the line that builds it, and where its weights are."""
         trial, metric = self.trial, metric_of(self.config.data["spec"])
         error = standard_error(trial.val_acc, (self.config.data.get("sizes") or {}).get("val"))
         worth = f"{metric.short} {trial.val_acc or 0.0:.2f}{f' ± {error:.2f}' if metric.of_items and error else ''} %"
+        if self.expected is not None and self.chosen_by != MEASURED:
+            worth += f" (expected {self.expected.acc:.2f} ± {self.expected.sd:.2f} %)"
         latency = "".join(f", {kind} {seconds * 1e3:.4g} ms" for kind, seconds in trial.latencies.items())
         weights = f"weights in {self.weights}" if self.weights is not None else "its weights were not kept"
         if by := self.config.trained_by:
@@ -161,7 +172,9 @@ class Winner:
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""
         weights = None if self.weights is None else str(self.weights)
-        return {**self.row, "line": self.line, "arguments": self.arguments, "weights": weights}
+        mean, sd = self.expected or (None, None)
+        judged = {"expected_acc": mean, "sd": sd, "p_best": self.p_best, "chosen_by": self.chosen_by}
+        return {**self.row, "line": self.line, "arguments": self.arguments, "weights": weights, **judged}
 
     def _source(self) -> Source:
         """What an export says of it."""

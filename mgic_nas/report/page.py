@@ -17,7 +17,7 @@ import yaml
 from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
-from . import choices, diagram, figures, health, notes, retrained, story, timeline
+from . import choices, diagram, expected, figures, health, notes, retrained, story, timeline
 from .axes import costs
 from .data import Summary, Winner
 from .headline import difference, headline
@@ -149,6 +149,8 @@ def _winner(summary: Summary, group: Sequence[Winner], problems: Mapping[str, st
         "local_dir": "" if problem else f"{loads}\nnet = {local_dir(summary, first)}",
         "create_model": f"{loads}\n{made(summary, trial)}",
         "over": _over(summary, group),
+        "expected": expected.line(summary, group[-1]),
+        "missing": expected.without_weights(summary, group[-1]),
     }
 
 
@@ -232,6 +234,7 @@ def _made(summary: Summary) -> list[tuple[str, str]]:
             else f"seed {summary.config.seed}",
         ),
         *([("Early stopping", summary.config.rungs)] if summary.config.rungs != "none" else []),
+        *([("Winners chosen by", expected.how(summary))] if summary.complete else []),
         ("Trained by", summary.config.executor + (f", on {words.listed(summary.devices)}" if summary.devices else "")),
         *story.latencies(summary),
         ("Proposals rejected untrained", story.rejections(summary)),

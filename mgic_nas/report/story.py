@@ -143,6 +143,12 @@ def ranked_alike(summary: Summary) -> list[str]:
 
 
 def status(summary: Summary) -> str:
+    """Whether the run is over; if not, its progress and how to resume it; what another hour is expected to buy."""
+    ahead = summary.outlook
+    return f"{_standing(summary)} {ahead[0].upper()}{ahead[1:]}." if ahead else _standing(summary)
+
+
+def _standing(summary: Summary) -> str:
     """Whether the run is over; if not, its progress and how to resume it. A report cannot see whether a driver runs."""
     if summary.over:
         left = f"{summary.left:,} trained only so far as to see that the others are better." if summary.left else ""
