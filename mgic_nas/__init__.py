@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .cost import Cost
     from .cost.fused import fuse
     from .errors import Interrupted, MachineFault, UserError
+    from .families import register_family
     from .networks import create_model, load_winner, mgicify
     from .profiling import profile
     from .recalibration import recalibrate
@@ -42,6 +43,7 @@ else:  # so that a type checker reports a name that does not exist
             "mgicify": ".networks",
             "profile": ".profiling",
             "recalibrate": ".recalibration",
+            "register_family": ".families",
             "register_run": ".registered_runs",
             "score": ".scoring",
             "search": ".run",
@@ -66,6 +68,7 @@ __all__ = [
     "mgicify",
     "profile",
     "recalibrate",
+    "register_family",
     "register_run",
     "score",
     "search",

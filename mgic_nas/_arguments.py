@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--set", action="append", default=[], metavar="k=v", help="an argument of the model, such as s_g=8")
     p.add_argument("--json", action="store_true", help="print JSON")
     p.add_argument("--time", action="store_true", help="measure a network on this machine, and its inference form")
+    _add_trust(p)
 
     p = command(
         "search",
@@ -99,7 +100,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--latencies", action="append", metavar="CSV", help="measurements: jetson.csv makes --budget latency-jetson=5ms"
     )
-    p.add_argument("--trials", type=int, metavar="N", help="architectures to train, in all (default: 16, or all)")
+    p.add_argument(
+        "--trials", type=_trials, metavar="N|auto", help="architectures to train, in all (default: 16, or all)"
+    )
+    p.add_argument("--hours", type=float, metavar="H", help="start nothing more after so many hours of training")
+    p.add_argument("--worth", type=float, metavar="P", help="end when 8 more promise fewer points (auto: 0.1)")
     p.add_argument("--epochs", type=int, metavar="E", help="epochs of each (default: what makes 240 steps, at least 3)")
     p.add_argument(
         "--dry-run", action="store_true", help="say what it will do and what it will take, and write nothing"
@@ -112,8 +117,20 @@ def parser() -> argparse.ArgumentParser:
     _add_recipe(p)
     p.add_argument("--seed", type=int, default=0, metavar="S")
     p.add_argument("--keep", choices=("front", "all"), default="front", help="whose weights are kept")
+    _add_winner(p)
     p.add_argument("--address", metavar="A", help="an existing Ray cluster")
     p.add_argument("--storage", metavar="PATH", help="folder that all nodes share, for trials/")
+    _add_trust(p)
+    p.add_argument(
+        "--from", dest="start_from", metavar="RUN", help="an earlier run to learn from: other budgets, epochs or data"
+    )
+    p.add_argument(
+        "--enqueue",
+        action="append",
+        default=[],
+        metavar="X",
+        help="train these first: s_g=8,width_mult=0.5, a YAML or csv of designs, or a run, for its winners; repeatable",
+    )
     p.add_argument("--retry-failed", action="store_true", help="train again what is booked as failed in the run")
     p.add_argument("--wait", action="store_true", help="wait where space or data are missing, instead of ending")
     p.add_argument("--json", action="store_true", help="print the winners as JSON")
@@ -126,6 +143,7 @@ def parser() -> argparse.ArgumentParser:
         "--reference", metavar="CSV", help="points to lay over the front: name, macs, val_acc, data, input_size"
     )
     p.add_argument("--apart", action="store_true", help="with those of other data or another input size, drawn apart")
+    _add_winner(p)
     p.add_argument("--json", action="store_true", help="print the winners as JSON")
 
     p = command(
@@ -141,6 +159,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", metavar="D", help="other data with the same classes, as with ?test=0.1")
     p.add_argument("--out", metavar="DIR", help="where retrain/ and retrain.csv are written (default: the run)")
     _add_training(p, executor=None, winners=", budget:2M or retrained:2M")
+    _add_trust(p)
 
     p = command(
         "train",
@@ -154,6 +173,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--set", action="append", default=[], metavar="k=v", help="an argument of the model, such as s_g=8")
     p.add_argument("--out", metavar="DIR", help="default: runs/NAME-DATA; the same command again goes on there")
     _add_training(p, executor="local")
+    _add_trust(p)
 
     p = command("score", "what a trained network is worth on a part of some data", "runs/demo --budget 1M --split test")
     p.add_argument("target", metavar="RUN|FOLDER|FILE", help="a run, a winner's folder, or an exported file")
@@ -161,6 +181,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--split", default="test", metavar="test|val|train", help="the part that is scored (default: test)")
     p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
     p.add_argument("--against", metavar="OTHER", help="another network, scored on the same images: paired difference")
+    _add_trust(p)
     p.add_argument("--json", action="store_true", help="print JSON, with all confusions")
 
     p = command(
@@ -174,6 +195,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
     p.add_argument("--int8", action="store_true", help="with onnx: in 8 bits, too, calibrated on training images")
     p.add_argument("--no-fuse", action="store_true", help="as trained, BatchNorms not folded")
+    _add_trust(p)
     p.add_argument("--data", metavar="D", help="on which the file is checked (default: the run's own)")
     p.add_argument("--json", action="store_true", help="print JSON")
 
@@ -197,6 +219,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--epochs", type=int, required=True, metavar="E", help="epochs of each training")
     p.add_argument("--seeds", type=int, default=3, metavar="K", help="trainings of each architecture (default: 3)")
     p.add_argument("--out", required=True, metavar="DIR", help="the table; the same command again resumes it")
+    _add_trust(p)
     _add_recipe(p)
     p.add_argument("--executor", choices=tuple(EXECUTORS), default="local")
     _add_sharing(p)
@@ -240,9 +263,30 @@ def _add_training(p: argparse.ArgumentParser, executor: str | None, winners: str
     p.add_argument("--json", action="store_true", help="print JSON")
 
 
+def _add_trust(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--trust", action="append", default=[], metavar="MODULE", help="import this module, which registers a family"
+    )
+
+
 def _add_sharing(p: argparse.ArgumentParser) -> None:
     p.add_argument("--concurrent", type=int, metavar="N", help="trainings at a time")
     p.add_argument("--gpus-per-trial", default="auto", metavar="auto|X", help="share of a GPU for each training")
+
+
+def _trials(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number nor auto") from None
+
+
+def _add_winner(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--winner", choices=("expected", "measured"), help="choose winners by expected accuracy (default), or measured"
+    )
 
 
 def _add_recipe(p: argparse.ArgumentParser) -> None:

@@ -42,12 +42,14 @@ class Registry(Generic[T]):
         self._entries: dict[str, T | str] = dict(entries)
         self._home = home
 
-    def register(self, name: str, entry: T | str) -> None:
+    def register(self, name: str, entry: T | str, travels: bool = True) -> None:
         """Adds a name.
 
         Args:
             name: a new one, or the name of the same entry (registering again changes nothing).
             entry: the object, or ``"module:attribute"`` of it.
+            travels: to the worker processes, where trainings need it; else somebody else sees to that
+                (:func:`remember`).
 
         Raises:
             UserError: the name belongs to another entry.
@@ -55,10 +57,10 @@ class Registry(Generic[T]):
         known = self._entries.get(name)
         if known is not None and known != entry and _target(known) != _target(entry):
             raise UserError(f"there is a {self.kind} named {name!r} already: choose another name.")
-        if self._home and _target(entry).endswith("?"):
+        if travels and self._home and _target(entry).endswith("?"):
             raise TypeError(f"register a {self.kind} by its place, 'module:attribute': worker processes import it.")
         self._entries.setdefault(name, entry)
-        if self._home and not _target(entry).startswith("mgic_nas."):
+        if travels and self._home and not _target(entry).startswith("mgic_nas."):
             _REGISTRATIONS[self._home, name] = _target(entry)
 
     def check(self, name: str) -> str:
@@ -83,6 +85,11 @@ class Registry(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def remember(home: str, name: str, text: str) -> None:
+    """Adds to :func:`registrations`: a worker calls ``register(name, text)`` of the object at ``home``."""
+    _REGISTRATIONS[home, name] = text
 
 
 def registrations() -> tuple[Registration, ...]:

@@ -111,9 +111,13 @@ def rough_duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+NO_INPUT = (1, 1, 1)  # of settings that are no network's: their cost is what a function says
+
+
 def size_text(input_size: Iterable[int], sign: str = "x") -> str:
-    """``1x14x14`` for (1, 14, 14); reports write ``1×14×14``."""
-    return sign.join(map(str, input_size))
+    """``1x14x14`` for (1, 14, 14); reports write ``1×14×14``. Costs that no input has are at ``its own count``."""
+    size = tuple(input_size)
+    return "its own count" if size == NO_INPUT else sign.join(map(str, size))
 
 
 def cost_text(cost: object, kinds: Iterable[str], input_size: Sequence[int]) -> str:

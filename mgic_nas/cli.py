@@ -16,6 +16,7 @@ from typing import Any
 from ._arguments import parser
 from ._signals import terminable
 from ._text import size_text
+from ._trust import import_trusted
 from .errors import INSTALL, Interrupted, MachineFault, TrainingFailed, UserError
 
 # What the extra "search" brings, and what that brings in turn: models and winners do without.
@@ -109,9 +110,14 @@ def _search(args: argparse.Namespace) -> None:
         "recipe": recipe_of(args.recipe, args.set_recipe, default="quick"),
         "seed": args.seed,
         "keep": args.keep,
+        "winner": args.winner,
+        "hours": args.hours,
+        "worth": args.worth,
         "address": args.address,
         "storage": args.storage,
         "latencies": args.latencies,
+        "start_from": args.start_from,
+        "enqueue": args.enqueue,
     }
     if args.dry_run:
         planned = plan(args.space, args.data, args.budget, **options)
@@ -170,7 +176,7 @@ def _report(args: argparse.Namespace) -> None:
     from .run import load_run
 
     if len(args.folders) > 1:
-        _refuse(args, ("watch", "reference", "apart", "json"), "is for one run alone.")
+        _refuse(args, ("watch", "reference", "apart", "json", "winner"), "is for one run alone.")
         over = gather_runs(args.folders)
         print(summary_text(over), f"report: {overlay(over, args.out or 'overlay.html')}", sep="\n")
         return
@@ -178,6 +184,8 @@ def _report(args: argparse.Namespace) -> None:
     if not args.reference:
         _refuse(args, ("apart",), "is for the points of --reference.")
     run = load_run(args.folders[0])
+    if args.winner:
+        run = run.chosen_by(args.winner)
     (watch if args.watch else build)(run.folder, reference=args.reference, echo=_say, apart=args.apart)
     _json(run.to_dict()) if args.json else print(run)
 
@@ -234,6 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.typed = list(sys.argv[1:] if argv is None else argv)
     try:
         with terminable():
+            import_trusted(getattr(args, "trust", ()))
             COMMANDS[args.command](args)
     except UserError as error:
         print(f"mgic-nas {args.command}: error: {error}", file=sys.stderr)

@@ -15,6 +15,7 @@ from .engine.executors.packing import PROBE_SHARE, Packing, packing
 from .engine.executors.slots import plan as plan_slots
 from .engine.executors.slots import this_machine, visible_gpus
 from .engine.proposals.candidate import SearchProblem
+from .engine.stopping import AHEAD
 from .engine.storage.config import RunConfig
 from .errors import UserError
 from .space.feasible import Candidate, FeasibleSet
@@ -28,6 +29,7 @@ from .train.recipes import Recipe, get_recipe
 from .train.timing import image_seconds, passes
 
 DEFAULT_TRIALS = 16
+AUTO_TRIALS = 1_000  # at most, of a search that ends by itself
 FEWEST_EPOCHS = 3
 STEPS = 240  # updates that a training has at least, where the epochs are left open
 DRAWN = (
@@ -37,12 +39,12 @@ DRAWN = (
 Say = Callable[[str], None]
 
 
-def default_trials(problem: SearchProblem) -> int:
-    """16, or all networks that fit where there are fewer; of a space that is not enumerated 16."""
+def default_trials(problem: SearchProblem, most: int = DEFAULT_TRIALS) -> int:
+    """``most``, or all networks that fit where there are fewer; of a space that is not enumerated ``most``."""
     with contextlib.suppress(UserError):
         if problem.feasible.small:
-            return max(1, min(DEFAULT_TRIALS, len(problem.feasible.candidates)))
-    return DEFAULT_TRIALS
+            return max(1, min(most, len(problem.feasible.candidates)))
+    return most
 
 
 def default_epochs(images: int, recipe: Recipe) -> int:
@@ -55,14 +57,14 @@ def _steps(images: int, recipe: Recipe) -> int:
     return max(1, images // recipe.batch_size)
 
 
-def refuse_impossible(problem: SearchProblem, space: SearchSpace, info: DataInfo, data: str) -> None:
+def refuse_impossible(problem: SearchProblem, space: SearchSpace, info: DataInfo, data: str | None) -> None:
     """UserError where some budget cannot be met, naming the nearest network and the input size at which it could."""
     given = space, problem.input_size, problem.num_classes, problem.budgets
     if found := impossible(*given):
-        side = _resizable(data) and largest_side(*given)
+        side = data is not None and _resizable(data) and largest_side(*given)
         raise UserError(
             f"{found}; with images of {side} pixels or fewer it can be met: --data '{_resized(data, side)}'"
-            if side
+            if data is not None and side
             else found
         )
 
@@ -147,6 +149,8 @@ def make_plan(
         say: called with the line of a probe.
         keep: write; else nothing is written.
     """
+    if setup.function is not None:
+        return _plan_of_function(config, problem, left)
     on_cpu = not visible_gpus() or config.gpus_per_trial == 0
     slots = plan_slots(config.concurrent, config.gpus_per_trial, this_machine())
     images = {name: int(config.data["sizes"][name]) for name in ("train", "val")}
@@ -166,6 +170,20 @@ def make_plan(
         f"  cost      {_cost(estimate, left, concurrent, config, probed=bool(found and found.rate))}",
     )
     return Plan(left, concurrent, found, estimate, lines)
+
+
+def _plan_of_function(config: RunConfig, problem: SearchProblem, left: int) -> Plan:
+    """Of trainings by a function of the user's, which nobody can measure before the first."""
+    slots = plan_slots(config.concurrent, config.gpus_per_trial, this_machine())
+    stopping = "" if config.rungs == "none" else f", early stopping {config.rungs}"
+    begun = "" if left >= config.trials else f" ({left:,} left)"
+    lines = (
+        f"  space     {_space(problem, config)}",
+        f"  training  {config.trials:,} trials{begun} of {config.epochs:,} epochs by {config.trained_by}, sampler "
+        f"{config.sampler}{stopping}, {slots.concurrent} at a time",
+        f"  cost      {_cost(None, left, slots.concurrent, config, probed=False)}",
+    )
+    return Plan(left, slots.concurrent, None, None, lines)
 
 
 def _measure(problem: SearchProblem, setup: Setup, threads: int, work: float) -> Estimate | None:
@@ -235,11 +253,20 @@ def _training(config: RunConfig, left: int, images: int, concurrent: int) -> str
     stopping = "" if config.rungs == "none" else f", early stopping {config.rungs}"
     begun = "" if left >= config.trials else f" ({left:,} left)"
     batch = min(recipe.batch_size, images)
+    most, ends = ("at most ", f"; {ending}") if (ending := _ending(config)) else ("", "")
     return (
-        f"{config.trials:,} trials{begun} of {config.epochs:,} epochs, {steps:,} steps of {batch} "
+        f"{most}{config.trials:,} trials{begun} of {config.epochs:,} epochs, {steps:,} steps of {batch} "
         f"(--trials and --epochs choose others); recipe {recipe.name}, sampler {config.sampler}{stopping}, "
-        f"{concurrent} at a time"
+        f"{concurrent} at a time{ends}"
     )
+
+
+def _ending(config: RunConfig) -> str:
+    """What may end the search before its last trial; empty where nothing does."""
+    ends = [f"after {config.hours:g} hours"] if config.hours is not None else []
+    if config.worth is not None:
+        ends.append(f"once another {AHEAD} are expected to add less than {config.worth:g} points (--worth)")
+    return f"ends {' or '.join(ends)}" if ends else ""
 
 
 def _cost(estimate: Estimate | None, left: int, concurrent: int, config: RunConfig, probed: bool) -> str:
@@ -247,7 +274,7 @@ def _cost(estimate: Estimate | None, left: int, concurrent: int, config: RunConf
         return "said after the first training"
     rounds = math.ceil(left / concurrent)
     low, middle, high = (rough_duration(rounds * s) for s in (estimate.low, estimate.middle, estimate.high))
-    at_most = "at most " if config.rungs != "none" else "about "
+    at_most = "at most " if config.rungs != "none" or _ending(config) else "about "
     measured = "the probe" if probed else "one batch of three networks"
     return (
         f"{at_most}{middle} of training in all ({low} if every network were the cheapest, {high} if the costliest), by "

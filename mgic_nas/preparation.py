@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import train
+from . import own_training, train
 from .cost.runtimes.kinds import csv_stem
 from .engine.executors.registry import check_address, choose
 from .engine.executors.slots import parse_gpus_per_trial
@@ -18,12 +18,16 @@ from .engine.proposals.candidate import SearchProblem
 from .engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS
 from .engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
 from .engine.storage.config import (
+    EXPECTED,
+    MEASURED,
     RunConfig,
     at_least_one,
     check_keep,
     check_seed,
+    check_winner,
     continued,
     find_run,
+    more_than_zero,
     now,
     version_warning,
     versions,
@@ -35,10 +39,12 @@ from .engine.storage.record import read_record
 from .engine.storage.trial import FINISHED
 from .errors import UserError
 from .families import start_of
-from .planning import DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
+from .own_training import EPOCHS, OwnTraining
+from .planning import AUTO_TRIALS, DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
 from .progress import say
 from .space import SearchSpace, parse_budgets
 from .space.budget import latency_kinds, refuse_unnamed
+from .starting import refuse_unused, starting, unfit
 from .tasks import cautions, metric_of, resolve_spec
 from .train.job import Setup
 from .train.loop import cached_data
@@ -49,6 +55,8 @@ if TYPE_CHECKING:
     from .train import Recipe
 
 DEFAULT_RECIPE = "quick"
+AUTO = "auto"  # trials: as many as are worth it
+DEFAULT_WORTH = 0.1  # points, of the next trainings
 
 
 @dataclass(frozen=True)
@@ -56,9 +64,9 @@ class Given:
     """The arguments of :func:`search` that say what is searched."""
 
     space: SearchSpace | str | Path
-    data: str
-    budgets: Iterable[str | float] | str | float
-    trials: int | None = None
+    data: str | None
+    budgets: Iterable[str | float] | str | float | None
+    trials: int | str | None = None
     epochs: int | None = None
     out: str | Path | None = None
     executor: str | None = None
@@ -72,6 +80,12 @@ class Given:
     storage: str | Path | None = None
     recipe: str | Mapping[str, object] | Recipe | None = None
     latencies: Iterable[str | Path] | str | Path | None = None
+    train: Callable[..., Any] | None = None
+    start_from: str | Path | None = None
+    enqueue: Iterable[str | Path | Mapping[str, Any]] | str | Path | Mapping[str, Any] = ()
+    winner: str | None = None
+    hours: float | None = None
+    worth: float | None = None
 
 
 class Prepared(NamedTuple):
@@ -81,6 +95,7 @@ class Prepared(NamedTuple):
     config: RunConfig
     problem: SearchProblem
     old: RunConfig | None
+    own: OwnTraining | None = None
 
 
 def prepare(given: Given, keep: bool = True) -> Prepared:
@@ -91,14 +106,19 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     """
     # Cheap checks first: a typing error should not wait for the data.
     for what in ("trials", "epochs", "concurrent"):
-        if (number := getattr(given, what)) is not None:
+        if (number := getattr(given, what)) is not None and (what, number) != ("trials", AUTO):
             at_least_one(what, number)
+    for what in ("hours", "worth"):
+        if (limit := getattr(given, what)) is not None:
+            more_than_zero(what, limit)
     for what in ("out", "storage"):
         path = getattr(given, what)
         if not (path is None or isinstance(path, str | os.PathLike)):
             raise UserError(f"{what} must be a folder's path, not {path!r}.")
     check_seed(given.seed)
     check_keep(given.keep)
+    if given.winner is not None:
+        check_winner(given.winner)
     if given.recipe is not None:
         train.get_recipe(given.recipe)
     if given.out:
@@ -112,7 +132,8 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     name = choose("ray" if address is not None and given.executor is None else given.executor, say)
     if address is not None:
         check_address(address)
-    budgets = given.budgets
+    own = OwnTraining.of(given.train)
+    budgets = () if given.budgets is None else given.budgets
     limits = parse_budgets([budgets] if isinstance(budgets, str | int | float) else budgets)
     tables = _tables(given.latencies)
     if tables is not None:
@@ -122,35 +143,57 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         raise UserError("name at least one budget, such as --budget 5M (MACs) or --budget params=1M.")
 
     space = given.space if isinstance(given.space, SearchSpace) else SearchSpace.from_yaml(given.space)
-    spec = resolve_spec(given.data)
-    data = cached_data(spec)
-    info = data.info
+    own_training.check(space, own, limits, given.data, given.recipe)
+    if given.data is not None:
+        spec = resolve_spec(given.data)
+        data = cached_data(spec)
+        info = data.info
+    else:
+        assert own is not None
+        spec, data, info = own.spec, None, own.info()
     about = {"spec": spec, **dataclasses.asdict(info)}
     folder = Path(given.out or Path("runs") / _slug(f"{Path(space.source).stem}-{info.name}"))
     old = find_run(folder)
     space = space.started_as(None if old is None else old.space)
-    recipe = train.get_recipe(_first(given.recipe, old and old.recipe, DEFAULT_RECIPE))
+    recipe = train.get_recipe(_first(given.recipe, (old and old.recipe) or None, DEFAULT_RECIPE))
     if old is not None and given.recipe is not None:
         recipe = resumed_recipe(given.recipe, old.recipe)
-    check_recipe(recipe, data)
-    epochs = _first(given.epochs, old and old.epochs, default_epochs(info.sizes["train"], recipe))
+    if own is None and data is not None:
+        check_recipe(recipe, data)
+    usual = EPOCHS if own is not None else default_epochs(info.sizes["train"], recipe)
+    epochs = _first(given.epochs, old and old.epochs, usual)
     if tables is None:  # as when the run was made, as far as budgets are on them still
         stems = set(map(csv_stem, latency_kinds(limits)))
         tables = tuple(p for p in map(Path, old.latencies if old else ()) if p.stem in stems)
     complete = space.with_start(start_of(space.model).first)  # of a run that does not name it
-    problem = SearchProblem(complete, info.input_size, info.num_classes, limits, epochs)
+    sampler = _first(given.sampler, old and old.sampler, DEFAULT_SAMPLER)
+    rungs = _first(given.rungs, old and old.rungs, DEFAULT_SCHEDULER)
+    start = starting(given.start_from, given.enqueue, space, folder, old)
+    if start.earlier is not None:
+        refuse_unused(sampler, rungs)
+    problem = SearchProblem(
+        complete,
+        info.input_size,
+        info.num_classes,
+        limits,
+        epochs,
+        earlier=start.earlier,
+        enqueued=tuple(start.enqueued),
+    )
+    auto = given.trials == AUTO or (given.trials is None and given.hours is not None)
+    named = any(value is not None for value in (given.trials, given.hours, given.worth))
     config = RunConfig(
         name=Path(os.path.abspath(folder)).name,  # also of "..", which is no name
         space=space.to_dict(),
         space_source=_source(space),
         data=about,
         budgets=[b.label for b in limits],
-        trials=_first(given.trials, old and old.trials, DEFAULT_TRIALS),
+        trials=_first(None if auto else given.trials, old and old.trials, DEFAULT_TRIALS),
         epochs=epochs,
-        recipe=recipe.to_dict(),
+        recipe={} if own is not None else recipe.to_dict(),
         # What was not named is what the run was made with, also where a later version has other defaults.
-        sampler=_first(given.sampler, old and old.sampler, DEFAULT_SAMPLER),
-        rungs=_first(given.rungs, old and old.rungs, DEFAULT_SCHEDULER),
+        sampler=sampler,
+        rungs=rungs,
         seed=given.seed,
         keep=given.keep,
         executor=name,
@@ -161,21 +204,33 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         versions=versions(),
         created=now(),
         latencies=[str(path) for path in tables],
+        trained_by=own.place if own is not None else "",
+        earlier=start.folder,
+        enqueue=start.enqueued,
+        winner=_first(given.winner, old and old.winner, EXPECTED if metric_of(spec).of_items else MEASURED),
+        worth=_worth(given, auto) if named or old is None else old.worth,
+        hours=given.hours if named or old is None else old.hours,
     )
     notes = [f"{info.name}: {note}" for note in info.notes]  # what was left out, converted or found twice
     notes += [f"{info.name}: warning: {line}" for line in cautions.of_data(metric_of(spec), about)]
+    notes += [*start.notes, *unfit(problem)]
     if old is not None:
         config = continued(old, config, folder)
+        if not space.builds:
+            own_training.refuse_other_costs(folder, space, read_record(folder).entries)
         if warning := version_warning(old):
             notes.append(f"{folder}: {warning}")
     else:
         config.refuse_occupied_storage()
     if old is None or old.budgets != config.budgets:
         refuse_impossible(problem, space, info, given.data)
+    if own is not None:
+        notes += own.notes(config.rungs)
     if old is None or (old.budgets, old.latencies) != (config.budgets, config.latencies):
         notes += try_out(config, problem.feasible, keep)
-    if old is None and given.trials is None:
-        config = dataclasses.replace(config, trials=default_trials(problem))
+    if auto or (old is None and given.trials is None):
+        most = AUTO_TRIALS if auto else DEFAULT_TRIALS
+        config = dataclasses.replace(config, trials=default_trials(problem, most))
     prediction = None
     if latency_kinds(limits) and _left(config, old, folder):
         prediction = Prediction(config, problem.feasible, keep)
@@ -188,7 +243,11 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
             say(f"{kind}: predicted; {predictor.accuracy}")
     made = {kind: str(predictor.accuracy) for kind, predictor in problem.predictors.items()}
     config = dataclasses.replace(config, predicted={**(old.predicted if old else {}), **made})
-    return Prepared(folder, config, problem, old)
+    return Prepared(folder, config, problem, old, own)
+
+
+def _worth(given: Given, auto: bool) -> float | None:
+    return DEFAULT_WORTH if auto and given.worth is None else given.worth
 
 
 def _left(config: RunConfig, old: RunConfig | None, folder: Path) -> bool:
@@ -211,14 +270,15 @@ def _first(*values: Any) -> Any:
     return next(value for value in values if value is not None)
 
 
-def setup_of(config: RunConfig, folder: Path) -> Setup:
+def setup_of(config: RunConfig, folder: Path, own: OwnTraining | None = None) -> Setup:
     return Setup(
         model=config.model,
         data=config.data["spec"],
         epochs=config.epochs,
-        recipe=train.get_recipe(config.recipe),
+        recipe=train.get_recipe(config.recipe or DEFAULT_RECIPE),
         folder=str(config.trials_folder(folder)),
         fingerprint=config.data["fingerprint"],
+        function=None if own is None else own.function,
     )
 
 

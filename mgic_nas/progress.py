@@ -35,6 +35,7 @@ class Progress:
         epochs: of each trial.
         input_size: (C, H, W), without which MACs mean nothing.
         metric: what the accuracies are; without it they are only percent.
+        may_end: the search may end before its last trial.
         stream: where to write.
         bar: with a bar; None: where ``stream`` is a terminal and tqdm is installed.
     """
@@ -46,7 +47,9 @@ class Progress:
         stream: TextIO | None = None,
         bar: bool | None = None,
         metric: Metric | None = None,
+        may_end: bool = False,
     ) -> None:
+        self._may_end = may_end
         self._epochs = epochs
         self._size = size_text(input_size)
         self._what = f"{metric.short} " if metric else ""
@@ -106,7 +109,11 @@ class Progress:
         to_go = (counts.trials - counts.over) * self._epochs - sum(self._under_way.values())
         seconds = (time.monotonic() - self._began) / self._epochs_done * max(0, to_go)
         # Whether paused trials are resumed is not known yet, so with them it is an upper bound.
-        return f"{'at most' if counts.paused else 'about'} {rough_duration(seconds)} left" if to_go > 0 else ""
+        return (
+            f"{'at most' if counts.paused or self._may_end else 'about'} {rough_duration(seconds)} left"
+            if to_go > 0
+            else ""
+        )
 
     def _finished(self, event: Event) -> str:
         result = event.result
@@ -117,6 +124,7 @@ class Progress:
             f"{mega(event.cost['macs'])}M MACs at {self._size}, trained in {took}",
             self._best(event.counts.best),
             self._left(event.counts),
+            event.counts.outlook,
         ]
         return "; ".join(part for part in parts if part)
 

@@ -46,7 +46,9 @@ def register_run(run: str | Path | Run) -> list[str]:
             replaced.
     """
     found = run if isinstance(run, Run) else load_run(run)
-    if not families.in_timm(found.config.model):
+    if by := found.config.trained_by:
+        raise UserError(f"{found.folder}: {by} trained its winners, and their weights are that function's own.")
+    if not found.config.in_timm:
         raise UserError(
             f"{found.folder}: timm does not build {found.config.model}: mgic_nas.load_winner gives its winners."
         )

@@ -8,6 +8,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,13 @@ from ._files import read_json
 from ._text import size_text
 from .cost.runtimes.kinds import csv_stem, is_latency
 from .engine.executors.registry import has_ray
+from .engine.stopping import outlook_of
+from .engine.storage.config import MEASURED, RUN_YAML, RunConfig, check_winner
+from .engine.storage.folder import refuse_links, update_config
 from .engine.storage.trial import COMPLETE, Trial
+from .engine.surrogate.choice import Choice, choice_of
 from .errors import UserError
+from .families import SETTINGS
 from .networks import WEIGHTS
 from .retraining.results import RETRAINED, Network, Trainings
 from .retraining.start import Asked, check_asked, load, train_networks
@@ -29,7 +35,6 @@ from .winners import Winner
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .engine.storage.config import RunConfig
     from .engine.storage.record import Record
     from .space import Budget
     from .tasks import DataInfo
@@ -90,7 +95,8 @@ class Run:
     ) -> Winner:
         """The most accurate network within all given limits; with none given the most accurate of all.
 
-        The weights of all of these are kept, whatever the limits. Only a kind of budget that the run was given later
+        That is by expected or by measured accuracy, as the run's ``winner`` says. The weights of all of these are kept,
+        whatever the limits. Only a kind of budget that the run was given later
         may ask for a network whose weights are gone; ``keep="all"`` keeps every one's.
 
         Args:
@@ -115,7 +121,7 @@ class Run:
         own = (csv_stem(kind) for kind in latency_kinds(self.config.parsed_budgets()))
         refuse_unnamed((budget.kind for budget in budgets), filter(None, own))
         record = self._record()
-        found = self._winner(record, budgets)
+        found = self._winner(record, budgets, choice_of(self.config, record))
         if found is None:
             wanted = ", ".join(b.label for b in budgets) or "any budget"
             least = self._least(record.entries, budgets)
@@ -137,13 +143,14 @@ class Run:
         """Budget label -> its winner; None where nothing that was trained fits."""
         return self._winners(self._record())
 
-    def _winner(self, record: Record, limits: Sequence[Budget]) -> Winner | None:
-        trial = engine.winner(record.entries, limits)
+    def _winner(self, record: Record, limits: Sequence[Budget], choice: Choice) -> Winner | None:
+        trial = choice.winner(record.entries, limits)
         if trial is None:
             return None
         row = next(row for row in record.rows if row["number"] == trial.number)
         weights = record.weights.get(trial.number) or self._exported_weights(trial.arch_id)
-        return Winner(trial, row, self.config, self.folder, weights)
+        judged = choice.expected.get(trial.number), choice.p_best(record.entries, trial, limits)
+        return Winner(trial, row, self.config, self.folder, weights, choice.by, *judged)
 
     def _exported_weights(self, arch_id: str) -> Path | None:
         """Of a run whose ``trials/`` was cleared: those in a folder of ``winners/``."""
@@ -155,7 +162,8 @@ class Run:
         return None
 
     def _winners(self, record: Record) -> dict[str, Winner | None]:
-        return {budget.label: self._winner(record, [budget]) for budget in self.config.parsed_budgets()}
+        choice = choice_of(self.config, record)
+        return {budget.label: self._winner(record, [budget], choice) for budget in self.config.parsed_budgets()}
 
     def _least(self, trials: Sequence[Trial], limits: Sequence[Budget]) -> str:
         """The smallest that was trained: why nothing is within some limits."""
@@ -168,6 +176,21 @@ class Run:
             return f"the fastest takes {least * 1e3:.4g} ms." if least < math.inf else "none was measured in this run."
         unit = "MACs" if kind == "macs" else kind
         return f"the smallest has {least:,} {unit} at {size_text(self.config.input_size)}."
+
+    def chosen_by(self, winner: str) -> Run:
+        """The run with its winners chosen by ``"expected"`` or by ``"measured"`` accuracy from now on: in run.yaml.
+
+        Raises:
+            UserError: neither, or run.yaml cannot be written.
+        """
+        check_winner(winner)
+        config = replace(RunConfig.load(self.folder), winner=winner)
+        refuse_links(self.folder, [RUN_YAML])
+        try:
+            update_config(self.folder, config)
+        except OSError as error:
+            raise UserError(f"{self.folder / RUN_YAML} cannot be written: {error.strerror}.") from None
+        return Run(self.folder, config)
 
     def retrain(
         self,
@@ -213,6 +236,11 @@ class Run:
         if out is not None and not isinstance(out, str | os.PathLike):
             raise UserError(f"out must be a folder's path, not {out!r}.")
         config = self.config
+        if config.model == SETTINGS:
+            raise UserError(
+                f"{self.folder}: its settings are no networks of mgic_nas, so it cannot retrain them: call "
+                f"{config.trained_by} with a winner's setting, run.best().trial.setting."
+            )
         executor = executor or (config.executor if config.executor != "ray" or has_ray() else None)
         address = config.address if executor == "ray" else None
         spec = data or str(config.data["spec"])
@@ -230,7 +258,7 @@ class Run:
                 config=dict(winner.arguments),
                 arch_id=winner.trial.arch_id,
                 macs=int(winner.trial.cost("macs")),
-                params=int(winner.trial.cost("params")),
+                params=winner.trial.params or 0,
                 trial=winner.trial.number,
                 budgets=tuple(labels),
                 line=winner.line,
@@ -299,7 +327,8 @@ class Run:
         if kind not in ("budget", "retrained") or not colon:
             return name
         budget = parse_budget(label)
-        found = self._winner(self._record(), [budget])
+        record = self._record()
+        found = self._winner(record, [budget], choice_of(self.config, record))
         if found is None:
             raise UserError(f"teacher {name}: {self.folder} has no winner within {budget.label}.")
         if kind == "retrained":
@@ -340,6 +369,7 @@ class Run:
             "trials": {"asked": self.config.trials, "started": states.total(), **states},
             "rejected": record.rejected,
             "ended": record.ended,
+            "outlook": outlook_of(self.config, record),
             "front": [row["number"] for row in record.rows if row["on_front"]],
             "winners": {label: w and w.to_dict() for label, w in self._winners(record).items()},
         }
@@ -351,6 +381,8 @@ class Run:
         lines = [f"{self.folder}: {states.total()} of {self.config.trials} trials ({told})"]
         if record.ended:
             lines.append(f"  {record.ended}")
+        if ahead := outlook_of(self.config, record):
+            lines.append(f"  {ahead}")
         size = size_text(self.config.input_size)
         metric = metric_of(self.config.data["spec"])
         for label, winner in self._winners(record).items():
@@ -360,8 +392,8 @@ class Run:
             trial = winner.trial
             latency = "".join(f", {kind} {s * 1e3:.4g} ms" for kind, s in trial.latencies.items())
             lines.append(
-                f"  within {label}: {metric.text(trial.val_acc or 0.0)}, {trial.macs:,} MACs at {size}, "
-                f"{trial.params:,} params{latency}"
+                f"  within {label}: {metric.text(trial.val_acc or 0.0)}{_expected(winner)}, {trial.macs:,} MACs at "
+                f"{size}, {f'{trial.params:,}' if trial.params else 'unknown'} params{latency}"
             )
             lines.append(f"    {winner.line}")
         lines += [f"  {kind}: {how}" for kind, how in record.timed.items() if how]
@@ -393,6 +425,13 @@ class Run:
         errors = [trial.error for trial in trials if trial.error]
         reason = f"; the first one: {errors[0]}" if errors else ""
         raise RuntimeError(f"{self.folder}: none of {len(trials)} trials could be trained to its end{reason}")
+
+
+def _expected(winner: Winner) -> str:
+    """What is expected of it, where it was chosen by that."""
+    if winner.expected is None or winner.chosen_by == MEASURED:
+        return ""
+    return f" (expected {winner.expected.acc:.2f} ± {winner.expected.sd:.2f} %)"
 
 
 def _limit(kind: str, value: str | float) -> Budget:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import engine, report
+from ._portable import refuse_while_importing
 from ._signals import terminable
 from .engine.events import Observer
 from .engine.executors.registry import executor
@@ -17,8 +18,10 @@ from .engine.faults import EVERYWHERE, GOES_ON, machine_faults
 from .engine.proposals.candidate import SearchProblem
 from .engine.storage.config import RunConfig
 from .engine.storage.measuring import place_of
+from .engine.storage.row_latencies import write_row_latencies
 from .engine.storage.trial import FINISHED
 from .errors import Interrupted, MachineFault, UserError
+from .own_training import WORK, OwnTraining
 from .planning import Plan, make_plan
 from .preparation import Given, prepare, setup_of
 from .progress import Progress, Refreshed, say
@@ -39,9 +42,9 @@ __all__ = ["Run", "Winner", "load_run", "search"]
 
 def search(
     space: SearchSpace | str | Path,
-    data: str,
-    budgets: Iterable[str | float] | str | float,
-    trials: int | None = None,
+    data: str | None = None,
+    budgets: Iterable[str | float] | str | float | None = None,
+    trials: int | str | None = None,
     epochs: int | None = None,
     out: str | Path | None = None,
     executor: str | None = None,
@@ -59,11 +62,18 @@ def search(
     wait: bool = False,
     latencies: Iterable[str | Path] | str | Path | None = None,
     observers: Iterable[Observer] = (),
+    train: Callable[..., Any] | None = None,
+    start_from: str | Path | None = None,
+    enqueue: Iterable[str | Path | Mapping[str, Any]] | str | Path | Mapping[str, Any] = (),
+    winner: str | None = None,
+    hours: float | None = None,
+    worth: float | None = None,
 ) -> Run:
     """Searches a space for the most accurate networks within budgets, and builds the report.
 
     The same call again resumes the run in ``out``, whatever ended it; more ``trials`` extend it. Only trials,
-    budgets, latencies, executor, concurrent, gpus_per_trial and address may differ then.
+    budgets, latencies, executor, concurrent, gpus_per_trial, winner, hours, worth and
+    address may differ then.
 
     Args:
         space: what is searched: a :class:`SearchSpace`, a YAML file, or a shipped name such as ``"quickstart"``.
@@ -76,6 +86,7 @@ def search(
             would take more than ten minutes, it is predicted first from the times of their rows, and the error of that
             is said; what may be fast enough is still measured before it is trained.
         trials: how many architectures are trained in all; by default 16, or all that fit where there are fewer.
+            ``"auto"``: until the next eight are expected to add less than ``worth``.
         epochs: of training each; by default as many as give 240 updates of the weights, 3 at least.
         out: the run's folder; by default ``runs/<space>-<data>``.
         executor: ``"ray"`` or ``"local"``; by default ray where it is installed.
@@ -89,6 +100,11 @@ def search(
         gpus_per_trial: a share of a GPU, 0 for none, or ``"auto"``.
         seed: of proposals and trainings.
         keep: whose weights are kept: ``"front"``, so that every budget has its winner, or ``"all"``.
+        winner: by which accuracy winners are chosen: ``"measured"``, or ``"expected"``: what another training would
+            reach, by a model of all trials; the default where a score is a share of right answers.
+        hours: of training, after which no further one starts; with ``trials`` left out as with ``"auto"`` before that.
+        worth: points of accuracy that the next eight trainings must be expected to add to the front (its mean over the
+            range of log MACs) or to the winners (their mean), or the search ends; by default 0.1 with ``"auto"``.
         address: of a Ray cluster to use.
         storage: a folder that all nodes share, for what workers write.
         recipe: how each is trained: a name, a mapping with changes to one, or a :class:`Recipe`.
@@ -101,6 +117,17 @@ def search(
         observers: functions that are called in this process with every :class:`mgic_nas.engine.events.Event` (a trial
             begins, an epoch is done, a trial is finished): for MLflow, Weights & Biases and the like. One that raises
             is not called any more.
+        train: a function that trains in place of this package, ``train(setting, epochs, report)``: it calls
+            ``report(accuracy, epoch)`` after each epoch 1, 2, ... (or never), and returns the accuracy in percent. By
+            name it may take ``checkpoint``, the path of a file for its state, which is there again where a paused
+            training goes on, and ``seed``. It runs in worker processes, which import it by its module. A space with
+            ``cost=`` needs it, and no data; with a space of networks it gets their arguments, and data only says
+            their input size. Weights, and what needs them, are then the function's own.
+        start_from: the folder of an earlier run of networks of this space, whatever its budgets, epochs or data. What
+            it found is copied into the new run, whose model learns from its own trainings how much that is worth.
+        enqueue: known designs, which are trained first where they fit the budgets: ``{"s_g": 8, "width_mult": 0.5}``,
+            the same as text (``"s_g=8,width_mult=0.5"``), a YAML or csv of such, the folder of a run, for its winners,
+            or a list of any of these.
 
     Raises:
         UserError: wrong input, before anything is made on disk; another run or another search in ``out``.
@@ -108,6 +135,7 @@ def search(
         RuntimeError: every training failed.
         KeyboardInterrupt: everything done so far is recorded, and the same call resumes it.
     """
+    refuse_while_importing("mgic_nas.search")
     told = _callable(observers)
     given = Given(
         space,
@@ -127,9 +155,15 @@ def search(
         storage,
         recipe,
         latencies,
+        train,
+        start_from,
+        enqueue,
+        winner,
+        hours,
+        worth,
     )
     with terminable():
-        folder, config, problem, _ = prepare(given)
+        folder, config, problem, _, own = prepare(given)
         with _interruptions(folder):
             run, waits = None, _Waits(wait)
             while run is None:
@@ -141,7 +175,7 @@ def search(
                         ) as source,
                     ):
                         retry_failed = False  # it is done
-                        _train(source, folder, problem, progress)
+                        _train(source, folder, problem, progress, own)
                     run = _reported(folder)
             run.refuse_no_result()
             for line in run.warnings():
@@ -150,15 +184,18 @@ def search(
 
 
 def plan(
-    space: SearchSpace | str | Path, data: str, budgets: Iterable[str | float] | str | float, **options: Any
+    space: SearchSpace | str | Path,
+    data: str | None = None,
+    budgets: Iterable[str | float] | str | float | None = None,
+    **options: Any,
 ) -> Plan:
     """What :func:`search` with the same arguments is about to do, and what that will take. Writes nothing on disk."""
-    folder, config, problem, old = prepare(Given(space, data, budgets, **options), keep=False)
+    folder, config, problem, old, own = prepare(Given(space, data, budgets, **options), keep=False)
     left = config.trials
     if old is not None:
         left -= sum(trial.state in FINISHED for trial in engine.read_record(folder).entries)
     with _in_memory():
-        return make_plan(folder, config, problem, setup_of(config, folder), max(0, left), say, keep=False)
+        return make_plan(folder, config, problem, setup_of(config, folder, own), max(0, left), say, keep=False)
 
 
 def load_run(folder: str | Path) -> Run:
@@ -176,7 +213,9 @@ def _callable(observers: Iterable[Observer]) -> tuple[Observer, ...]:
     return found
 
 
-def _train(source: engine.Controller, folder: Path, problem: SearchProblem, show: bool) -> None:
+def _train(
+    source: engine.Controller, folder: Path, problem: SearchProblem, show: bool, own: OwnTraining | None
+) -> None:
     """Trains what the controller hands out; MachineFault where it gives up."""
     config = source.config
     for kind in latency_kinds(config.parsed_budgets()):
@@ -184,8 +223,10 @@ def _train(source: engine.Controller, folder: Path, problem: SearchProblem, show
         say(f"{kind}: {place_of(config, kind)}; {which} once, before it is trained")
     for note in source.notes:
         say(f"{folder}: {note}")
-    setup = setup_of(config, folder)
-    where = {"address": config.address} if config.executor == "ray" else {}
+    setup = setup_of(config, folder, own)
+    where: dict[str, Any] = {"address": config.address} if config.executor == "ray" else {}
+    if own is not None:
+        where["work"] = WORK
     concurrent = config.concurrent
     if source.wanted and (show or concurrent is None):
         with _in_memory():
@@ -203,6 +244,8 @@ def _reported(folder: Path) -> Run:
     """The run, with its report built."""
     run = load_run(folder)
     run.refuse_nothing_trained()
+    with contextlib.suppress(OSError):  # of the report alone, and what is trained is recorded
+        write_row_latencies(folder, run.config)
     report.build(folder, echo=say)
     return run
 
@@ -215,7 +258,9 @@ def _watched(folder: Path, config: RunConfig, show: bool, observers: Iterable[Ob
         if installed():
             told.insert(0, closing.enter_context(contextlib.closing(TensorBoard(folder))))
         if show:
-            progress = Progress(config.epochs, config.input_size, metric=metric_of(config.data["spec"]))
+            may_end = config.worth is not None or config.hours is not None
+            metric = metric_of(config.data["spec"])
+            progress = Progress(config.epochs, config.input_size, metric=metric, may_end=may_end)
             told.insert(0, closing.enter_context(contextlib.closing(progress)))
         yield Refreshed(folder, *told)
 

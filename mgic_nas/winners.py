@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from . import families
 from ._text import size_text, standard_error
 from .deploy.carried import Carried, read_carried
+from .engine.storage.config import MEASURED
 from .engine.storage.trial import Trial
+from .engine.surrogate.expectation import Expected
 from .errors import UserError
 from .exporting.ship import Export, export
 from .exporting.source import Source, ValidationScore, digest_of
@@ -37,6 +39,10 @@ class Winner:
         config: of the run.
         folder: of the run.
         weights: the file of its trained weights; None where they were not kept.
+        chosen_by: ``expected`` or ``measured`` accuracy.
+        expected: what another training of it would reach, (accuracy, standard deviation) in percent; None where no
+            model could be fitted.
+        p_best: the probability that it is the best complete network within the limits.
     """
 
     trial: Trial
@@ -44,17 +50,25 @@ class Winner:
     config: RunConfig
     folder: Path
     weights: Path | None = None
+    chosen_by: str = MEASURED
+    expected: Expected | None = None
+    p_best: float | None = None
 
     def __str__(self) -> str:
         """Three lines: what it is worth and costs, the line that builds it, and where its weights are."""
         trial, metric = self.trial, metric_of(self.config.data["spec"])
         error = standard_error(trial.val_acc, (self.config.data.get("sizes") or {}).get("val"))
         worth = f"{metric.short} {trial.val_acc or 0.0:.2f}{f' ± {error:.2f}' if metric.of_items and error else ''} %"
+        if self.expected is not None and self.chosen_by != MEASURED:
+            worth += f" (expected {self.expected.acc:.2f} ± {self.expected.sd:.2f} %)"
         latency = "".join(f", {kind} {seconds * 1e3:.4g} ms" for kind, seconds in trial.latencies.items())
         weights = f"weights in {self.weights}" if self.weights is not None else "its weights were not kept"
+        if by := self.config.trained_by:
+            weights = f"its weights are {by}'s own"
+        params = f"{trial.params:,}" if trial.params else "unknown"
         return (
             f"trial {trial.number} of {self.folder}: {worth} (validation), {trial.macs:,} MACs at "
-            f"{size_text(self.config.input_size)}, {trial.params:,} params{latency}\n  {self.line}\n  {weights}"
+            f"{size_text(self.config.input_size)}, {params} params{latency}\n  {self.line}\n  {weights}"
         )
 
     def __repr__(self) -> str:
@@ -81,12 +95,18 @@ class Winner:
         Raises:
             UserError: its weights were not kept, or cannot be read.
         """
+        if (by := self.config.trained_by) and (pretrained or self.config.model == families.SETTINGS):
+            mend = "" if self.config.model == families.SETTINGS else "; pretrained=False builds the network"
+            raise UserError(
+                f"{self.folder}: {by} trained trial {self.trial.number}, and its weights are that function's own{mend}."
+            )
         if pretrained and self.weights is None:
             raise UserError(
                 f"{self.folder}: the weights of trial {self.trial.number} were not kept (only those are that "
                 "some limits on the costs can choose); search with keep='all' to keep every one's."
             )
-        net = families.family(self.config.model).build(
+        family = families.recorded_family(self.config.space) or families.family(self.config.model)
+        net = family.build(
             self.arguments,
             self.config.num_classes,
             self.config.input_size[0],
@@ -152,7 +172,9 @@ class Winner:
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""
         weights = None if self.weights is None else str(self.weights)
-        return {**self.row, "line": self.line, "arguments": self.arguments, "weights": weights}
+        mean, sd = self.expected or (None, None)
+        judged = {"expected_acc": mean, "sd": sd, "p_best": self.p_best, "chosen_by": self.chosen_by}
+        return {**self.row, "line": self.line, "arguments": self.arguments, "weights": weights, **judged}
 
     def _source(self) -> Source:
         """What an export says of it."""
@@ -184,13 +206,13 @@ class Winner:
             carried=self.carried,
             digest=digest_of(self.weights),
             write=write,
-            in_timm=families.in_timm(config.model),
+            in_timm=config.in_timm,
             spec=str(config.data["spec"]),
             data_name=str(config.data.get("name", "")),
             score=ValidationScore(metric.name, score, error, f"{sizes.get('val', 0):,} validation {metric.items}"),
             facts={
                 "Network": f"`{self.line}`",
-                "Cost": f"{trial.macs:,} MACs at {size}, {trial.params:,} parameters{latencies}",
+                "Cost": f"{trial.macs:,} MACs at {size}, {trial.params or 0:,} parameters{latencies}",
                 "Budgets of the search": ", ".join(config.budgets),
                 "Found by": f"a search of {config.trials} trials in {config.space_source or 'a space made in Python'}, "
                 f"{config.epochs} epochs each, sampler {config.sampler}, seed {config.seed}, recipe "

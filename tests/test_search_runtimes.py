@@ -61,7 +61,9 @@ def test_latency_in_onnxruntime_is_measured_told_and_chosen_by(tmp_path: Path, m
         text = (run.folder / page).read_text()
         assert "a batch of 8 of 1x14x14 at a time on 1 thread of" in text
         assert "rank correlation between MACs and milliseconds" in text
-    assert f"front-{KIND}" in (run.folder / "report.html").read_text()
+    html = (run.folder / "report.html").read_text()
+    assert f"front-{KIND}" in html
+    assert "of each row timed by itself" in html
     monkeypatch.setattr(runtimes, "shipped_latency", lambda *_, **__: pytest.fail("timed again"), raising=False)
     again = search(**small(tmp_path / "again", budgets=["5M", f"{KIND}=1s"], trials=4)).trials()
     before = dict(zip(trials["arch_id"], trials[f"{KIND}_ms"]))

@@ -19,7 +19,7 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +39,12 @@ from .proposals.pool import CandidatePool
 from .proposals.proposer import Proposal, Proposer
 from .samplers.registry import make_sampler
 from .schedulers.registry import make_scheduler
+from .stopping import Stopping, outlook
 from .storage.config import RUN_YAML, RunConfig
 from .storage.folder import claim_folder, lock_folder, update_config
 from .storage.measuring import of_run
 from .storage.record import write_trials_csv
+from .storage.starting import keep_known
 from .storage.study import REJECTED, StudyStore
 from .storage.trial import (
     COMPLETE,
@@ -59,10 +61,13 @@ from .storage.trial import (
     trial_seed,
 )
 from .storage.weights import Weights
+from .surrogate.choice import val_items
+from .surrogate.expectation import SURE, expect, may_win
 
 if TYPE_CHECKING:
     from .schedulers.base import Scheduler
 
+LOOK_AGAIN = 1.05  # times the complete trials, until what another hour would buy is worked out again
 MAX_RETRIES = 2  # of a trial whose worker died
 SUSPECTS_ALIKE = 3  # trials in a row with the same kind of a fault that nobody recognises: it is the machine's
 FAILING_ALIKE = 6  # trials with the same kind of a network's fault before any succeeds: likewise
@@ -109,6 +114,7 @@ class Controller(JobSource):
         self._queue: deque[int] = deque()  # trials whose job has to be started again
         self._orphans: dict[int, Mapping[str, Any]] = {}  # started by an earlier driver -> the result, if saved
         self._exhausted = ""
+        self._looked_ahead = 0  # complete trials
         self.notes: list[str] = []
         self._halt: Fault | None = None  # the machine's fault that ends the search
         self._suspects: dict[int, Fault] = {}  # held back: nobody knows yet whose fault it was
@@ -120,15 +126,23 @@ class Controller(JobSource):
         try:
             self.config = config if self.folder is None else claim_folder(self.folder, config)
             self.trials_folder = NOWHERE if self.folder is None else self.config.trials_folder(self.folder)
-            self._weights = Weights(self.trials_folder, self.config.keep, (*COUNTS, *latency_kinds(problem.budgets)))
+            kinds = (*COUNTS, *latency_kinds(problem.budgets))
+            contenders = functools.partial(_contenders, kinds, val_items(self.config))
+            self._weights = Weights(
+                self.trials_folder, self.config.keep, kinds, None if self.folder is None else contenders
+            )
             latencies = of_run(self.folder, self.config, problem.feasible)
-            self.problem = problem = replace(problem, latencies=latencies)
+            earlier = keep_known(self.folder, problem.earlier, problem.space)
+            self.problem = problem = replace(problem, latencies=latencies, earlier=earlier)
             # Of our own samplers and schedulers; not made where Optuna's sample.
             pool = functools.cache(lambda: CandidatePool(problem, self.config.seed))
             self._scheduler = scheduler or make_scheduler(self.config.rungs, pool, problem)
             self._ledger = Ledger(self.folder, self.config.trials, problem.budgets, observer, latencies)
             self._store = StudyStore(self.folder, self.config.name)
             known = self._load()
+            self._stopping = Stopping(self.config, self._ledger.trials.values())
+            if self._stopping.ended_before(self._store.ended):
+                self._exhausted = self._store.ended
             if self.folder is not None:
                 update_config(self.folder, self.config)
             self._keep_started()
@@ -167,9 +181,10 @@ class Controller(JobSource):
             return self._start_job(replace(trial, first_epoch=trial.last_epoch, last_epoch=last_epoch))
         if not self._may_start:
             return self._last_resort()
-        proposal = self._proposer.propose()
+        enough = self._stopping.reason(self._ledger.trials)
+        proposal = None if enough else self._proposer.enqueued() or self._proposer.propose()
         if proposal is None:
-            self._exhausted = self._store.ended = self._proposer.exhausted
+            self._exhausted = self._store.ended = enough or self._proposer.exhausted
             self._notify(events.EXHAUSTED, text=self._exhausted)
             return self._last_resort()
         self._store.ended = ""
@@ -448,7 +463,8 @@ class Controller(JobSource):
     def _new_trial(self, proposal: Proposal) -> Trial:
         """A new trial. It counts as started once its job is saved."""
         candidate = proposal.candidate
-        costs: dict[str, Any] = {kind: int(getattr(candidate.cost, kind)) for kind in COSTS}
+        # A cost function may say nothing but what stands for the MACs.
+        costs: dict[str, Any] = {kind: int(getattr(candidate.cost, kind)) or None for kind in COSTS}
         trial = Trial(
             proposal.number,
             candidate.arch_id,
@@ -550,11 +566,19 @@ class Controller(JobSource):
         self._store.finish(trial)
         self._remember(self._ledger.update(trial))
         self._weights.finished(trial)
+        self._look_ahead()
         self._ledger.write_csv()
         kind = {COMPLETE: events.FINISHED, STOPPED: events.STOPPED, FAILED: events.FAILED}[state]
         self._notify(kind, trial, result, text=trial.error)
         if state != FAILED:
             self._succeeded()
+
+    def _look_ahead(self) -> None:
+        """Brings up to date what another hour is expected to buy, the less often the longer the search is."""
+        complete = self._ledger.complete
+        if self.folder is not None and complete >= LOOK_AGAIN * self._looked_ahead:
+            self._looked_ahead = complete
+            self._ledger.outlook = str(outlook([*self._ledger.trials.values()], self.config) or "")
 
     def _remember(self, trial: Trial) -> None:
         """Gives the scheduler a trial as it is now, without the epochs in which it diverged."""
@@ -569,3 +593,10 @@ class Controller(JobSource):
         self, kind: str, trial: Trial | None = None, result: Mapping[str, Any] | None = None, text: str = ""
     ) -> None:
         self._ledger.notify(kind, self._queued, trial, result, text)
+
+
+def _contenders(kinds: Sequence[str], items: int | None, complete: Sequence[Trial]) -> Set[int]:
+    """The complete trials that may win by what is expected of them; all of too few to say."""
+    if len(complete) < SURE:
+        return {trial.number for trial in complete}
+    return may_win(expect(complete, items), {t.number: [t.cost(kind) for kind in kinds] for t in complete})

@@ -22,7 +22,10 @@ EXHAUSTED = "exhausted"
 
 @dataclass(frozen=True)
 class Counts:
-    """The state of a run. ``best``: the highest val_acc (percent) within each budget, by its label; None: none fits."""
+    """The state of a run. ``best``: the highest val_acc (percent) within each budget, by its label; None: none fits.
+
+    ``outlook``: what another hour is expected to buy, in words; empty while that is not known.
+    """
 
     trials: int
     started: int
@@ -35,6 +38,7 @@ class Counts:
     uniform: int
     rejected: Mapping[str, int] = field(default_factory=dict)
     best: Mapping[str, float | None] = field(default_factory=dict)
+    outlook: str = ""
 
     @property
     def over(self) -> int:

@@ -40,6 +40,7 @@ class Ledger:
         live: the numbers of the trials whose worker has not ended as far as this driver knows.
         tried: the arch_ids of all trials.
         wanted: how many trials are to be started.
+        outlook: what another hour is expected to buy, in words.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Ledger:
         self._paused: dict[int, None] = {}  # in the order in which they paused
         self._folder = folder
         self.wanted = wanted
+        self.outlook = ""
         self._budgets = budgets
         self._observer = observer
         self._latencies = latencies
@@ -101,6 +103,11 @@ class Ledger:
         return any(self._states[state] for state in (COMPLETE, STOPPED, PAUSED))
 
     @property
+    def complete(self) -> int:
+        """How many trials were trained to their end."""
+        return self._states[COMPLETE]
+
+    @property
     def paused(self) -> list[Trial]:
         """The trials that wait at a rung, in the order in which they paused."""
         return [self.trials[number] for number in self._paused]
@@ -132,6 +139,7 @@ class Ledger:
             uniform=self._uniform,
             rejected=dict(self._rejected),
             best=dict(self._best),
+            outlook=self.outlook,
         )
 
     def write_csv(self) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .mgicified import MgicifiedFamily
     from .names import (
         FAMILIES,
+        OWN_MODULES,
+        SETTINGS,
         create_model_line,
         in_timm,
         literal,
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
         start_of,
         timm_call,
     )
+    from .own import SettingsFamily, recorded_family, register_family
     from .registry import family, model_names
 
 __all__ = [
     "FAMILIES",
+    "OWN_MODULES",
+    "SETTINGS",
     "Family",
     "MgicifiedFamily",
+    "SettingsFamily",
     "create_model_line",
     "family",
     "in_timm",
@@ -36,6 +42,8 @@ __all__ = [
     "model_names",
     "network_names",
     "recorded_config",
+    "recorded_family",
+    "register_family",
     "start_of",
     "timm_call",
 ]
@@ -46,6 +54,9 @@ __getattr__, __dir__ = lazy_exports(
         "FAMILIES": ".names",
         "Family": ".base",
         "MgicifiedFamily": ".mgicified",
+        "OWN_MODULES": ".names",
+        "SETTINGS": ".names",
+        "SettingsFamily": ".own",
         "create_model_line": ".names",
         "family": ".registry",
         "in_timm": ".names",
@@ -53,6 +64,8 @@ __getattr__, __dir__ = lazy_exports(
         "model_names": ".registry",
         "network_names": ".names",
         "recorded_config": ".names",
+        "recorded_family": ".own",
+        "register_family": ".own",
         "start_of": ".names",
         "timm_call": ".names",
     },

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
+from timm.models import model_entrypoint
 from torch import nn
 
 from ..cost.count import count
 from ..cost.rows_cost import Cost
-from .base import Named, TimmNamed, frozen
+from .base import FROM_DATA, Named, TimmNamed, frozen
 
 META = torch.device("meta")
 
@@ -32,14 +34,41 @@ class CountedFamily(Named):
         return self._costs[key]
 
 
-class TimmFamily(TimmNamed, CountedFamily):
-    """Any timm name that is not ours."""
+# Of timm's classes, and no architecture: where the data and the device come from, and names of Python objects.
+_NOT_SEARCHED = FROM_DATA | {"self", "device", "dtype", "fc_bias", "head_conv", "pretrained"}
 
-    arguments = frozenset({"drop_rate", "drop_path_rate", "act_layer", "norm_layer", "width", "depth"})
+
+class TimmFamily(TimmNamed, CountedFamily):
+    """Any timm name that is not ours. Its arguments are those of the network's class that plain values can be."""
+
+    _COMMON = frozenset({"drop_rate", "drop_path_rate", "act_layer", "norm_layer", "width", "depth"})
 
     def __init__(self, name: str) -> None:
         TimmNamed.__init__(self, name)
         CountedFamily.__init__(self)
+        self.arguments = self._COMMON | _class_arguments(name)
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """UserError where timm does not build a config."""
+        self.refuse_unknown(config)
+        self.build(config, self.num_classes, self.input_size[0], device=META)
 
     def canonical(self, config: Mapping[str, Any]) -> Hashable:
         return self.name, tuple(sorted((k, frozen(v)) for k, v in config.items()))
+
+
+def _class_arguments(name: str) -> frozenset[str]:
+    """The arguments of the class that a timm name builds, as far as numbers, texts and lists of them can be given."""
+    try:
+        built = get_type_hints(model_entrypoint(name)).get("return")
+        parameters = inspect.signature(built.__init__).parameters  # type: ignore[misc]
+    except (NameError, TypeError, ValueError, AttributeError):
+        return frozenset()
+    plain = (int, float, str, tuple, list, type(None))
+    return frozenset(
+        key
+        for key, p in parameters.items()
+        if key not in _NOT_SEARCHED
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        and ((p.default is p.empty and key == "layers") or isinstance(p.default, plain))
+    )

@@ -72,6 +72,12 @@ FAMILIES: Registry[Callable[[str], Family]] = Registry(
     home=f"{__name__}:FAMILIES",
 )
 
+#: The model's name in a run whose settings are no network's.
+SETTINGS = "settings"
+
+#: Families that :func:`~mgic_nas.families.own.register_family` made in this process -> the module of their builder.
+OWN_MODULES: dict[str, str] = {}
+
 
 def network_names() -> list[str]:
     """The names in :data:`FAMILIES`: networks that timm does not build."""
@@ -94,16 +100,21 @@ def in_timm(model: str) -> bool:
     return model not in FAMILIES
 
 
-def create_model_line(model: str, config: Mapping[str, Any], num_classes: int, in_chans: int) -> str:
-    """The line that builds a network, untrained, after ``import timm, mgic_nas``.
+def create_model_line(
+    model: str, config: Mapping[str, Any], num_classes: int, in_chans: int, by_timm: bool | None = None
+) -> str:
+    """The line that builds a network, untrained, after ``import timm, mgic_nas``; of :data:`SETTINGS` a dict.
 
-    Arguments of its start that are this version's defaults are left out.
+    Arguments of its start that are this version's defaults are left out. ``by_timm``: whether timm builds it, where
+    this process may not know its family.
     """
+    if model == SETTINGS:
+        return f"dict({', '.join(f'{k}={literal(v)}' for k, v in config.items())})"
     now = start_of(model).now
     ordered = sorted(config.items(), key=lambda item: item[0] in now)  # the start last
     name, arguments = timm_call(model, {k: v for k, v in ordered if k not in now or v != now[k]})
     arguments |= {"num_classes": num_classes, "in_chans": in_chans}
-    module = "timm" if in_timm(model) else "mgic_nas"
+    module = "timm" if (in_timm(model) if by_timm is None else by_timm) else "mgic_nas"
     return f"{module}.create_model({literal(name)}, {', '.join(f'{k}={literal(v)}' for k, v in arguments.items())})"
 
 

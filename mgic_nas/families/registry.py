@@ -33,4 +33,7 @@ def family(name: str) -> Family:
     if isinstance(name, str) and is_model(name):
         return TimmFamily(name)
     known = [*model_names(), *FAMILIES, *list_models()]
-    raise UserError(f"Unknown model {name!r}.{did_you_mean(str(name), known)} `mgic-nas models` lists ours.")
+    raise UserError(
+        f"Unknown model {name!r}.{did_you_mean(str(name), known)} `mgic-nas models` lists ours; "
+        "a family of your own is known once its module is imported (on the command line: --trust MODULE)."
+    )

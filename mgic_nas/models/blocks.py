@@ -293,23 +293,29 @@ class InvertedResidual(WrappedBlock):
 
 
 class GhostModule(nn.Module):
-    """GhostNet's: half of the output by a 1x1 conv, half by a cheap depthwise conv of that half.
+    """GhostNet's: half of the output by a conv, in GhostNet 1x1, half by a cheap depthwise conv of that half.
 
     With groups, each group is such a module of its own: halves are joined within their group, so that disjoint
     groups stay disjoint. With one group it is GhostNet's.
     """
 
     @staticmethod
-    def convs(row: Row, c_in: int, c_out: int, groups: int) -> tuple[Conv, ...]:
+    def convs(row: Row, c_in: int, c_out: int, groups: int, kernel: int = 1) -> tuple[Conv, ...]:
         half = groups * -(-c_out // groups // 2)
-        return Conv(c_in, half, 1, groups), Conv(half, half, row.kernel, half, dilation=row.dilation)
+        dilation = row.dilation if kernel > 1 else 1
+        return (
+            Conv(c_in, half, kernel, groups, dilation=dilation),
+            Conv(half, half, row.kernel, half, dilation=row.dilation),
+        )
 
-    def __init__(self, convs: tuple[Conv, ...], c_out: int, act: Any, norm_layer: Any, dd: dict[str, Any]) -> None:
+    def __init__(
+        self, convs: tuple[Conv, ...], c_out: int, act: Any, norm_layer: Any, dd: dict[str, Any], stride: int = 1
+    ) -> None:
         super().__init__()
         primary, cheap = convs
         self.groups = primary.groups
         self.per_group = c_out // primary.groups
-        self.primary_conv = conv_norm_act(primary, act, norm_layer, dd)
+        self.primary_conv = conv_norm_act(primary, act, norm_layer, dd, stride=stride)
         self.cheap_operation = conv_norm_act(cheap, act, norm_layer, dd)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -345,6 +351,35 @@ class GhostBottleneck(WrappedBlock):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.drop_path(self.ghost2(self.se(self.ghost1(x))))
+
+
+@register_block("ghost_basic")
+class GhostBasicBlock(WrappedBlock):
+    """Ghost-ResNet's (Table 3): ResNet's basic block, both 3x3 convs as ghost modules."""
+
+    strides = True
+
+    @staticmethod
+    def convs(row: Row, level: Level) -> tuple[Conv, ...]:
+        c, groups = level.channels, level.groups
+        first = GhostModule.convs(row, row.c_in if row.changes else c, c, groups, row.kernel)
+        return *first, *GhostModule.convs(row, c, c, groups, row.kernel)
+
+    def __init__(self, row: Row, level: Level, drop: float, norm_layer: Any, dd: dict[str, Any]) -> None:
+        super().__init__()
+        convs = self.convs(row, level)
+        self.ghost1 = GhostModule(convs[:2], level.channels, row.act, norm_layer, dd, stride=row.stride)
+        self.ghost2 = GhostModule(convs[2:], level.channels, "", norm_layer, dd)
+        self.shortcut = shortcut(row, norm_layer, dd)
+        self.drop_path = drop_path(drop)
+        self.act = create_act_layer(row.act, inplace=True)
+
+    def zero_init_last(self) -> None:
+        for module in (self.ghost2.primary_conv, self.ghost2.cheap_operation):
+            nn.init.zeros_(module.bn.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(self.shortcut(x) + self.drop_path(self.ghost2(self.ghost1(x))))
 
 
 @register_block("convnext")

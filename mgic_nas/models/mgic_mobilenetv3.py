@@ -48,9 +48,19 @@ SMALL = (
     ((120, 48, True, "", 1), (144, 48, True, "", 1)),
     ((288, 96, True, "", 2), (576, 96, True, "", 1), (576, 96, True, "", 1)),
 )
+# Table 6 as it is printed, which is GhostNet's list of rows.
+TABLE6 = (
+    ((16, 16, False, "relu", 1),),
+    ((48, 24, False, "relu", 2), (72, 24, False, "relu", 1)),
+    ((72, 40, True, "relu", 2), (120, 40, True, "relu", 1)),
+    LARGE[3],
+    LARGE[4],
+    ((672, 160, True, "", 2), *((960, 160, se, "", 1) for se in (False, True, False, True))),
+)
 Line = tuple[int, int, bool, str, int]
 LAYOUTS: dict[str, tuple[tuple[tuple[Line, ...], ...], int, int]] = {
     "large": (LARGE, 960, 1280),
+    "table6": (TABLE6, 960, 1280),
     "small": (SMALL, 576, 1024),
 }
 
@@ -145,7 +155,8 @@ class MGICMobileNetV3Cfg(NamedTuple):
     """The arguments that say which MGIC-MobileNetV3; its rows are :meth:`rows`.
 
     Attributes:
-        layout: "large" (Table 6) or "small" (timm's rows and head).
+        layout: "large" (MobileNetV3-Large's rows, which come nearer to Tables 7 and 13), "table6" (the rows that
+            Table 6 prints, GhostNet's) or "small" (timm's rows and head).
         exp_mult: multiplies the expansion widths once more than ``width_mult`` does.
         depths: MGIC blocks a stage: one number, or one per stage; a deeper stage repeats its last row.
         block: the wrapped block, a name in :data:`mgic_nas.models.blocks.BLOCKS`.

@@ -65,7 +65,7 @@ def written(folder: Path, reference: str | Path | None, say: Callable[[str], obj
             write_trials_csv(folder, summary.record.entries, tuple(summary.record.timed))
         write_atomic(folder / "front.csv", front_csv(summary))
         problems = export_winners(summary)
-        for label, problem in problems.items():
+        for label, problem in problems.items() if not summary.config.trained_by else ():
             say(f"no winner written for the budget {label}: {problem}")
         write_atomic(folder / "budgets.csv", budgets_csv(summary, problems))
         picture = front_png(summary)

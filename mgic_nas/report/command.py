@@ -10,7 +10,7 @@ import os
 import shlex
 from pathlib import Path
 
-from ..engine.storage.config import RunConfig
+from ..engine.storage.config import MEASURED, RunConfig
 from ..train.recipes import RECIPES, ROUNDING
 
 _NEAR = 3  # folders above a run's that a path may begin from
@@ -19,7 +19,7 @@ _NEAR = 3  # folders above a run's that a path may begin from
 def command(config: RunConfig, folder: str | Path) -> str:
     """The shell command that goes on with this run, from its folder; empty for a space or recipe made in Python."""
     source, recipe = config.space_source, _recipe(config)
-    if not source or not recipe:
+    if not source or not recipe or config.trained_by:
         return ""
     words = ["mgic-nas", "search", _space(source, folder), "--data", shown_data(config, folder)]
     for budget in config.budgets:
@@ -27,6 +27,9 @@ def command(config: RunConfig, folder: str | Path) -> str:
     for path in config.latencies:
         words += ["--latencies", shown(path, folder)]
     words += ["--trials", str(config.trials), "--epochs", str(config.epochs)]
+    for name in ("worth", "hours"):
+        if (limit := getattr(config, name)) is not None:
+            words += [f"--{name}", f"{limit:g}"]
     words += ["--sampler", config.sampler, "--seed", str(config.seed), "--executor", config.executor]
     if config.rungs != "none":
         words += ["--rungs", config.rungs]
@@ -36,6 +39,8 @@ def command(config: RunConfig, folder: str | Path) -> str:
         words += ["--concurrent", str(config.concurrent)]
     if config.gpus_per_trial != "auto":
         words += ["--gpus-per-trial", str(config.gpus_per_trial)]
+    if config.winner != MEASURED:
+        words += ["--winner", config.winner]
     if config.keep != "front":
         words += ["--keep", config.keep]
     if config.storage is not None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .. import _text as words
 from .. import pareto
+from ..engine.stopping import outlook_of
 from ..engine.storage.config import RunConfig
 from ..engine.storage.record import Record
+from ..engine.storage.row_latencies import RowLatencies
 from ..engine.storage.trial import COMPLETE, FINISHED, PAUSED, RUNNING, Trial
 from ..engine.storage.winner import winner
+from ..engine.surrogate.choice import Choice, choice_of
+from ..engine.surrogate.expectation import Expected
+from ..engine.surrogate.trial_features import tried_values
 from ..retraining.results import Trainings
 from ..space.budget import Budget
 from ..tasks import cautions
@@ -26,14 +31,23 @@ from .steps import Answers, Step, compared, hull
 
 @dataclass(frozen=True)
 class Winner:
-    """The most accurate complete network within one budget; ``trial`` is None where none fits (yet).
+    """The network that is chosen within one budget.
 
-    ``weights`` is the file of its trained weights, None where they are gone.
+    Attributes:
+        budget: the limit.
+        trial: the network; None where none fits (yet).
+        weights: the file of its trained weights, None where they are gone.
+        expected: what is expected of it; None where no model could be fitted.
+        p_best: the probability that it is the best complete one within the budget.
+        measured: the one with the highest measured accuracy, where that is another.
     """
 
     budget: Budget
     trial: Trial | None
     weights: Path | None = None
+    expected: Expected | None = None
+    p_best: float | None = None
+    measured: Trial | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,7 @@ class Summary:
         reference: points to lay over the front, read from ``reference_file``.
         left_out: how many points of that file are not shown, as they are of other data or another input size.
         retrained: what was trained of its networks after the search.
+        row_latencies: kind of latency -> digest of a part of a winner -> seconds, where they were timed.
     """
 
     folder: Path
@@ -56,6 +71,7 @@ class Summary:
     reference_file: str = ""
     left_out: int = 0
     retrained: Trainings | None = None
+    row_latencies: RowLatencies = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -105,9 +121,30 @@ class Summary:
     @cached_property
     def winners(self) -> tuple[Winner, ...]:
         """The winner within each budget."""
-        weights = self.record.weights
-        won = [(budget, winner(self.complete, [budget])) for budget in self.budgets]
-        return tuple(Winner(budget, trial, weights.get(trial.number) if trial else None) for budget, trial in won)
+        return tuple(map(self._won, self.budgets))
+
+    def _won(self, budget: Budget) -> Winner:
+        trial, highest = self.choice.winner(self.complete, [budget]), winner(self.complete, [budget])
+        if trial is None:
+            return Winner(budget, None)
+        return Winner(
+            budget,
+            trial,
+            self.record.weights.get(trial.number),
+            self.choice.expected.get(trial.number),
+            self.choice.p_best(self.complete, trial, [budget]),
+            None if highest is trial else highest,
+        )
+
+    @cached_property
+    def outlook(self) -> str:
+        """What another hour of the search is expected to buy; empty where too little is known, or nothing is left."""
+        return outlook_of(self.config, self.record)
+
+    @cached_property
+    def choice(self) -> Choice:
+        """How winners are chosen."""
+        return choice_of(self.config, self.record)
 
     @cached_property
     def wins(self) -> tuple[tuple[Winner, ...], ...]:
@@ -262,18 +299,4 @@ class Summary:
     @cached_property
     def parameters(self) -> dict[str, tuple[Any, ...]]:
         """The searched parameters and the values of them that were tried, in the space's order where it has one."""
-        names: dict[str, None] = {}
-        for trial in self.trials:
-            names.update(dict.fromkeys(trial.setting))
-        tried = {
-            name: {value_key(t.setting[name]): t.setting[name] for t in self.trials if name in t.setting}
-            for name in names
-        }
-        return {name: tuple(sorted(values.values(), key=value_key)) for name, values in tried.items()}
-
-
-def value_key(value: Any) -> tuple[str, Any]:
-    """Equal for equal values (1 and 1.0, but not True), and sortable whatever a parameter's values are."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return "number", float(value)
-    return type(value).__name__, str(value)
+        return tried_values(self.trials)

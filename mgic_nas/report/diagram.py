@@ -15,6 +15,7 @@ from ..engine.storage.trial import Trial
 from ..errors import UserError
 from ..families import family
 from ..families.rows import RowFamily
+from ..models.parts import parts_of
 from ..models.rows import Level, Row
 from .data import Summary
 
@@ -34,6 +35,8 @@ class Block:
         times: how many rows.
         height, width: of their output.
         macs, transfers: of all of them; transfers are the MACs of R and P.
+        seconds: of all of them, each timed by itself; the classifier's with the global pool and the rows of the head.
+            None where they were not timed.
         other: whether the network that is compared with has something else here.
     """
 
@@ -46,6 +49,12 @@ class Block:
     transfers: int
     channels: int
     other: bool = False
+    seconds: float | None = None
+
+
+def timed_kind(summary: Summary) -> str:
+    """The kind of latency that is drawn: the first one by which the parts of the winners were timed; else nothing."""
+    return next(iter(summary.row_latencies), "")
 
 
 def blocks(summary: Summary, trial: Trial, against: Trial | None = None) -> list[Block]:
@@ -65,6 +74,8 @@ def blocks(summary: Summary, trial: Trial, against: Trial | None = None) -> list
         before = [row for part in known.rows(against.config, channels).parts for row in part] if against else []
     except UserError:  # a run of another version, or one that somebody changed
         return []
+    *parts, tail = parts_of(rows, summary.config.input_size, summary.config.num_classes)
+    times = summary.row_latencies.get(timed_kind(summary), {})
     last = len(rows.parts) - 1
     found, at = [], 0
     costs = cost_by_row(rows, (channels, height, width))
@@ -72,13 +83,19 @@ def blocks(summary: Summary, trial: Trial, against: Trial | None = None) -> list
         group = list(equal)
         place = "stem" if part == 0 else "head" if part == last else f"stage {part}"
         differs = bool(before) and before[at : at + len(group)] != [row] * len(group)
+        seconds = [times.get(part.digest) for part in parts[at : at + len(group)]]
         at += len(group)
         macs, transfers = sum(c.macs for c in group), sum(c.transfers for c in group)
-        found.append(Block(place, row, len(group), h, w, macs, transfers, row.c_out, differs))
+        found.append(Block(place, row, len(group), h, w, macs, transfers, row.c_out, differs, _sum(seconds)))
     features, classes = rows.head[-1].c_out if rows.head else rows.num_features, summary.config.num_classes
-    found.append(Block("classifier", None, 1, 1, 1, features * classes, 0, classes))
+    found.append(Block("classifier", None, 1, 1, 1, features * classes, 0, classes, seconds=times.get(tail.digest)))
     # What was counted when it was trained, or the drawing is of another network.
     return found if sum(b.macs for b in found) == trial.macs else []
+
+
+def _sum(seconds: Sequence[float | None]) -> float | None:
+    known = [s for s in seconds if s is not None]
+    return sum(known) if known and len(known) == len(seconds) else None
 
 
 def widest(several: Sequence[Sequence[Block]]) -> int:
@@ -112,6 +129,8 @@ def drawing(found: Sequence[Block], scale: int, most: int) -> markupsafe.Markup:
             parts.append(f'<rect class="other" x="0" y="{y + 3:g}" width="3" height="{_height(block) - 8:g}"/>')
         parts.append(_text(8, y + 13, f"{block.place}", "place") + _text(78, y + 13, _what(block), "what"))
         share = f"{words.count(block.macs)}  {_share(block.macs / total)}"
+        if block.seconds is not None:
+            share += f"  {block.seconds * 1e3:.2g}{words.THIN}ms"
         parts.append(_text(WIDTH, y + 13, share, "what", "end"))
         top = y + _HEADING
         for level in _levels(block):

@@ -11,6 +11,7 @@ from typing import Any
 from .._files import csv_rows
 from ..engine.storage.config import RunConfig
 from ..engine.storage.record import TRIALS_CSV, Record, read_record
+from ..engine.storage.row_latencies import read_row_latencies
 from ..engine.storage.study import STUDY_DB
 from ..engine.storage.trial import Trial, curve_points
 from ..errors import UserError
@@ -42,7 +43,8 @@ def gather(folder: str | Path, reference: str | Path | None = None, *, apart: bo
     retrained = None
     with contextlib.suppress(UserError):  # somebody else's folder of that name is no reason to have no report
         retrained = read_trainings(folder / RETRAINED)
-    return Summary(folder, config, record, shown, file, len(points) - len(shown), retrained)
+    timed = read_row_latencies(folder)
+    return Summary(folder, config, record, shown, file, len(points) - len(shown), retrained, timed)
 
 
 def read_curve(attempts: Iterable[Path]) -> tuple[dict[str, Any], ...]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import _text as words
+from ..engine.storage.config import EXPECTED
 from ..engine.storage.trial import Trial
 from ..tasks import cautions
 from .data import Summary, Winner
+from .expected import lead
+from .steps import NOISE
 from .story import amount, limit, metric, reached
 
 
@@ -58,7 +61,12 @@ def _budget_sentence(summary: Summary, met: Sequence[Winner]) -> str:
     largest = met[-1]
     assert largest.trial is not None
     within = sum(t.cost(largest.budget.kind) <= largest.budget.limit for t in summary.complete)
-    subject = f"the best of {within:,} networks" if within > 1 else "the only network"
+    best = (
+        f"the best of {within:,} networks"
+        if largest.measured is None
+        else f"what is expected to be the best of {within:,}"
+    )
+    subject = best if within > 1 else "the only network"
     sentence = f"Within {limit(summary, largest.budget)} {subject} reaches {reached(summary, largest.trial)}"
     least = next(w for w in met if w.trial is largest.trial)
     if least is not largest:
@@ -75,10 +83,13 @@ def _staying(summary: Summary, small: Winner, large: Winner, alone: bool) -> str
     half = alone and abs(large.budget.limit / small.budget.limit - 2) < 0.02
     step = summary.step(small.trial, large.trial)
     staying = "half the budget" if half else f"staying within {amount(small.budget)}"
-    points = summary.points(step.gain)
-    said = f"{staying} costs {points} {'point' if float(points) == 1 else 'points'}"
+    gain = lead(summary, small, large)
+    points = summary.points(gain)
+    costs = "is expected to cost" if summary.choice.by == EXPECTED else "costs"
+    said = f"{staying} {costs} {points} {'point' if float(points) == 1 else 'points'}"
     items = summary.metric.items
-    return said + (f", less than these validation {items} can tell apart" if step.noise else "")
+    noise = step.error is not None and abs(gain) < NOISE * step.error
+    return said + (f", less than these validation {items} can tell apart" if noise else "")
 
 
 def difference(summary: Summary, start: Trial, end: Trial) -> str:

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from .. import _text as words
 from ..engine.storage.trial import FAILED, Trial
 from ..engine.storage.winner import winner
+from ..engine.surrogate.trial_features import value_key
 from .accuracy_model import left_one_out
-from .data import Summary, value_key
+from .data import Summary
 from .ranks import LEAST_RANKED, spearman
 
 ALIKE = 0.8  # rank correlation from which one order stands for another

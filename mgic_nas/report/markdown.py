@@ -9,11 +9,11 @@ from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
 from ..space.budget import latency_kinds
-from . import health, notes, retrained, story
+from . import expected, health, notes, retrained, story
 from .data import Summary
 from .headline import headline
 from .thinning import evenly
-from .winners import create_model, imports, local_dir
+from .winners import imports, local_dir, made
 
 _MANY_FAILURES = 5
 _ROWS = 20  # of a table
@@ -71,21 +71,34 @@ def _folded(title: str, parts: Sequence[str]) -> list[str]:
 def _winners(summary: Summary) -> str:
     rows: list[Sequence[str]] = []
     timed = latency_kinds(summary.budgets)
+    modelled = ("Expected", "P(best)") if summary.choice.expected else ()
     for group in summary.wins:
         first, trial = group[0], group[0].trial
         amounts, size = story.amounts([w.budget for w in group]), story.size_of(summary, first.budget)
         budget = _escape(f"{amounts} ({size})" if size else amounts)
         if trial is None:
-            rows.append((budget, "–", _escape(story.no_winner(summary, first.budget)), "", "", "", *[""] * len(timed)))
+            rows.append(
+                (
+                    budget,
+                    "–",
+                    _escape(story.no_winner(summary, first.budget)),
+                    "",
+                    "",
+                    "",
+                    *[""] * len((*modelled, *timed)),
+                )
+            )
             continue
         costs = [words.count(trial.cost(kind)) for kind in ("macs", "params", "activations")]
         loss = summary.loss(trial)
         acc = summary.acc(trial) + (f" ({summary.metric.loss} {loss})" if loss else "")
         costs += [story.milliseconds(trial, kind) for kind in timed]
-        rows.append((budget, acc, *costs, f"{trial.number}: {_setting(trial)}"))
+        beside = (expected.amount(summary, group[-1].expected), expected.chance(group[-1])) if modelled else ()
+        rows.append((budget, acc, *beside, *costs, f"{trial.number}: {_setting(trial)}"))
     size = summary.at
     costs = [f"MACs {size}", "Parameters", f"Activations {size}", *map(latency_title, timed)]
-    return _table(("Budget", story.title(summary), *costs, "Trial"), f"l{'r' * (1 + len(costs))}l", rows)
+    heading = ("Budget", story.title(summary), *modelled, *costs, "Trial")
+    return _table(heading, f"l{'r' * (len(heading) - 2)}l", rows)
 
 
 def _lines(summary: Summary, problems: Mapping[str, str]) -> list[str]:
@@ -99,7 +112,7 @@ def _lines(summary: Summary, problems: Mapping[str, str]) -> list[str]:
         code += ["", f"# within {words.listed(w.budget.label for w in group)}: trained, then untrained"]
         problem = problems.get(group[0].budget.label)
         code.append(f"# no weights: {problem}" if problem else f"net = {local_dir(summary, group[0])}")
-        code.append(f"net = {create_model(summary, trial)}")
+        code.append(made(summary, trial))
     return [_block("python", "\n".join(code))]
 
 
@@ -136,6 +149,7 @@ def _made(summary: Summary) -> list[str]:
         ("Data", f"{summary.data} ({splits})" if splits else summary.data),
         ("Sampler, seed", f"{summary.config.sampler or '–'}, {summary.config.seed}"),
         *([("Early stopping", summary.config.rungs)] if summary.config.rungs != "none" else []),
+        *([("Winners chosen by", expected.how(summary))] if summary.complete else []),
         ("Trained by", summary.config.executor + (f", on {words.listed(summary.devices)}" if summary.devices else "")),
         *story.latencies(summary),
         ("Proposals rejected untrained", story.rejections(summary)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import _text as words
 from .._text import THIN
-from . import retrained, story
+from . import expected, retrained, story
 from .data import Summary
 from .thinning import CLOUD, STEPS, panel
 
@@ -22,7 +22,11 @@ def accuracy_note(summary: Summary) -> str:
     networks = summary.retrained.networks.values() if summary.retrained else ()
     tested = any(one.test_mean is not None for one in networks)
     quote = "quote the test scores" if tested else "score a winner on the test split once, before quoting it"
-    return f"{spread}Winners were chosen by these same {measure.items}, so their {what} slightly optimistic: {quote}."
+    chosen = f"{said} " if (said := expected.note(summary)) else ""
+    return (
+        f"{spread}{chosen}Winners were chosen by these same {measure.items}, so their {what} slightly optimistic: "
+        f"{quote}."
+    )
 
 
 def _differences(summary: Summary) -> str:

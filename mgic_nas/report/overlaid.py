@@ -13,7 +13,6 @@ from pathlib import Path
 from .. import _text as words
 from .. import pareto
 from ..engine.storage.trial import Trial
-from ..engine.storage.winner import winner
 from ..errors import UserError
 from ..space.budget import Budget
 from .data import Summary
@@ -59,7 +58,7 @@ class Overlay:
 
     def winners(self, budget: Budget) -> list[Trial | None]:
         """The winner of each run within a budget, also of a run that did not have it."""
-        return [winner(run.complete, [budget]) for run in self.runs]
+        return [run.choice.winner(run.complete, [budget]) for run in self.runs]
 
     def against(self, first: int, second: int, budget: Budget) -> Step | None:
         """From the first run's winner to the second's: paired where both runs kept their answers."""

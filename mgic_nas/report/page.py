@@ -17,13 +17,13 @@ import yaml
 from .. import _text as words
 from ..cost.runtimes.kinds import latency_title
 from ..engine.storage.trial import Trial
-from . import choices, diagram, figures, health, notes, retrained, story, timeline
+from . import choices, diagram, expected, figures, health, notes, retrained, story, timeline
 from .axes import costs
 from .data import Summary, Winner
 from .headline import difference, headline
 from .panels import varied
 from .thinning import CELLS, ROWS
-from .winners import create_model, imports, local_dir
+from .winners import imports, local_dir, made
 
 PLAIN = 200_000  # characters of the figures' data; a larger page has them compressed
 
@@ -69,6 +69,7 @@ def page(
         knee=choices.knee_text(summary),
         cheapest=choices.cheapest_rows(summary),
         slider=json_text(choices.slider(summary)) if len(summary.front) > 1 else "",
+        row_kind=diagram.timed_kind(summary),
         headline=headline(summary),
         folder=summary.name,
         steps=_steps(summary)[:ROWS],
@@ -146,8 +147,10 @@ def _winner(summary: Summary, group: Sequence[Winner], problems: Mapping[str, st
         "loss": summary.loss(trial),
         "problem": problem,
         "local_dir": "" if problem else f"{loads}\nnet = {local_dir(summary, first)}",
-        "create_model": f"{loads}\nnet = {create_model(summary, trial)}",
+        "create_model": f"{loads}\n{made(summary, trial)}",
         "over": _over(summary, group),
+        "expected": expected.line(summary, group[-1]),
+        "missing": expected.without_weights(summary, group[-1]),
     }
 
 
@@ -231,6 +234,7 @@ def _made(summary: Summary) -> list[tuple[str, str]]:
             else f"seed {summary.config.seed}",
         ),
         *([("Early stopping", summary.config.rungs)] if summary.config.rungs != "none" else []),
+        *([("Winners chosen by", expected.how(summary))] if summary.complete else []),
         ("Trained by", summary.config.executor + (f", on {words.listed(summary.devices)}" if summary.devices else "")),
         *story.latencies(summary),
         ("Proposals rejected untrained", story.rejections(summary)),

@@ -7,7 +7,8 @@ from typing import Any
 
 from .. import _text as words
 from ..engine.storage.trial import Trial
-from .data import Summary, value_key
+from ..engine.surrogate.trial_features import value_key
+from .data import Summary
 from .layout import ACCENT, FAINT, INK, Figure, accuracy_axis, frame, log_axis
 from .thinning import cloud, evenly, panel
 

@@ -9,6 +9,7 @@ from .. import _text as words
 from .._text import THIN
 from ..cost.runtimes.kinds import LATENCY, is_latency, latency_title
 from ..engine.storage.trial import Trial
+from ..families import SETTINGS
 from ..space.budget import Budget
 from .command import space_name
 from .data import Summary
@@ -68,8 +69,9 @@ def searched(summary: Summary) -> str:
     """What was searched, on which data, within which budgets: the line below the headline."""
     asked = f" of {summary.config.trials:,}" if summary.ended != summary.config.trials else ""
     space = space_name(summary.config.space_source)
+    of = summary.config.model + ("" if summary.config.model == SETTINGS else " networks")
     text = (
-        f"A search over {summary.config.model} networks{f' (space {space})' if space else ''} on "
+        f"A search over {of}{f' (space {space})' if space else ''} on "
         f"{summary.data}: {data_text(summary)}; {summary.ended:,}{asked} trials of "
         f"{words.plural(summary.config.epochs, 'epoch')}"
     )
@@ -86,6 +88,8 @@ def searched(summary: Summary) -> str:
 def data_text(summary: Summary) -> str:
     """``10 classes, images of 1×14×14``; what the data are, without their name."""
     size, outputs, metric = summary.config.input_size, summary.config.num_classes, summary.metric
+    if summary.config.model == SETTINGS:
+        return "known to the function alone"
     if not metric.of_classes:
         return f"{words.plural(size[0], 'input')}, {words.plural(outputs, 'output')}"
     of = f"{size[1]:,} points" if metric.item == "point cloud" else words.size_text(size, "×")
@@ -139,6 +143,12 @@ def ranked_alike(summary: Summary) -> list[str]:
 
 
 def status(summary: Summary) -> str:
+    """Whether the run is over; if not, its progress and how to resume it; what another hour is expected to buy."""
+    ahead = summary.outlook
+    return f"{_standing(summary)} {ahead[0].upper()}{ahead[1:]}." if ahead else _standing(summary)
+
+
+def _standing(summary: Summary) -> str:
     """Whether the run is over; if not, its progress and how to resume it. A report cannot see whether a driver runs."""
     if summary.over:
         left = f"{summary.left:,} trained only so far as to see that the others are better." if summary.left else ""

@@ -11,6 +11,7 @@ from ..engine.storage.record import columns
 from ..engine.storage.trial import latency_column
 from ..space.budget import latency_kinds
 from .data import Summary
+from .expected import without_weights
 from .story import no_winner
 from .winners import create_model, local_dir
 
@@ -31,6 +32,10 @@ BUDGET_COLUMNS = (
     "create_model",
     "local_dir",
     "note",
+    "expected_acc",
+    "sd",
+    "p_best",
+    "chosen_by",
 )
 
 
@@ -54,7 +59,7 @@ def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
         row: dict[str, Any] = {"budget": budget.label, "kind": budget.kind, "limit": _whole(budget.limit)}
         row["input_size"] = words.size_text(summary.config.input_size)
         if trial is None:
-            row["note"] = no_winner(summary, budget).replace(words.THIN, " ")
+            row["note"] = _plain(no_winner(summary, budget))
         else:
             error = summary.error(trial.val_acc)
             problem = problems.get(budget.label)
@@ -66,8 +71,12 @@ def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
                 "val_acc_standard_error": None if error is None else round(error, 4),
                 "create_model": create_model(summary, trial),
                 "local_dir": "" if problem else local_dir(summary, winner),
-                "note": f"no weights: {problem}" if problem else "",
+                "note": f"no weights: {problem}" if problem else _plain(without_weights(summary, winner)),
+                "chosen_by": summary.choice.by,
             }
+            if winner.expected is not None:
+                row |= {"expected_acc": round(winner.expected.acc, 4), "sd": round(winner.expected.sd, 4)}
+                row["p_best"] = None if winner.p_best is None else round(winner.p_best, 4)
             if loss:
                 row[loss] = trial.val_loss
             for kind in ("macs", "macs_without_transfers", "params", "activations"):
@@ -80,6 +89,10 @@ def budgets_csv(summary: Summary, problems: Mapping[str, str]) -> str:
     if loss:
         names.insert(names.index("metric") + 1, loss)
     return csv_text(names, rows)
+
+
+def _plain(text: str) -> str:
+    return text.replace(words.THIN, " ")
 
 
 def _whole(value: float) -> float | int:

@@ -17,7 +17,7 @@ from typing import Any
 from .._files import read_json, replaced_folder, write_json
 from ..engine.storage.folder import refuse_links_in
 from ..engine.storage.trial import Trial
-from ..families import create_model_line, in_timm, literal, recorded_config
+from ..families import SETTINGS, create_model_line, literal, recorded_config
 from .data import Summary, Winner
 
 FOLDER = "winners"
@@ -33,6 +33,9 @@ def export_winners(summary: Summary) -> dict[str, str]:
     base = summary.folder / FOLDER
     refuse_links_in(base, levels=1)
     problems: dict[str, str] = {}
+    if summary.config.trained_by:
+        why = f"they are {summary.config.trained_by}'s own"
+        return {winner.budget.label: why for winner in summary.winners if winner.trial}
     for winner in summary.winners:
         if winner.trial is None:
             continue
@@ -54,14 +57,21 @@ def export_winners(summary: Summary) -> dict[str, str]:
 def local_dir(summary: Summary, winner: Winner) -> str:
     """The line that gives a winner back with its trained weights, in the run's own folder, after :func:`imports`."""
     path = f"{FOLDER}/{winner.budget.label}"
-    if in_timm(summary.config.model):
+    if summary.config.in_timm:
         return f"timm.create_model({literal(f'local-dir:{path}')}, pretrained=True)"
     return f"mgic_nas.load_winner({literal(path)})"
 
 
 def imports(summary: Summary) -> str:
     """What the lines need: mgic_nas registers its networks with timm when it is imported."""
-    return "import timm, mgic_nas" if in_timm(summary.config.model) else "import mgic_nas"
+    if summary.config.model == SETTINGS:
+        return f"# as {summary.config.trained_by} takes it"
+    return "import timm, mgic_nas" if summary.config.in_timm else "import mgic_nas"
+
+
+def made(summary: Summary, trial: Trial) -> str:
+    """:func:`create_model` with a name for what it gives."""
+    return f"{'setting' if summary.config.model == SETTINGS else 'net'} = {create_model(summary, trial)}"
 
 
 def create_model(summary: Summary, trial: Trial) -> str:
@@ -71,6 +81,7 @@ def create_model(summary: Summary, trial: Trial) -> str:
         recorded_config(summary.config.model, trial.config),
         summary.config.num_classes,
         summary.config.input_size[0],
+        summary.config.in_timm,
     )
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UserError, did_you_mean
-from ..families import Family, family
+from ..families import OWN_MODULES, Family, family
 from .conditions import Condition, Names, compile_condition
 from .document import Path, Place
 from .parameters import Parameter, read_parameter
 
-_KEYS = ("model", "kwargs", "params", "where", "description")
+_KEYS = ("model", "family", "kwargs", "params", "where", "description")
+_OWN = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.-]*)")
+IN_PYTHON = "pass it to mgic_nas.SearchSpace(params=..., cost=...) in Python"
 _FROM_DATA = frozenset({"num_classes", "in_chans", "input_size", "img_size"})
 
 
@@ -28,8 +32,13 @@ class Definition:
     source: str
 
 
-def read_definition(written: Any, place: Place) -> Definition:
+def read_definition(written: Any, place: Place, known: Family | None = None) -> Definition:
     """The definition in ``written``, the value of a YAML document or of a Python dict.
+
+    Args:
+        written: the value.
+        place: where it stands.
+        known: its family, where it is not to be looked up by what is written.
 
     Raises:
         UserError: anything that cannot be searched, down to a single choice that the model refuses.
@@ -40,9 +49,11 @@ def read_definition(written: Any, place: Place) -> Definition:
         raise place.error((), "is not a search space: write model: and params: at the top level.")
     for key in written:
         _refuse_data_arguments(key, (key,), place)
-        if key not in _KEYS:
+        if key == "cost" and known is None:
+            raise place.error((key,), f"cost is a function, which no file names: {IN_PYTHON}.")
+        if key not in _KEYS and not (known is not None and key == "cost"):
             raise place.error((key,), f"unknown key {key!r}.{did_you_mean(str(key), _KEYS)}")
-    model = _model(written, place)
+    model = _model(written, place) if known is None else known
     kwargs = _kwargs(written, model, place)
     parameters = _parameters(written, model, kwargs, place)
     _check_each_value(model, kwargs, parameters, place)
@@ -61,12 +72,34 @@ def read_definition(written: Any, place: Place) -> Definition:
 
 def _model(written: dict[str, Any], place: Place) -> Family:
     name = written.get("model")
+    if written.get("family") is not None:
+        return _own_family(written["family"], name, place)
     if not isinstance(name, str):
         raise place.error(("model",), "names no model: write model: mgic_resnet20 (`mgic-nas models` lists them).")
     try:
         return family(name)
     except UserError as error:
         raise place.error(("model",), str(error)) from None
+
+
+def _own_family(named: Any, model: Any, place: Place) -> Family:
+    """The family that a module of the user's has registered: nothing is imported because a file names it."""
+    match = _OWN.fullmatch(named) if isinstance(named, str) else None
+    if match is None:
+        raise place.error(("family",), f"family is {named!r}: write the module and the name, my_module:my_family.")
+    module, name = match.groups()
+    if model not in (None, name):
+        raise place.error(("model",), f"model {model!r} and family {named!r} differ: keep family alone.")
+    if (known := OWN_MODULES.get(name)) == module:
+        return family(name)
+    if known is not None:
+        raise place.error(("family",), f"{name} is registered by {known}: write family: {known}:{name}.")
+    if module in sys.modules:
+        raise place.error(("family",), f"{module} registers no family {name!r} (mgic_nas.register_family).")
+    raise place.error(
+        ("family",),
+        f"{named} names code, which is imported only if you trust it: --trust {module} (in Python: import {module}).",
+    )
 
 
 def _kwargs(written: dict[str, Any], model: Family, place: Place) -> dict[str, Any]:
@@ -119,9 +152,13 @@ def _check_each_value(model: Family, kwargs: dict[str, Any], parameters: tuple[P
     contexts = [dict(kwargs), config(0), config(-1)]
 
     def check(name: str, value: Any, path: Path, shown: str) -> None:
-        reasons = [_refusal(model, {**context, name: value}) for context in contexts]
-        if all(reasons):
-            raise place.error(path, f"{shown} is refused by {model.name}: {reasons[0]}")
+        reasons = []
+        for context in contexts:
+            if (reason := _refusal(model, {**context, name: value})) is None:
+                return
+            reasons.append(reason)
+        # A network that is built for it may lack the others beside its defaults.
+        raise place.error(path, f"{shown} is refused by {model.name}: {reasons[1 if hasattr(model, 'check') else 0]}")
 
     for name, value in kwargs.items():
         check(name, value, ("kwargs", name), f"{name}: {value!r}")
@@ -138,7 +175,7 @@ def _spread(parameter: Parameter, value: Any) -> Any:
 
 def _refusal(model: Family, config: dict[str, Any]) -> str | None:
     try:
-        model.canonical(config)
+        getattr(model, "check", model.canonical)(config)
     except (UserError, TypeError) as error:
         return str(error)
     return None

@@ -8,10 +8,11 @@ import math
 import operator
 import os
 import random
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, did_you_mean
+from ..families import SettingsFamily, recorded_family
 from ..families.names import create_model_line, start_of
 from .conditions import Scalar, Values
 from .document import Place, read_yaml
@@ -22,6 +23,7 @@ from .thresholds import EXACT_SIZE, VALIDATION_DRAWS, WHERE_DRAWS
 
 if TYPE_CHECKING:
     from ..cost import Cost
+    from ..families import Family
 
 
 class SearchSpace:
@@ -29,10 +31,10 @@ class SearchSpace:
 
     A *setting* names one value for every flat parameter; a *config* is the dict of keyword arguments that
     ``timm.create_model`` takes. Several settings can be one architecture (:meth:`canonical`).
-    Make one with :meth:`from_yaml` or :meth:`from_dict`.
+    Make one in Python, or with :meth:`from_yaml` or :meth:`from_dict`.
 
     Attributes:
-        model: name of the timm model.
+        model: name of the timm model, or of whatever else builds the networks.
         kwargs: its fixed arguments.
         params: flat name -> the ordered grid of its values.
         parameters: the parameters as they were written, with ``per_stage`` ones in one piece.
@@ -42,7 +44,52 @@ class SearchSpace:
         size: number of settings, before ``where``.
     """
 
-    def __init__(self, definition: Definition) -> None:
+    def __init__(
+        self,
+        params: Mapping[str, Any],
+        *,
+        model: str | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        where: str | Sequence[str] | None = None,
+        cost: Callable[[dict[str, Any]], Any] | None = None,
+        description: str = "",
+    ) -> None:
+        """A space that is made in Python.
+
+        Args:
+            params: name -> a list of choices, a ``range``, or a dict as in YAML, such as ``{"low": 1, "high": 4}``.
+            model: whose arguments they are; with ``cost`` none: the settings are whatever ``search(train=...)`` makes
+                of them.
+            kwargs: fixed arguments, or values that are the same in every setting.
+            where: conditions that every setting meets, such as ``"width >= depth"``.
+            cost: ``cost(setting)``: the MACs of a setting or what takes their place, a whole number; or a dict of
+                ``macs``, ``params`` and ``activations``.
+            description: free text.
+
+        Raises:
+            UserError: anything that cannot be searched.
+        """
+        if not isinstance(params, Mapping):
+            raise UserError(f"params must be a dict, such as {{'width': [16, 32]}}, not {params!r}.")
+        written: dict[str, Any] = {"params": {name: _written(p) for name, p in params.items()}}
+        given = {"kwargs": kwargs and dict(kwargs), "where": where, "description": description}
+        written |= {key: value for key, value in given.items() if value}
+        if cost is None:
+            if model is None:
+                raise UserError("a space has a model, or cost= says what its settings cost: give one of the two.")
+            self._define(read_definition(_plain({"model": model, **written}), Place("search space")))
+        else:
+            if model is not None:
+                raise UserError(f"the cost of {model} is known: leave cost= out, or model=.")
+            self._define(read_definition(_plain(written), Place("search space"), SettingsFamily(cost)))
+
+    @classmethod
+    def _of(cls, definition: Definition) -> SearchSpace:
+        space = cls.__new__(cls)
+        space._define(definition)
+        return space
+
+    def _define(self, definition: Definition) -> None:
         self._family = definition.family
         self.model = definition.family.name
         self.kwargs = definition.kwargs
@@ -73,20 +120,21 @@ class SearchSpace:
         UserError naming the file, the line and the mend for anything that cannot be searched.
         """
         text, source = read_space(path_or_name)
-        return cls(read_definition(*read_yaml(text, source)))
+        return cls._of(read_definition(*read_yaml(text, source)))
 
     @classmethod
     def from_dict(cls, written: Mapping[str, Any], source: str = "search space") -> SearchSpace:
         """The space that a dict of the YAML's form describes. UserError as in :meth:`from_yaml`, without lines."""
-        return cls(read_definition(_plain(written), Place(source)))
+        return cls._of(read_definition(_plain(written), Place(source)))
 
     @classmethod
     def from_recorded(cls, written: Mapping[str, Any], source: str) -> SearchSpace:
         """The space of a run or a table. One of an early version does not say how its networks began: as they did then.
 
-        UserError as in :meth:`from_dict`.
+        Of code that the record names nothing is imported: what is not registered in this process has no cost and
+        builds nothing. UserError as in :meth:`from_dict`.
         """
-        space = cls.from_dict(written, source)
+        space = cls._of(read_definition(_plain(written), Place(source), recorded_family(written)))
         return space.with_start(start_of(space.model).first)
 
     def with_start(self, start: Mapping[str, Any]) -> SearchSpace:
@@ -109,12 +157,23 @@ class SearchSpace:
         """Plain data for YAML or JSON; ``from_dict`` gives an equal space back."""
         written: dict[str, Any] = {"description": self.description} if self.description else {}
         written["model"] = self.model
+        written |= self.code
         if self.kwargs:
             written["kwargs"] = copy.deepcopy(self.kwargs)
         written["params"] = {p.name: p.to_dict() for p in self.parameters}
         if self.where:
             written["where"] = list(self.where)
         return written
+
+    @property
+    def code(self) -> dict[str, str]:
+        """What of it is somebody's code, for people: ``{"family": "module:name"}`` or ``{"cost": "module:name"}``."""
+        return dict(getattr(self._family, "code", {}))
+
+    @property
+    def builds(self) -> bool:
+        """Whether its settings are networks; else they are what a function is trained with."""
+        return "cost" not in self.code
 
     # --- settings ------------------------------------------------------------------------------------------------
 
@@ -151,7 +210,8 @@ class SearchSpace:
 
     def create_model_line(self, setting: Mapping[str, Scalar], num_classes: int, in_chans: int) -> str:
         """The line that builds a setting's network, untrained, after ``import timm, mgic_nas``."""
-        return create_model_line(self.model, self.config(setting), num_classes, in_chans)
+        by_timm = False if self.code else None
+        return create_model_line(self.model, self.config(setting), num_classes, in_chans, by_timm)
 
     # --- architectures -------------------------------------------------------------------------------------------
 
@@ -275,14 +335,21 @@ class SearchSpace:
         return hash((self.model, self.names, self.where))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.to_dict(), self.source)
+        return _restore, (self.to_dict(), self.source, self._family if self.code else None)
 
     def __repr__(self) -> str:
         return f"SearchSpace({self.source!r}, model={self.model!r}, size={self.size:,})"
 
 
-def _restore(written: dict[str, Any], source: str) -> SearchSpace:
-    return SearchSpace.from_dict(written, source)
+def _restore(written: dict[str, Any], source: str, family: Family | None) -> SearchSpace:
+    return SearchSpace._of(read_definition(written, Place(source), family))
+
+
+def _written(parameter: Any) -> Any:
+    """A list of choices or a range, as YAML has it."""
+    if isinstance(parameter, range) and len(parameter) and parameter.step > 0:
+        return {"low": parameter[0], "high": parameter[-1], "step": parameter.step}
+    return {"choices": list(parameter)} if isinstance(parameter, list | tuple | range) else parameter
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ import math
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,9 @@ from ..engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
 from ..errors import UserError
 from ..pareto import best_within
 from ..space.budget import parse_budgets
+from . import honest as honesty
 from .bounds import bounds
+from .honest import Honest, honest
 from .replay import Trace, Truth, replay
 from .tables import AnyTable, open_table
 
@@ -36,6 +38,7 @@ OPTUNA = ("nsga2", "tpe", "tpe-univariate")
 GRID = 60  # points of a curve over epochs
 MOST_TRIALS = 150  # of a replay in a table of more architectures than LARGE, unless the caller says other
 LARGE = 400
+LUCK = "some architectures have one training only, so luck cannot be told from worth: judged as recorded alone"
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Standing:
         regret: budget -> at each checkpoint the simple regret in percent, median over seeds: the best true accuracy
             within the budget minus that of the winner by observed accuracy.
         winners: budget -> the true accuracy of the winner at the end of the replay, percent, median over seeds.
+        honest: the same searches by the denoised truth and on unseen trainings; None where the table has one training.
     """
 
     name: str
@@ -99,6 +103,7 @@ class Standing:
     by_trials: list[tuple[float, float, float]]
     regret: dict[str, list[float | None]]
     winners: dict[str, float | None]
+    honest: Honest | None = None
 
     def median(self, share: float) -> float:
         """Epochs to a share, median over seeds."""
@@ -186,15 +191,21 @@ def compare(
     grid = [v for v in grid if v <= epochs * most]
     trials_grid = sorted({round(v) for v in np.geomspace(1, most, GRID)})
     checkpoints = [epochs * n for n in (5, 10, 20, 40, 80) if n < most]
-    runs = _Replays(str(folder), limit, range(first_seed, first_seed + seeds), concurrent, trials)
+    if truth.denoised is None:
+        say(f"{table.name}: {LUCK}")
+    # Searches end when they know the front, which only a replay can tell: not before the last checkpoint.
+    least = max(checkpoints, default=0)
+    runs = _Replays(str(folder), limit, range(first_seed, first_seed + seeds), concurrent, trials, least)
     standings = []
     for contestant in parsed:
         traces = runs.of(contestant, truth, jobs)
-        standings.append(_standing(truth, contestant, traces, limits, grid, trials_grid, checkpoints))
+        judged = honest(truth, traces, runs.seeds, limits, checkpoints, SHARES)
+        standing = _standing(truth, contestant, traces, limits, grid, trials_grid, checkpoints)
+        standings.append(replace(standing, honest=judged))
         median = standings[-1].median(0.95)
         say(f"{contestant}: 95 % of the hypervolume after {_epochs(median)}, median of {seeds} seeds")
     told = bounds(truth, SHARES, seeds)
-    facts = _facts(truth, limits)
+    facts = {**_facts(truth, limits), "honest": honesty.facts(truth, runs.seeds)}
     return Comparison(facts, told, standings, grid, trials_grid, checkpoints, seeds, concurrent, first_seed, trials)
 
 
@@ -230,6 +241,7 @@ class _Replays:
     seeds: range
     concurrent: int
     trials: int | None
+    least: int
 
     def of(self, who: Contestant, truth: Truth, jobs: int) -> list[Trace]:
         if jobs == 1:
@@ -238,7 +250,15 @@ class _Replays:
             return list(pool.map(self.in_worker, [str(who)] * len(self.seeds), self.seeds))
 
     def one(self, who: Contestant, seed: int, truth: Truth) -> Trace:
-        return replay(truth, who.sampler, seed, rungs=who.rungs, concurrent=self.concurrent, trials=self.trials)
+        return replay(
+            truth,
+            who.sampler,
+            seed,
+            rungs=who.rungs,
+            concurrent=self.concurrent,
+            trials=self.trials,
+            least=self.least,
+        )
 
     def in_worker(self, who: str, seed: int) -> Trace:
         """In a worker process, which keeps the table for the next."""

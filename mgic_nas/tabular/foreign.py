@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import random
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,64 +16,10 @@ from numpy.typing import NDArray
 from ..cost import Cost
 from ..engine.storage.trial import COSTS
 from ..errors import UserError
-from ..families.base import digest
-from ..space.conditions import Scalar, Values
-from ..space.parameters import InputSize
+from ..space.conditions import Scalar
+from ..space.listed import ListedSpace
 from .columns import COST_COLUMNS, YAMLS, Description, describe, read_frame, some, told, written_in
 from .table import Architecture, Array, TableConfig
-
-
-class TableSpace:
-    """The rows of a table as a :class:`~mgic_nas.space.Space`: nothing else can be chosen, and costs are looked up."""
-
-    def __init__(self, name: str, params: dict[str, tuple[Scalar, ...]], rows: Sequence[Values], costs: Sequence[Cost]):
-        self.model = self.source = name
-        self.params = params
-        self.size = len(rows)
-        self._rows = rows
-        self._costs = dict(zip(rows, costs))
-
-    def is_range(self, name: str) -> bool:
-        return False
-
-    def bounds(self, name: str) -> tuple[float, float, float]:
-        raise UserError(f"{name} is no range")
-
-    def allows(self, setting: Mapping[str, Scalar]) -> bool:
-        return self.allows_values(self._values(setting))
-
-    def arch_id(self, setting: Mapping[str, Scalar]) -> str:
-        return self.arch_id_values(self._values(setting))
-
-    def config(self, setting: Mapping[str, Scalar]) -> dict[str, Any]:
-        return dict(setting)
-
-    def cost(self, setting: Mapping[str, Scalar], input_size: InputSize, num_classes: int) -> Cost:
-        return self.cost_values(self._values(setting), input_size, num_classes)
-
-    def enumerate_values(self) -> Iterator[tuple[int, Values]]:
-        return enumerate(self._rows)
-
-    def values_at(self, number: int) -> Values:
-        return self._rows[number]
-
-    def sample_values(self, rng: random.Random) -> Values:
-        return rng.choice(self._rows)
-
-    def allows_values(self, values: Values) -> bool:
-        return tuple(values) in self._costs
-
-    def canonical_values(self, values: Values) -> Hashable:
-        return tuple(values)
-
-    def arch_id_values(self, values: Values) -> str:
-        return digest(list(values))
-
-    def cost_values(self, values: Values, input_size: InputSize, num_classes: int) -> Cost:
-        return self._costs[tuple(values)]
-
-    def _values(self, setting: Mapping[str, Scalar]) -> Values:
-        return tuple(setting[name] for name in self.params)
 
 
 class ForeignTable:
@@ -113,7 +58,7 @@ class ForeignTable:
         rows = [values[i] for i in order]
         _refuse_twins(self.folder, description, values)
         self.name = description.name
-        self.space = TableSpace(description.name, params, rows, [costs[i] for i in order])
+        self.space = ListedSpace(description.name, params, rows, [costs[i] for i in order])
         self.architectures = [
             Architecture(
                 self.space.arch_id_values(row), dict(zip(params, row)), {k: getattr(costs[i], k) for k in COSTS}

@@ -1,7 +1,8 @@
 """A simulated search in a recorded table: the unchanged Controller, samplers and schedulers on a simulated clock.
 
 Nothing is trained: the CPU seconds and metrics of an epoch are those of the table. A replay of a seed draws, for every
-architecture, one of the table's trainings; its true accuracy is the mean over all of them.
+architecture, one of the table's trainings. Its true accuracy as recorded is the mean over all of them, and
+:mod:`.denoised` has a better estimate.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import itertools
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,9 @@ import numpy as np
 from ..engine.controller import Controller
 from ..engine.proposals.candidate import SearchProblem
 from ..engine.storage.config import RunConfig
+from ..engine.storage.starting import Earlier
 from ..pareto import hypervolume, hypervolume_history, non_dominated
+from .denoised import denoised, design
 from .tables import AnyTable
 
 if TYPE_CHECKING:
@@ -28,41 +32,72 @@ if TYPE_CHECKING:
 
     from ..train.job import Job
 
+    Array = NDArray[np.float64]
+
 ENOUGH = 0.99  # share of the true front's hypervolume at which a replay ends
 
 
-class Truth:
-    """The ground truth of a table, which a search in it does not know.
+class Judge:
+    """Accuracies by which what a search found is judged.
 
     Attributes:
-        table: the table, of which every architecture has at least one training.
+        acc: float64 (A,), percent.
         macs: float64 (A,).
-        final: float64 (A, S), the accuracy at the end of each training, percent; NaN where there is none.
-        acc: float64 (A,), the mean over trainings: the true accuracy.
-        reference: (accuracy, MACs) from which hypervolume is measured: the 10th percentile of the true accuracies,
-            and the largest budget on MACs (or the costliest architecture).
-        noise: the variance of one training's accuracy around its architecture's, percent squared.
+        reference: (accuracy, MACs) from which hypervolume is measured.
+        best: the hypervolume of all architectures.
     """
 
-    def __init__(self, table: AnyTable, limit: float | None = None) -> None:
-        self.table = table
-        self.macs = table.cost("macs")
-        self.final = table.curves("val_acc")[:, :, -1]
-        self.acc = np.nanmean(self.final, axis=1)
-        self.reference = (float(np.nanpercentile(self.acc, 10)), float(limit or self.macs.max() * 1.001))
-        self.best = self.hypervolume(np.arange(len(self.macs)))
-        spare = int((np.sum(~np.isnan(self.final), axis=1) - 1).sum())
-        self.noise = float(np.nansum((self.final - self.acc[:, None]) ** 2)) / spare if spare else math.nan
+    def __init__(self, acc: Array, macs: Array, reference: tuple[float, float]) -> None:
+        self.acc = acc
+        self.macs = macs
+        self.reference = reference
+        self.best = self.hypervolume(np.arange(len(macs)))
 
     def hypervolume(self, found: Sequence[int] | NDArray[np.int_]) -> float:
-        """Of the true accuracies of some architectures, in percent times decades of MACs."""
+        """Of the accuracies of some architectures, in percent times decades of MACs."""
         rows = np.asarray(found, dtype=int)
         return hypervolume(self.acc[rows], self.macs[rows], self.reference)
 
     def shares(self, found: Sequence[int] | NDArray[np.int_]) -> NDArray[np.float64]:
-        """The share of the table's hypervolume (n,) after each of n architectures."""
+        """The share of all architectures' hypervolume (n,) after each of n of them."""
         rows = np.asarray(found, dtype=int)
         return hypervolume_history(self.acc[rows], self.macs[rows], self.reference) / self.best
+
+
+class Truth(Judge):
+    """The ground truth of a table, which a search in it does not know.
+
+    Attributes:
+        table: the table, of which every architecture has at least one training.
+        final: float64 (A, S), the accuracy at the end of each training, percent; NaN where there is none.
+        acc: float64 (A,), the mean over trainings: the recorded truth.
+        reference: (accuracy, MACs) from which hypervolume is measured: the 10th percentile of the true accuracies,
+            and the largest budget on MACs (or the costliest architecture).
+        noise: the variance of one training's accuracy around its architecture's, percent squared.
+        fewest_trainings: of any architecture. Where it is 1, luck cannot be told from worth.
+    """
+
+    def __init__(self, table: AnyTable, limit: float | None = None) -> None:
+        self.table = table
+        self.final = table.curves("val_acc")[:, :, -1]
+        acc, macs = np.nanmean(self.final, axis=1), table.cost("macs")
+        super().__init__(acc, macs, (float(np.nanpercentile(acc, 10)), float(limit or macs.max() * 1.001)))
+        counted = np.sum(~np.isnan(self.final), axis=1)
+        self.fewest_trainings = int(counted.min())
+        spare = int((counted - 1).sum())
+        self.noise = float(np.nansum((self.final - self.acc[:, None]) ** 2)) / spare if spare else math.nan
+
+    @cached_property
+    def columns(self) -> Array:
+        """What architectures are denoised by: (A, d)."""
+        return design(self.table)
+
+    @cached_property
+    def denoised(self) -> Judge | None:
+        """The denoised truth; None where some architecture has one training only."""
+        if self.fewest_trainings < 2:
+            return None
+        return Judge(denoised(self.final, self.columns), self.macs, self.reference)
 
     @property
     def front(self) -> NDArray[np.int_]:
@@ -110,6 +145,8 @@ def replay(
     concurrent: int = 1,
     trials: int | None = None,
     enough: float = ENOUGH,
+    least: int = 0,
+    earlier: Earlier | None = None,
 ) -> Trace:
     """One simulated search.
 
@@ -120,14 +157,17 @@ def replay(
         rungs: early stopping, by name.
         concurrent: simultaneous trainings.
         trials: most architectures that are started; by default all of the table's.
-        enough: the share of the table's hypervolume at which the replay ends.
+        enough: the share of the table's hypervolume, recorded and denoised, at which the replay ends.
+        least: it does not end before so many epochs were trained.
+        earlier: what a search in another table of the same settings found, from which this one starts.
     """
+    judges = [truth, *([truth.denoised] if truth.denoised else [])]
     table = truth.table
     lookup = _Lookup(truth, seed)
     config = _config(table, sampler, rungs, seed, trials or len(table.architectures), truth.reference[1])
     ended: list[tuple[int, int, int, float, float]] = []
     epochs = 0
-    problem = SearchProblem.of_run(config, table.space)
+    problem = replace(SearchProblem.of_run(config, table.space), earlier=earlier)
     with Controller(None, config, problem=problem, read_result=lookup.read_result) as controller:
         order = itertools.count()
         running: list[tuple[float, int, Job, int]] = []  # (clock at the end of an epoch, tie, job, epoch)
@@ -150,7 +190,8 @@ def replay(
             controller.finish(job)
             if epoch == config.epochs:
                 ended.append((lookup.row(job), epochs, controller.counts.started, clock, row["val_acc"]))
-                if truth.hypervolume([e[0] for e in ended]) >= enough * truth.best:
+                rows = [e[0] for e in ended]
+                if epochs >= least and all(judge.hypervolume(rows) >= enough * judge.best for judge in judges):
                     break
     columns = list(zip(*ended, strict=True)) if ended else [()] * 5
     return Trace(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .._figure import GREY, INK, MUTED, ORANGE, PURPLE, RULE, TEAL, dress, figure, save
-from .._files import write_atomic
+from .._files import write_atomic, write_csv
 from .._text import aligned, count, size_text
 from ..errors import UserError
+from . import judgement
+from .cells import TableMaker, middle, percent, spread
 from .compare import BASELINE, OPTUNA, SHARES, Comparison, Standing
 from .ranking import SHARE, difference, mean_ranks, ranks
 
@@ -69,6 +70,7 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
                 "hypervolume_by_trials": s.by_trials,
                 "regret": {k: [None if v is None else number(v) for v in row] for k, row in s.regret.items()},
                 "winners": {k: None if v is None else number(v) for k, v in s.winners.items()},
+                "honest": judgement.to_dict(s.honest),
             }
             for s in comparison.standings
         ],
@@ -83,7 +85,7 @@ def to_json(comparisons: Sequence[Comparison]) -> dict[str, Any]:
 
 
 def write(comparisons: Sequence[Comparison], folder: str | Path, command: str) -> None:
-    """Writes replay.json, README.md and a picture for each table into a folder that is made where there is none."""
+    """Writes replay.json, replay.csv, README.md and a picture for each table into a folder, made if need be."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +95,7 @@ def write(comparisons: Sequence[Comparison], folder: str | Path, command: str) -
     parts = [f"# Simulated searches\n\nMade by `{command}`."]
     if len(comparisons) > 1:
         parts.append(_over_tables(comparisons, _markdown))
+    write_csv(folder / "replay.csv", judgement.COLUMNS, judgement.rows(comparisons))
     for number, comparison in enumerate(comparisons):
         picture = "replay.png" if len(comparisons) == 1 else f"replay-{number + 1}.png"
         _picture(comparison, folder / picture)
@@ -101,21 +104,19 @@ def write(comparisons: Sequence[Comparison], folder: str | Path, command: str) -
     write_atomic(folder / "README.md", "\n\n".join(parts) + "\n")
 
 
-def _over_tables(comparisons: Sequence[Comparison], table: Table) -> str:
+def _over_tables(comparisons: Sequence[Comparison], table: TableMaker) -> str:
     """Median epochs to 95 % on each table, and the mean rank, the best first."""
     means = mean_ranks(comparisons)
     rows = []
     for name in sorted(means, key=lambda name: means[name]):
         standings = [standing for c in comparisons if (standing := c.find(name))]
-        rows.append([name, *(_middle(s.epochs[SHARE]) for s in standings), f"{means[name]:.1f}"])
-    head = [f"epochs to {SHARE:.0%}, median".replace("%", " %"), *(c.facts["table"] for c in comparisons), "mean rank"]
-    return table(head, rows)
+        rows.append([name, *(middle(s.epochs[SHARE]) for s in standings), f"{means[name]:.1f}"])
+    head = [f"epochs to {percent(SHARE)}, median", *(c.facts["table"] for c in comparisons), "mean rank"]
+    found = [table(head, rows), *judgement.over_tables(comparisons, list(means), table)]
+    return "\n\n".join(found)
 
 
-Table = Callable[[list[str], list[list[str]]], str]
-
-
-def _page(comparison: Comparison, table: Table) -> str:
+def _page(comparison: Comparison, table: TableMaker) -> str:
     facts = comparison.facts
     size = size_text(facts["input_size"])
     low, high = (count(v) for v in facts["macs"])
@@ -137,9 +138,9 @@ def _page(comparison: Comparison, table: Table) -> str:
         + f", {comparison.concurrent} at a time"
         + (f", at most {comparison.most_trials} trainings each" if comparison.most_trials else ""),
     ]
-    shares = [f"{share:.0%}".replace("%", " %") for share in SHARES]
+    shares = [*map(percent, SHARES)]
     rows = [
-        [s.name, *(_spread(s.epochs[share]) for share in SHARES), *(_middle(s.trials[share]) for share in SHARES)]
+        [s.name, *(spread(s.epochs[share]) for share in SHARES), *(middle(s.trials[share]) for share in SHARES)]
         for s in comparison.standings
     ]
     for name, bound in comparison.bounds.items():
@@ -161,6 +162,7 @@ def _page(comparison: Comparison, table: Table) -> str:
         budget = f"budget {label}: regret in %, true best {best:.2f} %"
         head = [budget, *(f"after {e}" for e in comparison.checkpoints), "winner at the end"]
         parts.append(table(head, [_regrets(s, label) for s in comparison.standings]))
+    parts += judgement.page(comparison, table)
     return "\n\n".join(parts)
 
 
@@ -177,22 +179,6 @@ def _ratios(comparison: Comparison) -> dict[str, float]:
         f"the best of {', '.join(OPTUNA)}": comparison.ratio(BEST, OPTUNA),
     }
     return {name: ratio for name, ratio in found.items() if ratio is not None and math.isfinite(ratio)}
-
-
-def _middle(values: list[float]) -> str:
-    middle = statistics.median(values)
-    return f"{middle:.0f}" if math.isfinite(middle) else "-"
-
-
-def _spread(values: list[float]) -> str:
-    """Median and quartiles: 124 (98-151)."""
-    ordered = sorted(values)
-    quarter, three = ordered[len(values) // 4], ordered[(3 * len(values)) // 4]
-    return f"{_middle(values)} ({_number(quarter)}-{_number(three)})"
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if math.isfinite(value) else "never"
 
 
 def _plain(head: list[str], rows: list[list[str]]) -> str:

@@ -51,3 +51,4 @@ CLOUDS = Metric("top-1 accuracy", "top-1", "accuracy", "point cloud", "point clo
 MIOU = Metric("mIoU", "mIoU", "mIoU", "image", "images", False, True, "one class for every pixel")
 _VARIANCE = "explained variance"
 EXPLAINED = Metric(_VARIANCE, _VARIANCE, _VARIANCE, "sample", "samples", False, False, "a constant", loss="MSE")
+OWN = Metric("accuracy", "accuracy", "accuracy", "item", "items", False, False, "a constant")

@@ -9,7 +9,7 @@ from typing import Any, cast
 from .._registry import Registry
 from ..errors import UserError
 from .base import Data
-from .metrics import CLOUDS, EXPLAINED, MIOU, TOP1, Metric
+from .metrics import CLOUDS, EXPLAINED, MIOU, OWN, TOP1, Metric
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ TASKS: Registry[TaskKind] = Registry(
         "functions": TaskKind(EXPLAINED, "mgic_nas.tasks.functions"),
         "segmentation": TaskKind(MIOU, "mgic_nas.tasks.segmentation.task"),
         "points": TaskKind(CLOUDS, "mgic_nas.tasks.points"),
+        "function": TaskKind(OWN, "mgic_nas.tasks.own"),
     },
     home="mgic_nas.tasks.registry:TASKS",
 )

@@ -88,6 +88,7 @@ class Setup:
         registrations: what was registered from outside the package in the process that makes this object; a worker
             registers it again. Never written to disk.
         final: None for a training of a search.
+        function: what trains in place of this package, as :func:`.function.portable` gives it. Never written to disk.
     """
 
     model: str
@@ -100,6 +101,7 @@ class Setup:
     fingerprint: str | None = None
     registrations: tuple[Registration, ...] = field(default_factory=registrations)
     final: Final | None = None
+    function: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "recipe", get_recipe(self.recipe))

@@ -1,6 +1,7 @@
 """The books of a run: what a user loses, pays twice for, or is told wrongly if one of these fails."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from fakes.engine import EPOCHS, FakeSpace, accuracy, feasible, make_config, read_result, write_result
 
 from mgic_nas.engine import read_record
+from mgic_nas.engine.controller import Controller
+from mgic_nas.engine.proposals.candidate import SearchProblem
 from mgic_nas.engine.storage.study import VIOLATION, read_study
 from mgic_nas.errors import UserError
 
@@ -280,6 +283,47 @@ def test_driver_may_die_between_any_two_writes(run: Any, at: str, monkeypatch: p
         assert controller.counts.complete == 3
     assert [row["state"] for row in run.rows()] == ["complete"] * 3
     assert not [t for t in read_study(run.folder)[0] if not t.state.is_finished()]
+
+
+@pytest.mark.parametrize("at", ["asked", "proposed", "handed out", "result saved"])
+def test_a_killed_driver_loses_and_doubles_no_known_design(run: Any, at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``enqueue``: whatever the driver was about to write, each design that fits is trained once, and before others."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    # (8, 8) is too large, (5, 4) against where, and one is named twice.
+    designs = [{"a": a, "b": b, "alias": 0} for a, b in ((2, 4), (8, 8), (3, 2), (5, 4), (2, 4), (5, 2))]
+
+    def open_() -> Any:
+        config = make_config(trials=5)
+        problem = replace(SearchProblem.of_run(config, run.space), enqueued=tuple(designs))
+        return Controller(run.folder, config, problem=problem, read_result=read_result)
+
+    controller = open_()
+    run.train(controller, controller.next())
+    with monkeypatch.context() as patch:
+        if at == "asked":
+            patch.setattr(controller._store, "ask", killed)
+        elif at == "proposed":
+            patch.setattr(controller, "_start_job", killed)
+        elif at == "handed out":
+            patch.setattr(controller, "report", killed)
+        else:
+            patch.setattr(controller._store, "finish", killed)
+        with pytest.raises(Killed):
+            run.train(controller, controller.next())
+    run.kill(controller)
+    with open_() as controller:
+        run.finish(controller)
+    rows = run.rows()
+    assert [row["arch_id"] for row in rows[:3]] == ["a2b4", "a3b2", "a5b2"]
+    assert len(rows) == 5
+    assert len({row["arch_id"] for row in rows}) == 5
+    assert [row["state"] for row in rows] == ["complete"] * 5
 
 
 def test_second_driver_is_refused_while_one_is_at_work(run: Any) -> None:

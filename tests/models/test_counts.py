@@ -31,6 +31,7 @@ CASES = [
     ("mgic_resnet56", {"block": "inverted_residual"}, 228_970, 45_343_360),
     ("mgic_resnet20", {"block": "bottleneck"}, 14_098, 2_974_336),
     ("mgic_resnet56", {"block": "bottleneck"}, 37_954, 7_815_808),
+    ("mgic_resnet56", {"block": "ghost_basic", "levels": "none"}, 438_154, 65_286_784),
     ("mgic_resnet18", {}, 4_610_984, 1_409_428_992),
     ("mgic_resnet34", {}, 8_510_376, 2_551_836_160),
     ("mgic_resnet50", {"s_g": 16}, 6_190_760, 1_445_711_872),
@@ -41,6 +42,8 @@ CASES = [
     ("mgic_mobilenetv3_large_100", {}, 5_046_188, 160_167_240),
     ("mgic_mobilenetv3_large_120", {}, 7_773_023, 250_002_430),
     *[("mgic_mobilenetv3_large_100", {"s_c": s_c, "s_g": s_g}, params, macs) for s_c, s_g, params, macs in LARGE_100],
+    ("mgic_mobilenetv3_large_060", {"layout": "table6"}, 2_363_530, 51_702_400),
+    ("mgic_mobilenetv3_large_100", {"layout": "table6", "min_levels": 1, "min_groups": 2}, 5_359_408, 164_131_304),
 ]
 TRANSFERS = [
     ("mgic_resnet50", {"s_g": 16}, 406_224_896),

@@ -1,11 +1,16 @@
 """The drawing of a winner is of that network: its levels, its groups, and every one of its MACs."""
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from fakes import report as fakes
 
+from mgic_nas._files import write_csv
+from mgic_nas._text import THIN
+from mgic_nas.engine.storage import row_latencies
 from mgic_nas.families import family
+from mgic_nas.models.parts import parts_of
 from mgic_nas.report import diagram
 from mgic_nas.report.page import page
 
@@ -76,3 +81,30 @@ def test_a_family_without_rows_has_no_drawing():
     space = {**fakes.SPACE, "model": "resnet18"}
     made = fakes.summary(space=space)
     assert diagram.blocks(made, made.complete[0]) == []
+
+
+def test_milliseconds_stand_where_rows_were_timed(tmp_path):
+    """Of each block the sum over its rows; a network of which a row is missing shows none there, and nothing breaks."""
+    made = summary(SMALL, LARGE)
+    rows = family("mgic_resnet20").rows({"depths": 1, **SMALL}, 1)
+    *parts, tail = parts_of(rows, (1, 14, 14), 10)
+    times = {part.digest: 0.001 for part in parts} | {tail.digest: 0.002}
+    timed = replace(made, row_latencies={"latency-onnxruntime": times})
+    small, large = timed.complete
+    found = diagram.blocks(timed, small)
+    assert sum(b.seconds for b in found) == pytest.approx(0.001 * len(parts) + 0.002)
+    assert [b.seconds for b in found if b.row is None] == [0.002]
+    assert any(b.seconds is None for b in diagram.blocks(timed, large))
+    html = page(timed, {})
+    assert f"2{THIN}ms" in html
+    assert "of each row timed by itself" in html
+    assert "timed by itself" not in page(made, {})
+
+
+def test_row_latencies_of_a_run_are_read_as_written_and_a_broken_file_is_none(tmp_path):
+    path = tmp_path / row_latencies.FILE
+    write_csv(path, row_latencies.COLUMNS, [{"kind": "latency", "part": "ab", "latency_ms": "1.5"}])
+    assert row_latencies.read_row_latencies(tmp_path) == {"latency": {"ab": 0.0015}}
+    for text in ("kind,part\nlatency,ab\n", "kind,part,latency_ms\nlatency,ab,fast\n", "\0"):
+        path.write_text(text)
+        assert row_latencies.read_row_latencies(tmp_path) == {}

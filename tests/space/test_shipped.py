@@ -11,7 +11,10 @@ from mgic_nas.profiling import profile
 from mgic_nas.space import FeasibleSet, SearchSpace, shipped_spaces
 from mgic_nas.space.survey import survey
 
-NAMES = ("cifar10_resnet56", "cifar10_small", "fashion_table", "imagenet_mobilenetv3", "quickstart")
+NAMES = (
+    *("cifar10_resnet56", "cifar10_small", "fashion_table", "imagenet_mobilenetv3", "mgic_or_plain", "quickstart"),
+    "timm_resnet",
+)
 
 
 def test_the_shipped_names_are_these_and_no_model_is_called_so():
@@ -24,7 +27,7 @@ def test_the_shipped_names_are_these_and_no_model_is_called_so():
 def test_every_shipped_space_loads_and_describes_itself(name):
     space = SearchSpace.from_yaml(name)
     assert space.description
-    assert space.enumerable == (name in ("quickstart", "cifar10_small", "fashion_table"))
+    assert space.enumerable == (name not in ("cifar10_resnet56", "imagenet_mobilenetv3"))
     assert SearchSpace.from_dict(space.to_dict()) == space
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fakes.table import EPOCHS, make_table
 
+from mgic_nas.engine.storage.starting import Earlier
 from mgic_nas.errors import UserError
 from mgic_nas.pareto import hypervolume
 from mgic_nas.tabular.replay import Truth, replay
@@ -67,6 +68,18 @@ def test_a_seed_replays_to_the_same_trace(truth: Truth, rungs: str) -> None:
     assert a.rows.tolist() == b.rows.tolist()
     assert a.seconds.tolist() == b.seconds.tolist()
     assert a.rows.tolist() != c.rows.tolist()
+
+
+@pytest.mark.parametrize(("rungs", "seeds"), [("none", 4), ("thaw", 2)])
+def test_a_search_that_starts_from_what_is_known_needs_fewer_trainings(truth: Truth, rungs: str, seeds: int) -> None:
+    """The earlier search was of another scale, and its trainings were others."""
+    settings = tuple(a.setting for a in truth.table.architectures)
+    accs = tuple((truth.final[:, 1] / 2).tolist())
+    ends = []
+    for earlier in (None, Earlier(settings, accs)):
+        traces = [replay(truth, "cost", seed, rungs=rungs, earlier=earlier, enough=0.95) for seed in range(seeds)]
+        ends.append(np.median([trace.epochs[-1] for trace in traces]))
+    assert ends[1] < 0.9 * ends[0]
 
 
 def test_early_stopping_counts_every_epoch_that_it_trains(truth: Truth) -> None:

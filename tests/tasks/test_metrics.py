@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-from mgic_nas.tasks import metric_of
+from mgic_nas.tasks import metric_of, own
 from mgic_nas.tasks.registry import TASKS
 
 
@@ -28,7 +28,7 @@ def test_every_task_has_its_metric(spec: str, name: str, floor: float) -> None:
 
 
 def test_the_tasks_say_the_same() -> None:
-    for task in TASKS:
+    for task in set(TASKS) - {own.NAME}:  # which has no losses and scores of this package's
         module = import_module(TASKS.load(task).module)
         found = [v.metric for v in vars(module).values() if isinstance(v, type) and hasattr(v, "metric")]
         assert metric_of(f"{task}:x").name in found

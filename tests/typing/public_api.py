@@ -6,7 +6,7 @@ Types are imported from the modules that define them, since ``assert_type`` of a
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -41,7 +41,17 @@ def shipping(run: Run, winner: Winner) -> None:
     assert_type(winner.export("onnx", Path("out"), int8=True), Export)
     assert_type(mgic_nas.export_network("runs/demo", "pt2", Path("out"), budget="1M"), Export)
     assert_type(mgic_nas.register_run(run), list[str])
+    assert_type(mgic_nas.register_family("mine", build, ["width"]), None)
     assert_type(run.within("1M"), Winner)
+
+
+def build(config: Mapping[str, Any], num_classes: int, in_chans: int) -> nn.Module:
+    return nn.Linear(in_chans, num_classes)
+
+
+def of_a_function(run: Run) -> None:
+    space = mgic_nas.SearchSpace({"width": [16, 32]}, cost=lambda setting: 100)
+    assert_type(mgic_nas.search(space, train=lambda setting, epochs, report: 50.0, budgets="1k"), Run)
 
 
 def trainings(run: Run, winner: Winner) -> None:

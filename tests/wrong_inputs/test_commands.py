@@ -42,7 +42,10 @@ def test_a_wrong_budget_of_other_commands(budget: str) -> None:
 
 
 WRONG = {
-    "--trials": ["", "x", "2.5", "1e3", "-3", "0", "nan", "0x10", "٣x"],
+    "--trials": ["", "x", "2.5", "1e3", "-3", "0", "nan", "0x10", "٣x", "Auto", "auto,5"],
+    "--hours": ["", "x", "0", "-4", "nan", "inf", "4h"],
+    "--worth": ["", "x", "0", "-0.1", "nan", "inf", "0.1%"],
+    "--winner": ["", "best", "Expected", "expected,measured"],
     "--epochs": ["", "x", "2.5", "-1", "0", "inf"],
     "--concurrent": ["", "x", "0", "-1", "1.5"],
     "--gpus-per-trial": ["", "lots", "-1", "nan", "inf", "1.5", "Auto"],

@@ -156,7 +156,7 @@ def outcome(make: Callable[[], Any]) -> None:
 
 
 def try_yaml(text: str) -> None:
-    outcome(lambda: SearchSpace(read_definition(*read_yaml(text, "mine.yaml", MOST))))
+    outcome(lambda: SearchSpace._of(read_definition(*read_yaml(text, "mine.yaml", MOST))))
 
 
 @SHORT

@@ -33,7 +33,7 @@ WRONG: dict[str, list[Any]] = {
     "space": [None, 5, b"no.yaml", {"model": "mgic_resnet20"}, ["quickstart"], "", object(), Path("nothing.yaml")],
     "data": [None, 5, b"fashion", ["fashion"], Path("nothing"), {}, ""],
     "budgets": [None, [], {}, 0, -5, float("nan"), float("inf"), "x", [None], [[1]], True, [True], object(), b"5M", 1j],
-    "trials": ["2", 2.0, 0, -1, True, [2]],
+    "trials": ["2", "AUTO", "", 2.0, 0, -1, True, [2]],
     "epochs": ["1", 1.5, 0, True],
     "out": [5, b"run", ["run"], 1.5],
     "executor": [5, "dask", ["local"]],
@@ -43,6 +43,9 @@ WRONG: dict[str, list[Any]] = {
     "gpus_per_trial": [None, "x", -1, float("nan"), True, [], {}],
     "seed": [None, "0", -1, 1.5, True],
     "keep": [None, "some", True, 5],
+    "winner": ["best", True, 5, ["expected"]],
+    "hours": [0, -1, "4", float("nan"), float("inf"), True, [4]],
+    "worth": [0, -0.1, "0.1", float("nan"), float("inf"), True],
     "storage": [5, b"x", ["x"]],
     "latencies": [5, b"x.csv", [5], "no.csv", ["a.csv", 1], {}, "space.yaml", "Nano 1.csv", "torch.csv"],
     "recipe": [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ...space.budget import Budget, hard_limits
 from ...space.conditions import Values
+from ...space.designs import fitted
 from ...space.feasible import FeasibleSet, Space
 from ...space.parameters import Setting
 from ...space.search_space import SearchSpace
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..storage.config import RunConfig
     from ..storage.latencies import Latencies
     from ..storage.predictor import Predictor
+    from ..storage.starting import Earlier
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class SearchProblem:
         epochs: of a whole training.
         latencies: measure them, one for each kind of latency that a budget is on, the quick ones first.
         predictors: kind -> what predicts it, of those kinds that a space has too many networks to measure all of.
+        earlier: what an earlier search found, from which this one starts.
+        enqueued: settings that are trained first, in this order, where they fit.
     """
 
     space: Space
@@ -42,12 +46,17 @@ class SearchProblem:
     epochs: int = 1
     latencies: tuple[Latencies, ...] = ()
     predictors: Mapping[str, Predictor] = field(default_factory=dict)
+    earlier: Earlier | None = None
+    enqueued: tuple[Setting, ...] = ()
 
     @classmethod
     def of_run(cls, config: RunConfig, space: Space | None = None) -> SearchProblem:
         """What a run's configuration says; ``space`` in place of its own."""
         space = space or SearchSpace.from_recorded(config.space, source=config.space_source or "run.yaml")
-        return cls(space, config.input_size, config.num_classes, config.parsed_budgets(), config.epochs)
+        found = cls(space, config.input_size, config.num_classes, config.parsed_budgets(), config.epochs)
+        if not (config.enqueue and isinstance(space, SearchSpace)):
+            return found
+        return replace(found, enqueued=tuple(fitted(space, one, "run.yaml, enqueue") for one in config.enqueue))
 
     @cached_property
     def limits(self) -> dict[str, float]:

@@ -9,18 +9,24 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from ...cost.rows_cost import Cost
-from ...errors import UserError
+from ...errors import UserError, did_you_mean
 from ...space.budget import COUNTS
 from ...space.feasible import Candidate, Space
+from ...space.listed import ListedSpace
 from ...space.parameters import Setting
 from .candidate import SearchProblem
+from .earlier import LEAST, EarlierModel
 from .params import distributions, to_setting
+
+if TYPE_CHECKING:
+    import optuna
 
 HELD = 4_096  # architectures of a space that is not small, drawn at random; what was taken is replaced
 REFRESHED = 16  # new ones at each proposal
@@ -40,7 +46,9 @@ class CandidatePool:
         settings: theirs.
         costs: float64 (n, 3): MACs, parameters, activations, as :data:`COUNTS` names them.
         features: float64 (n, d), each column within about -1 .. 1: the logarithms of the costs, and the parameters.
-        groups: the columns of each cost and of each parameter.
+            After an earlier search two more: what it foretells, and its deviation.
+        groups: the columns of each cost and of each parameter; what is foretold is in none.
+        foretold: whether there are those last columns.
         whole: whether these are all feasible ones.
     """
 
@@ -68,6 +76,10 @@ class CandidatePool:
         logs = np.array(self._logs or [(0.0,) * len(COUNTS)])
         # The scale of this first look stays, so that features keep their values.
         self._centre, self._spread = logs.mean(0), np.maximum(np.ptp(logs, axis=0) / 2, 1e-9)
+        self._foretell: EarlierModel | None = None
+        self.foretold = False
+        self._foretell = self._learnt(problem)
+        self.foretold = self._foretell is not None
         self.costs: NDArray[np.float64] = np.zeros((0, len(COUNTS)))
         self.features = self._encode([], [])
         self._extend()
@@ -97,10 +109,19 @@ class CandidatePool:
 
     def _encode(self, settings: Sequence[Setting], logs: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
         if not len(settings):
-            return np.zeros((0, len(COUNTS) + sum(width for width, _, _ in self._encoders)))
+            return np.zeros((0, len(COUNTS) + sum(width for width, _, _ in self._encoders) + 2 * self.foretold))
         columns = [(np.array(logs) - self._centre) / self._spread]
         columns += [np.array([encode[s[name]] for s in settings]) for _, name, encode in self._encoders]
-        return np.concatenate(columns, axis=1)
+        features = np.concatenate(columns, axis=1)
+        return features if self._foretell is None else np.hstack([features, self._foretell(features)])
+
+    def _learnt(self, problem: SearchProblem) -> EarlierModel | None:
+        """The model of an earlier search; None where there is none, or too little to be modelled."""
+        earlier = problem.earlier
+        if earlier is None or len(earlier.accs) < LEAST:
+            return None
+        features = np.array([self.describe(setting)[1] for setting in earlier.settings])
+        return EarlierModel(features, np.array(earlier.accs), self.groups)
 
     def arch_id(self, setting: Setting) -> str:
         """Of any setting of the space."""
@@ -137,6 +158,59 @@ class CandidatePool:
                 del self.settings[:drop], self.arch_ids[:drop], self._logs[:drop]
                 self.costs, self.features = self.costs[drop:], self.features[drop:]
         return np.array([i for i, arch_id in enumerate(self.arch_ids) if arch_id not in tried], dtype=int)
+
+    @classmethod
+    def from_arrays(
+        cls, settings: Any, costs: Any, distributions: Mapping[str, BaseDistribution] | None = None, seed: int = 0
+    ) -> CandidatePool:
+        """A pool of settings whose costs are known, for a study without any network of this package.
+
+        Args:
+            settings: a list of n dicts with the same keys, or a dict of n values each (a DataFrame too).
+            costs: n numbers from 1 up, the MACs or whatever takes their place in the second objective; or a dict of
+                ``macs`` and, where they are known, ``params`` and ``activations``.
+            distributions: by parameter, Optuna's, as the objective suggests it; by default categorical.
+            seed: of the part that is held of more than 50,000 settings.
+
+        Raises:
+            UserError: lengths that differ, a setting twice, a value that is none, a cost below 1, or a distribution
+                that lacks a value.
+        """
+        space = ListedSpace.from_arrays(settings, costs)
+        pool = cls(SearchProblem(space, (1, 1, 1), 1), seed)
+        for name, distribution in (distributions or {}).items():
+            if name not in space.params:
+                raise UserError(f"distributions: no parameter {name!r}.{did_you_mean(name, space.params)}")
+            for value in space.params[name]:
+                if not _contains(distribution, value):
+                    raise UserError(f"distributions: {distribution!r} of {name} does not hold {value!r}.")
+            pool.distributions[name] = distribution
+        return pool
+
+    def suggest(self, trial: optuna.Trial) -> Setting:
+        """What a trial's sampler proposes for every parameter of the pool, for an objective function."""
+        return self.setting({name: _suggested(trial, name, d) for name, d in self.distributions.items()})
+
+    def macs_of(self, setting: Setting) -> int:
+        """The MACs of any setting of the space, or what stands in their place."""
+        return self._problem.space.cost(setting, self._problem.input_size, self._problem.num_classes).macs
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        low, high = distribution.low, distribution.high
+        return trial.suggest_int(name, low, high, step=distribution.step, log=distribution.log)
+    assert isinstance(distribution, FloatDistribution)
+    return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
 
 
 def _groups(widths: Sequence[int]) -> tuple[tuple[int, ...], ...]:

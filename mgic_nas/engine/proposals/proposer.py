@@ -18,7 +18,7 @@ from .params import distributions, to_setting
 REJECTIONS_IN_A_ROW = 20
 MEASURED = 100  # candidates in a row that exceed the limit on latency, before a draw gives up
 
-SAMPLER, UNIFORM = "sampler", "uniform"
+SAMPLER, UNIFORM, ENQUEUED = "sampler", "uniform", "enqueued"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Proposal:
 
     number: int
     candidate: LazyCandidate
-    drawn: str  # SAMPLER or UNIFORM
+    drawn: str  # SAMPLER, UNIFORM or ENQUEUED
 
 
 class Proposer:
@@ -60,8 +60,20 @@ class Proposer:
         self._gave_up = False  # on finding one that is fast enough
         self._budgets = Budgets(problem.budgets)
         self._fast = FastEnough()
+        self._known_unfit = Chain((Where(), self._budgets))
         self._filter = Chain((Where(), self._budgets, Untried(tried), FastByPrediction(), self._fast))
         self._distributions = distributions(problem.space)
+        self._enqueued = list(problem.enqueued)
+
+    def enqueued(self) -> Proposal | None:
+        """The next of the designs that are trained first; those that do not fit, or were tried, are passed over."""
+        while self._enqueued:
+            candidate = LazyCandidate(self._enqueued.pop(0), self._problem)
+            if self._known_unfit(candidate) or candidate.arch_id in self._out:
+                continue
+            if proposal := self._ask(candidate.setting, ENQUEUED):
+                return proposal
+        return None
 
     def propose(self) -> Proposal | None:
         """The next candidate to train; None where no untried feasible architecture is left (or found)."""
@@ -69,10 +81,10 @@ class Proposer:
             return None
         self._doubtful = False
         for _ in range(REJECTIONS_IN_A_ROW):
-            if proposal := self._ask(None):
+            if proposal := self._ask(None, SAMPLER):
                 return proposal
         candidate = self._draw()
-        return None if candidate is None else self._ask(candidate.setting)
+        return None if candidate is None else self._ask(candidate.setting, UNIFORM)
 
     @property
     def exhausted(self) -> str:
@@ -123,7 +135,7 @@ class Proposer:
                 return candidate
         return None
 
-    def _ask(self, fixed: Setting | None) -> Proposal | None:
+    def _ask(self, fixed: Setting | None, drawn: str) -> Proposal | None:
         if fixed is None:
             trial = self._store.ask(self._distributions)
         else:
@@ -137,4 +149,4 @@ class Proposer:
             self._rejected(rejection.reason)
             return None
         self._store.constrain(trial, self._budgets.violation(candidate))
-        return Proposal(trial.number, candidate, SAMPLER if fixed is None else UNIFORM)
+        return Proposal(trial.number, candidate, drawn)

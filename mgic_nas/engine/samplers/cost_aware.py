@@ -9,7 +9,7 @@ largest expected gain is proposed: of hypervolume over accuracy and log MACs, an
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,12 +90,19 @@ class CostAwareSampler(PoolSampler):
         gains = gain.of_candidates(pool.costs[positions], pool.features[positions])
         return pool.settings[int(positions[int(np.argmax(gains))])]
 
+    def tried(self, study: Study, pool: CandidatePool) -> Set[str]:
+        self._read(study, pool)
+        return self._tried
+
     def _stratum(self, pool: CandidatePool, positions: NDArray[np.int_], number: int) -> int:
         """One of the untried candidates nearest to this startup trial's MACs, which are evenly spaced by their log."""
         logs = np.log(pool.macs)
         target = logs.min() + (number + 0.5) / self._startup * np.ptp(logs)
         near = positions[np.argsort(np.abs(logs[positions] - target))]
-        return int(self._rng.choice(list(near[: max(1, len(near) // (2 * self._startup))])))
+        near = near[: max(1, len(near) // (2 * self._startup))]
+        if pool.foretold:  # the best of them by an earlier search
+            return int(near[np.argmax(pool.features[near, -2])])
+        return int(self._rng.choice(list(near)))
 
     def _read(self, study: Study, pool: CandidatePool) -> list[_Known]:
         """Every trial with the pool's parameters that was not rejected, by number."""
@@ -106,7 +113,7 @@ class CostAwareSampler(PoolSampler):
         return [self._known[number] for number in sorted(self._known)]
 
     def _add(self, trial: FrozenTrial, pool: CandidatePool) -> _Known | None:
-        if REJECTED in trial.user_attrs or trial.distributions != pool.distributions:
+        if REJECTED in trial.user_attrs or not self.is_of(trial, pool):
             return None
         setting = pool.setting(trial.params)
         self._known[trial.number] = known = _Known(pool.arch_id(setting), Observation(*pool.describe(setting)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,14 +36,17 @@ class StratifiedSampler(PoolSampler):
         super()._forget()
         self._tried: set[str] = set()  # arch_ids
 
-    def propose(self, study: Study, pool: CandidatePool) -> Setting:
+    def tried(self, study: Study, pool: CandidatePool) -> Set[str]:
         for trial in self._changed(study):
-            job, mine = trial.user_attrs.get(JOB), trial.distributions == pool.distributions
+            job, mine = trial.user_attrs.get(JOB), self.is_of(trial, pool)
             if job is not None:
                 self._tried.add(job["arch_id"])
             elif trial.state.is_finished() and mine and REJECTED not in trial.user_attrs:
                 self._tried.add(pool.arch_id(pool.setting(trial.params)))
-        positions = pool.untried(self._tried)
+        return self._tried
+
+    def propose(self, study: Study, pool: CandidatePool) -> Setting:
+        positions = pool.untried(self.tried(study, pool))
         if not len(positions):
             return {}
         logs = np.log(pool.macs)

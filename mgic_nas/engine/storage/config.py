@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,18 +19,23 @@ from ..._files import write_atomic
 from ..._version import __version__
 from ...cost.runtimes.kinds import csv_stem
 from ...errors import UserError
+from ...families.names import in_timm
 from ...space.budget import Budget, hard_limits, latency_kinds, parse_budgets, refuse_unnamed
 from . import recorded
 from .latency_table import check_csv_names
 
 RUN_YAML = "run.yaml"
 KEEP = ("front", "all")
+EXPECTED, MEASURED = "expected", "measured"
+WINNERS = (EXPECTED, MEASURED)
 FORMAT = 1
 
 # What the same run may be continued with. Everything else decides what a trial's result means.
-_MAY_DIFFER = frozenset({"trials", "budgets", "executor", "concurrent", "address", "gpus_per_trial", "latencies"})
+_WHERE = ("executor", "concurrent", "address", "gpus_per_trial")
+_MAY_DIFFER = frozenset({"trials", "budgets", "enqueue", "latencies", "winner", "worth", "hours", *_WHERE})
 # Where it came from, not what it is: never compared.
 _PROVENANCE = frozenset({"name", "space_source", "versions", "created"})
+_CODE = frozenset({"family", "cost"})  # of a space: where its code was, which may have moved
 _FOUND = frozenset({"predicted"})  # when it was made or went on: the latest counts
 _LIBRARIES = ("torch", "timm", "optuna", "ray", "numpy")
 
@@ -53,6 +59,14 @@ class RunConfig:
         storage: the shared folder that holds ``<name>/trials``; None: the run folder does.
         latencies: the csvs of measurements that budgets ``latency-<stem>`` name, absolute; written where there are any.
         predicted: kind of latency -> how well it was predicted, in words; written where any was.
+        trained_by: ``module:name`` of the user's function that trains, for people; written where there is one.
+        earlier: the folder of the run that it started from, absolute; what that found is copied beside run.yaml.
+        enqueue: settings that are trained first. Both are written where there are any.
+        winner: by which accuracy winners are chosen, ``expected`` or ``measured``; runs before there was a choice do
+            not have it, and are ``measured``.
+        worth: points of accuracy that the next trainings must be expected to add, or the search ends; None: it ends
+            with ``trials``.
+        hours: of training, after which no further one starts.
         versions: of Python and of the libraries that it was made with.
         created: when, ISO 8601 with the zone.
     """
@@ -79,6 +93,12 @@ class RunConfig:
     format: int = FORMAT
     latencies: list[str] = field(default_factory=list)
     predicted: dict[str, str] = field(default_factory=dict)
+    trained_by: str = ""
+    earlier: str = ""
+    enqueue: list[dict[str, Any]] = field(default_factory=list)
+    winner: str = MEASURED
+    worth: float | None = None
+    hours: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("trials", "epochs"):
@@ -87,19 +107,28 @@ class RunConfig:
             at_least_one("concurrent", self.concurrent)
         check_seed(self.seed)
         check_keep(self.keep)
+        check_winner(self.winner)
+        for name in ("worth", "hours"):
+            if (limit := getattr(self, name)) is not None:
+                more_than_zero(name, limit)
         stems = [path.stem for path in check_csv_names(self.latencies)]
         kinds = latency_kinds(self.parsed_budgets())
         refuse_unnamed(kinds, stems)
         if unused := [stem for stem in stems if stem not in map(csv_stem, kinds)]:
             raise UserError(f"latencies: no budget is on {unused[0]}.csv: name one, such as latency-{unused[0]}=5ms.")
         # Tuples would come back from YAML as lists, and then differ.
-        for name in ("space", "data", "recipe", "budgets", "versions", "latencies", "predicted"):
+        for name in ("space", "data", "recipe", "budgets", "versions", "latencies", "predicted", "enqueue"):
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
 
     @property
     def model(self) -> str:
         """The timm name of the searched model."""
         return str(self.space["model"])
+
+    @property
+    def in_timm(self) -> bool:
+        """Whether timm builds the networks, also where their family is not known in this process."""
+        return not _CODE & self.space.keys() and in_timm(self.model)
 
     @property
     def input_size(self) -> tuple[int, int, int]:
@@ -147,8 +176,11 @@ class RunConfig:
     def to_yaml(self) -> str:
         """The text of run.yaml."""
         values = dataclasses.asdict(self)
-        for name in ("latencies", "predicted"):
+        for name in ("latencies", "predicted", "trained_by", "earlier", "enqueue"):
             if not values[name]:
+                del values[name]
+        for name, absent in (("winner", MEASURED), ("worth", None), ("hours", None)):
+            if values[name] == absent:
                 del values[name]
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
@@ -167,6 +199,7 @@ class RunConfig:
 
 _RULES = (
     *((name, recorded.TEXT) for name in ("name", "sampler", "rungs", "keep", "executor", "space_source", "created")),
+    *((name, recorded.TEXT) for name in ("trained_by", "winner")),
     *((name, recorded.TEXT_OR_NONE) for name in ("address", "storage")),
     ("space", recorded.MAPPING),
     *recorded.SPACE_AND_DATA,
@@ -174,7 +207,10 @@ _RULES = (
     ("latencies", recorded.TEXTS),
     ("predicted", recorded.MAPPING_OF_TEXTS),
     ("recipe", recorded.MAPPING),
+    ("earlier", recorded.TEXT),
+    ("enqueue", recorded.MAPPINGS),
     ("gpus_per_trial", recorded.TEXT_OR_NUMBER),
+    *((name, recorded.NUMBER) for name in ("worth", "hours")),
     ("versions", recorded.MAPPING),
 )
 
@@ -184,6 +220,14 @@ def at_least_one(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UserError(f"{name} must be a whole number from 1 up, not {value!r}.")
     return value
+
+
+def more_than_zero(name: str, value: Any) -> float:
+    """``value`` where it is a number above zero, else a UserError that names it."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:
+        raise UserError(f"{name} must be a number above 0, not {value!r}.")
+    return float(value)
 
 
 def check_seed(value: Any) -> None:
@@ -196,6 +240,12 @@ def check_keep(value: Any) -> None:
     """UserError where ``value`` is not one of :data:`KEEP`."""
     if value not in KEEP:
         raise UserError(f"keep must be {' or '.join(KEEP)}, not {value!r}.")
+
+
+def check_winner(value: Any) -> None:
+    """UserError where ``value`` is not one of :data:`WINNERS`."""
+    if value not in WINNERS:
+        raise UserError(f"winner must be {' or '.join(WINNERS)}, not {value!r}.")
 
 
 def versions() -> dict[str, str]:
@@ -250,6 +300,13 @@ def continued(old: RunConfig, new: RunConfig, folder: str | Path) -> RunConfig:
         if name in _MAY_DIFFER | _PROVENANCE | _FOUND:
             continue
         before, after = getattr(old, name), getattr(new, name)
+        if name == "trained_by":
+            if bool(before) != bool(after):
+                mend = f"pass train= again, as it was ({before})" if before else "leave train= out"
+                raise UserError(f"{folder} is a run trained by {before or 'mgic_nas'}: {mend}, or name another folder.")
+            continue
+        if name == "space":
+            before, after = ({k: v for k, v in space.items() if k not in _CODE} for space in (before, after))
         if name == "data":  # the same images at another path are the same data
             if before.get("fingerprint") == after.get("fingerprint"):
                 continue

@@ -145,6 +145,7 @@ TEXT_OR_NUMBER = Rule(lambda value: _text(value) or _number(value), "text or a n
 TEXTS = Rule(_list_of(_text), "a list of texts")
 WHOLE = Rule(_whole, "a whole number from 1 up")
 MAPPING = Rule(lambda value: isinstance(value, dict), "a mapping")
+MAPPINGS = Rule(_list_of(MAPPING.fits), "a list of mappings")
 MAPPING_OF_TEXTS = Rule(_mapping_of(_text), "a mapping to texts")
 NUMBERS = Rule(_or_none(_list_of(_number)), "a list of numbers")
 NUMBER = Rule(_or_none(_number), "a number")

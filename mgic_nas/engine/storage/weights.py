@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,9 @@ from ...pareto import fronts_of
 from ...space.budget import KINDS
 from .trial import COMPLETE, FAILED, STOPPED, Trial
 
+GROWTH = 1.15  # who may win by what is expected is asked again when there are so many times the complete trials
+MORE = 4  # and so many more, at least
+
 
 class Weights:
     """Deletes what no budget's winner needs. Only ever told of what the study knows already.
@@ -21,13 +24,25 @@ class Weights:
         trials_folder: where the workers write.
         keep: ``front`` (weights of what is the most accurate within some limits on ``kinds``) or ``all``.
         kinds: of cost that limits may be on.
+        may_win: the numbers of those complete trials that may be chosen by what is expected of them, too: asked of
+            all, now and then; until then all are kept. None: they are chosen by what was measured alone.
     """
 
-    def __init__(self, trials_folder: Path, keep: str, kinds: Sequence[str] = KINDS) -> None:
+    def __init__(
+        self,
+        trials_folder: Path,
+        keep: str,
+        kinds: Sequence[str] = KINDS,
+        may_win: Callable[[Sequence[Trial]], Set[int]] | None = None,
+    ) -> None:
         self._folder = trials_folder
         self._keep_all = keep == "all"
         self._kept: dict[int, Trial] = {}
         self._kinds = tuple(kinds)
+        self._may_win = None if self._keep_all else may_win
+        self._complete: dict[int, Trial] = {}  # all of them, where may_win is asked
+        self._spared: dict[int, Trial] = {}  # beaten by what was measured, and kept
+        self._asked_at = 0  # complete trials
         self._signs = np.array([1.0, *(-1.0 for _ in kinds)])  # accuracy is better the higher, costs the lower
         self._table = np.zeros((0, len(self._signs)))  # accuracy and costs of those kept, in their order
         self._fronts = np.zeros((0, 0), dtype=bool)  # on which fronts they are ...
@@ -36,16 +51,40 @@ class Weights:
     def finished(self, entry: Trial) -> None:
         """A trial is over, and the study knows."""
         if entry.state == COMPLETE:
-            for beaten in self._add(entry):
-                self._tidy(beaten)
+            beaten = self._add(entry)
+            if self._may_win is None:
+                for one in beaten:
+                    self._tidy(one)
+            else:
+                self._complete[entry.number] = entry
+                if entry.number not in self._kept:
+                    beaten.append(entry)
+                self._spared |= {one.number: one for one in beaten}
+                if len(self._complete) >= max(self._asked_at + MORE, GROWTH * self._asked_at):
+                    self._review()
         self._tidy(entry)
 
     def sweep(self, entries: Iterable[Trial]) -> None:
         """All trials again: what a killed driver did not get to delete, and what orphaned workers wrote since."""
         over = [e for e in entries if e.state in (COMPLETE, STOPPED, FAILED)]
-        self._choose(e for e in over if e.state == COMPLETE)
+        complete = {e.number: e for e in over if e.state == COMPLETE}
+        self._choose(complete.values())
+        if self._may_win is not None:
+            self._complete = complete
+            self._spared = {number: e for number, e in complete.items() if number not in self._kept}
+            self._review()
         for entry in over:
             self._tidy(entry)
+
+    def _review(self) -> None:
+        """Asks which of the spared ones may win, and lets the others go."""
+        assert self._may_win is not None
+        self._asked_at = len(self._complete)
+        winning = self._may_win([self._complete[number] for number in sorted(self._complete)])
+        gone = [e for number, e in self._spared.items() if number not in winning]
+        for one in gone:
+            del self._spared[one.number]
+            self._tidy(one)
 
     def _add(self, entry: Trial) -> list[Trial]:
         """Keeps a complete trial if it can win; returns the others that no longer can. Costs one look at the table."""
@@ -90,7 +129,8 @@ class Weights:
 
     def _tidy(self, entry: Trial) -> None:
         """Removes a finished trial's checkpoints, and all weights but those that are kept."""
-        keep = entry.weights(self._folder) if entry.number in self._kept else None
+        held = entry.number in self._kept or entry.number in self._spared
+        keep = entry.weights(self._folder) if held else None
         for path in self._large_files(entry):
             if path != keep:
                 # What cannot be deleted now is tried again by the next sweep; it is no reason to end a search.

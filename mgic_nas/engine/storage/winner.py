@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,11 +12,18 @@ from ...space.budget import KINDS, Budget
 from .trial import COMPLETE, Trial
 
 
-def winner(trials: Iterable[Trial], budgets: Sequence[Budget] = ()) -> Trial | None:
+def winner(
+    trials: Iterable[Trial], budgets: Sequence[Budget] = (), expected: Mapping[int, float] | None = None
+) -> Trial | None:
     """The most accurate complete trial within all budgets; None where there is none.
 
     Of equally accurate ones the cheaper: in the cost that is limited, without a limit in MACs, with several limits in
     the first kind that differs; then the one with the smallest number.
+
+    Args:
+        trials: of a run, in any state.
+        budgets: upper limits.
+        expected: number -> the accuracy in percent by which a trial is judged, in place of the measured one.
     """
     complete = sorted((t for t in trials if t.state == COMPLETE and t.val_acc is not None), key=lambda t: t.number)
     limits = {budget.kind: budget.limit for budget in budgets}
@@ -26,6 +33,11 @@ def winner(trials: Iterable[Trial], budgets: Sequence[Budget] = ()) -> Trial | N
     # A latency that was not measured is within no limit, and the last in a tie.
     costs = np.nan_to_num(costs, nan=math.inf, posinf=math.inf).reshape(-1, len(kinds))
     at = best_within(
-        [trial.val_acc or 0.0 for trial in complete], costs, [limits.get(kind, math.inf) for kind in kinds]
+        [_judged(trial, expected) for trial in complete], costs, [limits.get(kind, math.inf) for kind in kinds]
     )
     return None if at is None else complete[at]
+
+
+def _judged(trial: Trial, expected: Mapping[int, float] | None) -> float:
+    measured = trial.val_acc or 0.0
+    return measured if expected is None else expected.get(trial.number, measured)

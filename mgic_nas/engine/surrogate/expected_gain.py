@@ -17,7 +17,8 @@ import torch
 
 from ...pareto import non_dominated
 from ...space.budget import COUNTS
-from .gaussian_process import GaussianProcess, TrainingData, one_thread
+from .foretold import accuracy_model
+from .gaussian_process import TrainingData, one_thread
 from .learning_curves import LearningCurves
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class ExpectedGain:
         observed = [i for i, s in enumerate(observations) if s.acc is not None or s.curve]
         values, noise_variance = _final_accuracies([observations[i] for i in observed], objective.epochs)
         features = np.array([s.features for s in observations])
-        self._model = GaussianProcess(TrainingData(features[observed], values, noise_variance, groups))
+        self._model = accuracy_model(TrainingData(features[observed], values, noise_variance, groups))
         self._own_variance = ARCHITECTURE_SHARE * self._model.noise
         self.mean, deviation = self._model.predict(features)
         variance = deviation**2 + self._own_variance

@@ -78,8 +78,10 @@ def test_a_sampler_from_outside_is_one_line(space: SearchSpace, monkeypatch: pyt
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_sampler_repeats_itself_for_a_seed(name: str, space: SearchSpace) -> None:
+    pool = CandidatePool(SearchProblem(space, (3, 32, 32), 10))
+
     def proposals(seed: int) -> list[dict[str, Any]]:
-        study = optuna.create_study(sampler=make_sampler(name, seed), directions=["maximize", "minimize"])
+        study = optuna.create_study(sampler=make_sampler(name, seed, lambda: pool), directions=["maximize", "minimize"])
         found = []
         for i in range(25):
             trial = study.ask(distributions(space))
