@@ -84,7 +84,7 @@ def test_curves_are_epochs(tmp_path: Path) -> None:
     theirs["acc.0"] = [json.dumps([acc - 20, acc - 5, acc]) for acc in theirs["acc.0"]]
     theirs = theirs.drop(columns="acc.1")
     theirs.to_csv(tmp_path / "c.csv", index=False)
-    found = compare(tmp_path / "c.csv", ["cost+thaw", "random"], seeds=2, trials=30)
+    found = compare(tmp_path / "c.csv", ["cost+thaw", "random"], seeds=4, trials=30)
     assert found.facts["epochs"] == 3
     assert all(math.isfinite(e) for e in found.standings[0].epochs[0.9])
     assert any(end % 3 for end in found.standings[0].ends)  # some training was paused and left there
