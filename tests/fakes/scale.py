@@ -1,6 +1,7 @@
 """A search of very many trials whose training takes no time: what the search itself costs, trial by trial."""
 
 import contextlib
+import ctypes
 import gc
 import hashlib
 import json
@@ -157,8 +158,10 @@ def written(folder: Path, made: RunConfig, trials: int) -> None:
 
 
 def resident_mb() -> float:
-    """Of this process now."""
+    """Of this process now, without what was freed and is kept for later."""
     gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # of glibc alone
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 
@@ -175,7 +178,7 @@ def opened(folder: Path, made: RunConfig) -> tuple[float, float]:
 def lived(folder: Path, made: RunConfig, trials: int) -> float:
     """MiB by which a driver grows while it hands out so many trials; to be called in a process of its own."""
     with Controller(folder, made) as controller:
-        drive(controller, 50, Measured())  # until the libraries are loaded and the caches begun
+        drive(controller, 300, Measured())  # until libraries are loaded and pool and caches at their largest
         before = resident_mb()
         drive(controller, trials, Measured())
         return resident_mb() - before
