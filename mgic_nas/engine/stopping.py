@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._text import fixed, mega, rough_duration
+from .._text import fixed, mega, rough_duration, size_text
 from .storage.trial import COMPLETE, Trial
 from .surrogate.choice import val_items
 from .surrogate.forecast import Forecast, forecast
@@ -79,23 +79,25 @@ class Outlook:
     Attributes:
         forecast: of them.
         seconds: that they take.
+        size: of the images, at which MACs are counted.
     """
 
     forecast: Forecast
     seconds: float
+    size: str
 
     def __str__(self) -> str:
-        """``another hour (about 40 trainings): +0.12 points expected, mostly below 1.2M MACs``."""
+        """``another hour (about 40 trainings): +0.12 points expected, mostly below 1.2M MACs at 3x32x32``."""
         found = self.forecast
         number = f"{found.trainings:,} training{'s' * (found.trainings != 1)}"
         hour = self.seconds >= 0.9 * HOUR
         what = f"another hour (about {number})" if hour else f"another {number} (about {rough_duration(self.seconds)})"
-        side = f", mostly below {mega(found.below)}M MACs" if found.below else ""
-        side = side or (f", mostly above {mega(found.above)}M MACs" if found.above else "")
+        sides = (("below", found.below), ("above", found.above))
+        side = next((f", mostly {where} {mega(macs)}M MACs at {self.size}" for where, macs in sides if macs), "")
         return f"{what}: +{fixed(found.worth, 2)} points expected{side * (found.worth >= 0.005)}"
 
 
-def outlook(trials: Sequence[Trial], config: RunConfig) -> Outlook | None:
+def outlook(trials: Sequence[Trial], config: RunConfig, times: str = "x") -> Outlook | None:
     """What another hour at the pace of the run so far would buy; None where too little is known, or nothing left."""
     took = [t.seconds for t in trials if t.state == COMPLETE and t.seconds]
     if not took or not (wall := trained_seconds(trials)):
@@ -104,14 +106,14 @@ def outlook(trials: Sequence[Trial], config: RunConfig) -> Outlook | None:
     if config.worth is not None:  # of a small space, its trials are all that there are
         further = min(further, config.trials - len(trials))
     found = forecast(trials, config.parsed_budgets(), val_items(config), further) if further > 0 else None
-    return Outlook(found, further * wall / len(took)) if found else None
+    return Outlook(found, further * wall / len(took), size_text(config.input_size, times)) if found else None
 
 
-def outlook_of(config: RunConfig, record: Record) -> str:
-    """The same of a run, in words; empty also where nothing is left to be trained."""
+def outlook_of(config: RunConfig, record: Record, times: str = "x") -> str:
+    """The same of a run, in words; empty also where nothing is left to be trained. ``times``: between sides."""
     if record.ended and not Stopping(config).ended_before(record.ended):
         return ""
-    return str(outlook(record.entries, config) or "")
+    return str(outlook(record.entries, config, times) or "")
 
 
 def trained_seconds(trials: Iterable[Trial]) -> float:

@@ -139,7 +139,7 @@ class Summary:
     @cached_property
     def outlook(self) -> str:
         """What another hour of the search is expected to buy; empty where too little is known, or nothing is left."""
-        return outlook_of(self.config, self.record)
+        return outlook_of(self.config, self.record, "×")
 
     @cached_property
     def choice(self) -> Choice:
