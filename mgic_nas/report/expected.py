@@ -45,11 +45,11 @@ def lead(summary: Summary, small: Winner, large: Winner) -> float:
 
 def how(summary: Summary) -> str:
     """By what winners are chosen, for the table of how a run was made."""
-    choice = summary.choice
+    choice, score = summary.choice, summary.metric.score
     if choice.by == EXPECTED:
-        return "expected accuracy (--winner expected), of a model fitted to all complete trials"
-    asked = f"; not by expected accuracy, since {choice.why}" if choice.why else ""
-    return f"measured accuracy{asked}"
+        return f"expected {score} (--winner expected), of a model fitted to all complete trials"
+    asked = f"; not by what is expected, since {choice.why}" if choice.why else ""
+    return f"measured {score}{asked}"
 
 
 def note(summary: Summary) -> str:

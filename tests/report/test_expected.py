@@ -88,7 +88,7 @@ def test_too_few_networks_are_chosen_by_what_was_measured_and_it_says_so():
     row = rows(summary)["0.5M"]
     assert (row["number"], row["chosen_by"], row["expected_acc"], row["p_best"]) == ("3", "measured", "", "")
     assert how(summary) == (
-        "measured accuracy; not by expected accuracy, since 6 of the 8 networks that it needs are complete"
+        "measured accuracy; not by what is expected, since 6 of the 8 networks that it needs are complete"
     )
     assert "6 of the 8 networks that it needs are complete" in page(summary, {})
     assert "Expected" not in markdown(summary, {})

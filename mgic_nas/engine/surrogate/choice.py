@@ -46,7 +46,7 @@ class Choice:
         if self.by == self.asked:
             return ""
         few = f"{self.complete} of the {LEAST} networks that it needs are complete"
-        return few if self.complete < LEAST else "the networks or their accuracies do not differ"
+        return few if self.complete < LEAST else "the networks or their scores do not differ"
 
     def winner(self, trials: Iterable[Trial], budgets: Sequence[Budget] = ()) -> Trial | None:
         """The best complete trial within all budgets; see :func:`mgic_nas.engine.storage.winner.winner`."""
