@@ -24,7 +24,7 @@ from .._files import read_json, write_atomic, write_json
 from .._portable import from_text, to_text
 from ..errors import UserError
 from ._memory import process_peak
-from .job import Job, Setup, attempt_folder, make_attempt_folder
+from .job import Job, Setup, begin_attempt
 from .loop import resolve_device
 from .stages import CHECKPOINT, WRITE, during
 from .worker import COLUMNS
@@ -75,13 +75,8 @@ def work(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
         UserError: what it reports is no accuracy.
         Exception: whatever it raises.
     """
-    folder = attempt_folder(setup.folder, job.number, job.attempt)
     with during(WRITE):
-        if (folder / "result.json").exists():
-            raise FileExistsError(f"{folder} has a result already: a new job needs a new attempt number")
-        if folder.exists():
-            shutil.rmtree(folder)
-        make_attempt_folder(setup.folder, job.number, job.attempt)
+        folder = begin_attempt(setup.folder, job.number, job.attempt)
     assert setup.function is not None
     function = from_text(setup.function, "train")
     if setup.threads is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +138,16 @@ def make_attempt_folder(folder: str | os.PathLike[str], number: int, attempt: in
     for path in (made.parent.parent, made.parent, made):  # parents=True would make those above, too
         path.mkdir(exist_ok=True)
     return made
+
+
+def begin_attempt(folder: str | os.PathLike[str], number: int, attempt: int) -> Path:
+    """An empty :func:`attempt_folder`: what an earlier try at it left is taken away. FileExistsError for a result."""
+    made = attempt_folder(folder, number, attempt)
+    if (made / "result.json").exists():
+        raise FileExistsError(f"{made} has a result already: a new job needs a new attempt number")
+    if made.exists():
+        shutil.rmtree(made)
+    return make_attempt_folder(folder, number, attempt)
 
 
 def checkpoint_name(epochs: int) -> str:

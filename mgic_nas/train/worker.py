@@ -6,7 +6,6 @@ import contextlib
 import csv
 import io
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 
 from .._files import write_atomic, write_json
 from .final import score_on_test
-from .job import Job, Setup, attempt_folder, checkpoint_name, make_attempt_folder
+from .job import Job, Setup, begin_attempt, checkpoint_name
 from .loop import Training
 from .right import write_right
 from .stages import WRITE, during
@@ -42,13 +41,8 @@ def work(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
         FileExistsError: the attempt has a result already; it is left alone.
         OSError: a file cannot be written.
     """
-    folder = attempt_folder(setup.folder, job.number, job.attempt)
     with during(WRITE):
-        if (folder / "result.json").exists():
-            raise FileExistsError(f"{folder} has a result already: a new job needs a new attempt number")
-        if folder.exists():
-            shutil.rmtree(folder)
-        make_attempt_folder(setup.folder, job.number, job.attempt)
+        folder = begin_attempt(setup.folder, job.number, job.attempt)
 
     training = Training(job, setup)
     keeper = _Keeper(folder)
