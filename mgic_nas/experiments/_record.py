@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
-from .._files import write_csv
+from .._files import alone, write_csv
 from .._machine import cpu_model
 from .._signals import terminable
 from .._text import plural
@@ -44,7 +47,8 @@ class Table:
     """A csv file of measurements, one row appended at a time; the same command again skips what it holds.
 
     Every append writes the whole file atomically (the tables are small), so a killed experiment loses at most the
-    measurement that it was at. Values are kept as the texts they are written as.
+    measurement that it was at. Values are kept as the texts they are written as. Several processes may fill one table
+    beside each other: :meth:`claim` gives each measurement to one of them.
 
     Args:
         path: of the csv file; its folder is made.
@@ -69,11 +73,14 @@ class Table:
         self.fixed = {name: str(value) for name, value in (fixed or {}).items()}
         self.columns = tuple(dict.fromkeys([*columns, *self.fixed, *MACHINE]))
         self.rows: list[dict[str, str]] = []
+        self._locks = self.path.with_name(f".{self.path.name}.locks")
+        self._claims: dict[tuple[str, ...], FileLock] = {}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.path.exists():
-            self._read()
+        self._read()
 
     def _read(self) -> None:
+        if not self.path.exists():
+            return
         with open(self.path, newline="") as stream:
             reader = csv.DictReader(stream)
             self.rows = list(reader)
@@ -96,16 +103,51 @@ class Table:
         wanted = self._key(key)
         return next((row for row in self.rows if self._key(row) == wanted), None)
 
+    def claim(self, **key: Any) -> bool:
+        """Whether this measurement is this process's to make: no row has its key, and no other process is at it.
+
+        The claim ends with :meth:`append`, or with the process however it ends.
+        """
+        mine = self._key(key)
+        if mine in self._claims:
+            return True
+        lock = self._lock(hashlib.sha256("\0".join(mine).encode()).hexdigest()[:16])
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        self._read()
+        if self.find(**key) is not None:
+            self._release(lock)
+            return False
+        self._claims[mine] = lock
+        return True
+
+    def _lock(self, name: str) -> FileLock:
+        self._locks.mkdir(exist_ok=True)
+        return FileLock(self._locks / name)
+
+    def _release(self, lock: FileLock) -> None:
+        """Also removes the file: who locks the removed one finds the row, which was written before."""
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+        with contextlib.suppress(OSError):  # another process has a claim
+            self._locks.rmdir()
+
     def append(self, row: Mapping[str, Any], device: Any = "cpu") -> dict[str, str]:
         """Adds a measurement (without machine facts and fixed values), made on ``device``; returns it as written."""
         full = {**row, **self.fixed, **machine(device)}
         if set(full) != set(self.columns):
             raise ValueError(f"a row has {sorted(full)}, the table {sorted(self.columns)}")
-        if self.find(**{name: full[name] for name in self.key}):
-            raise ValueError(f"{self.path} has a row for {self._key(full)} already")
         written = {name: str(full[name]) for name in self.columns}
-        self.rows.append(written)
-        write_csv(self.path, self.columns, self.rows)
+        with alone(self.path.parent):
+            self._read()
+            if self.find(**{name: full[name] for name in self.key}):
+                raise ValueError(f"{self.path} has a row for {self._key(full)} already")
+            self.rows.append(written)
+            write_csv(self.path, self.columns, self.rows)
+        if (claim := self._claims.pop(self._key(full), None)) is not None:
+            self._release(claim)
         return written
 
 

@@ -3,7 +3,8 @@
     python -m mgic_nas.experiments.starts --cifar10 FOLDER --out runs/init
 
 Every start trains the same networks on the same batches, with paired seeds. The same command goes on where it was
-stopped; the folder then holds results.csv (one row a training, with its learning curve), README.md and curves.png.
+stopped, and several at a time share the trainings; the folder then holds results.csv (one row a training, with its
+learning curve), README.md and curves.png.
 """
 
 from __future__ import annotations
@@ -104,8 +105,8 @@ def wanted(table: Table, data: Sequence[str]) -> Iterator[Training]:
         for start in STARTS[network]:
             if table.find(**(training := Training(network, name, start, ALL, seed)).key()) is None:
                 yield training
-    for epochs, network, name in itertools.product(LONG, NETWORKS, data):
-        for start, seed in itertools.product(long_starts(table, network), range(SEEDS)):
+    for seed, epochs, network, name in itertools.product(range(SEEDS), LONG, NETWORKS, data):
+        for start in long_starts(table, network):
             if table.find(**(training := Training(network, name, start, epochs, seed)).key()) is None:
                 yield training
 
@@ -141,7 +142,7 @@ def _shown(table: Table, network: str) -> list[Start]:
 
 def measure(table: Table, specs: dict[str, str], threads: int) -> None:
     """Makes the trainings that the table lacks."""
-    while (training := next(wanted(table, list(specs)), None)) is not None:
+    while training := next((t for t in wanted(table, list(specs)) if table.claim(**t.key())), None):
         model, arguments = NETWORKS[training.network]
         setup = Setup(model, specs[training.data], training.epochs, get_recipe(RECIPE), "", "cpu", threads)
         job = Job(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from .._files import write_atomic
+from .._files import alone, write_atomic
 from ..engine.storage.config import RunConfig
 from ..engine.storage.record import write_trials_csv
 from ..engine.storage.study import STUDY_DB
@@ -57,7 +54,7 @@ def build(
 def written(folder: Path, reference: str | Path | None, say: Callable[[str], object], *, apart: bool) -> Summary:
     """What :func:`build` does; returns what the report is of."""
     RunConfig.load(folder)  # nothing is touched in a folder that is no run
-    with _alone(folder):
+    with alone(folder):
         summary = gather(folder, reference, apart=apart)
         if summary.left_out:
             say(notes.left_out(summary))
@@ -75,19 +72,3 @@ def written(folder: Path, reference: str | Path | None, say: Callable[[str], obj
         live = RELOAD_SECONDS if is_watched(folder) else None
         write_atomic(folder / "report.html", page(summary, problems, picture, live=live))
     return summary
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Locks the folder: two reports at a time would delete each other's half-written winners.
-
-    The lock is on the folder itself, so it leaves no file and vanishes with its process. Where a file system has no
-    such locks, it goes without.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -1,5 +1,7 @@
 """The table that an experiment writes: nothing measured is lost, and nothing else is mixed in."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,28 @@ def test_one_measurement_is_recorded_once(tmp_path: Path) -> None:
         found.append({"net": "a", "seed": 0, "mse": 2})
     with pytest.raises(ValueError, match="a row has"):
         found.append({"net": "a", "seed": 1})
+
+
+def test_processes_beside_each_other_share_the_measurements(tmp_path: Path) -> None:
+    """Each is made once, whoever makes it, and what a killed process was at is free again."""
+    path = tmp_path / "results.csv"
+    first = table(path)
+    assert first.claim(net="a", seed=0)
+    code = (
+        "import os, sys; from pathlib import Path; sys.path[:0] = sys.argv[2:]; from test_record import table;"
+        "t = table(Path(sys.argv[1])); found = [t.claim(net='a', seed=s) for s in (0, 1, 2)]; print(found);"
+        "t.append({'net': 'a', 'seed': 1, 'mse': 1}); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), str(Path(__file__).parent)], capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout.split("\n")[0] == "[False, True, True]", done.stderr
+    assert not first.claim(net="a", seed=1)
+    assert first.claim(net="a", seed=2)
+    for seed in (0, 2):
+        first.append({"net": "a", "seed": seed, "mse": 1})
+    assert [row["seed"] for row in table(path).rows] == ["1", "0", "2"]
+    assert [p.name for p in tmp_path.iterdir()] == ["results.csv"]
 
 
 def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
