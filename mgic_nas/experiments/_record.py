@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
 import os
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from .._files import alone, write_csv
+from .._files import alone, read_csv, write_csv
 from .._machine import cpu_model
 from .._signals import terminable
 from .._text import plural
@@ -81,10 +80,8 @@ class Table:
     def _read(self) -> None:
         if not self.path.exists():
             return
-        with open(self.path, newline="") as stream:
-            reader = csv.DictReader(stream)
-            self.rows = list(reader)
-            found = tuple(reader.fieldnames or ())
+        self.rows = read_csv(self.path)
+        found = tuple(self.rows[0]) if self.rows else ()
         if found != self.columns:
             raise UserError(f"{self.path} has the columns {', '.join(found)}: name another folder")
         for row in self.rows:

@@ -68,7 +68,7 @@ def _problems(cifar10: str, layer: Path) -> Iterator[tuple[str, list[dict[str, A
         def fit(start: dict[str, Any], seed: int, c_max: int = c_max) -> float:
             with seeded(mix(seed, "weights")):
                 net = NETWORKS["implicit_mgic_mobilenetv3"](c_max, **start)
-            return implicit.fit(net, waves, steps=STEPS, batch_size=BATCH, lr=RATE, seed=seed)[0]
+            return implicit.fit(net, waves, steps=STEPS, batch_size=BATCH, lr=RATE, fixed_norms=0.0, seed=seed)[0]
 
         yield f"Figure 4, c_max = {c_max}", both, fit
 

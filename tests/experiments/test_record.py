@@ -19,6 +19,7 @@ def test_a_second_start_finds_what_the_first_one_measured(tmp_path: Path) -> Non
     first = table(path)
     first.append({"net": "ghost", "seed": 0, "mse": 0.25})
     first.append({"net": "ghost", "seed": 1, "mse": "0.50"})
+    first.append({"net": "-", "seed": 1, "mse": ""})
     second = table(path)
     assert second.rows == first.rows
     found = second.find(net="ghost", seed=1)
