@@ -1,0 +1,65 @@
+"""The command behind runs/cifar_rows, on a few images."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mgic_nas.cost.count import count
+from mgic_nas.experiments import cifar
+from mgic_nas.tasks import load_data
+
+SMALL = "fashion?test=40"
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(cifar, "SECONDS", 0.1)
+    monkeypatch.setattr(cifar, "RUNTIMES_SHOWN", ("torch",))
+    monkeypatch.setattr(cifar, "VALIDATION", 20)
+    return ["--data", SMALL, "--out", str(tmp_path), "--size", "8", "--train", "32", "--depth", "8", "--epochs", "1",
+            "--recipe", "quick", "--concurrent", "1", "--rows", "plain", "MGIC s_c=16 s_g=8"]  # fmt: skip
+
+
+def test_it_leaves_tables_a_page_and_a_picture_and_goes_on(tmp_path: Path, command: list[str]) -> None:
+    assert cifar.main([*command, "--seeds", "1"]) == 0
+    before = (tmp_path / "results.csv").read_text()
+    assert cifar.main([*command, "--seeds", "2"]) == 0
+    text = (tmp_path / "results.csv").read_text()
+    assert text.startswith(before)
+    assert [(row["row"], row["seed"]) for row in csv.DictReader(text.splitlines())] == [
+        (name, seed) for seed in "01" for name in command[-2:]
+    ]
+    assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "README.md").read_text()
+    assert "| MGIC s_c=16 s_g=8 | " in page
+    assert "4 trainings" in page
+
+
+def test_rows_are_counted_as_they_are_built() -> None:
+    info = load_data("fashion?size=16").info
+    rows = cifar.networks(list(cifar.ROWS), 20, info)
+    counted = {name: count(cifar.build(row, info), info.input_size) for name, row in rows.items()}
+    assert {name: (row.macs, row.params) for name, row in rows.items()} == {
+        name: (cost.macs, cost.params) for name, cost in counted.items()
+    }
+    assert len({row.arch_id for row in rows.values()}) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--rows", "plane"], "no row 'plane'. Did you mean plain?"),
+        (["--depth", "21"], "6 n + 2"),
+        (["--depth", "2"], "6 n + 2"),
+        (["--recipe", "fast"], "no recipe 'fast'"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], change: list[str], message: str
+) -> None:
+    assert cifar.main([*command, *change]) == 2
+    said: Any = capsys.readouterr().err.strip().splitlines()
+    assert message in said[-1]
+    assert not (tmp_path / "README.md").exists()
