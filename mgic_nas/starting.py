@@ -11,14 +11,13 @@ from typing import Any
 from ._text import count
 from .engine.proposals.candidate import LazyCandidate, SearchProblem
 from .engine.proposals.filters import Budgets, Where
+from .engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS
 from .engine.storage.config import RUN_YAML, RunConfig
 from .engine.storage.starting import Earlier, read_earlier, read_known, settings_of, winners_of
 from .errors import UserError
 from .space import SearchSpace
 from .space.designs import fitted, written_designs
 from .space.parameters import Setting
-
-_UNTAUGHT = ("tpe", "tpe-univariate", "nsga2", "gp", "random", "stratified")  # samplers that model no earlier run
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,14 @@ def unfit(problem: SearchProblem) -> list[str]:
 
 
 def refuse_unused(sampler: str, rungs: str) -> None:
-    """UserError where nothing would learn from an earlier run."""
-    if sampler in _UNTAUGHT and rungs != "thaw":
-        raise UserError(f"from teaches the sampler cost and the rungs thaw; {sampler} would make no use of it.")
+    """UserError where nothing is known to learn from an earlier run: neither the rungs nor the sampler.
+
+    A sampler from outside says that it does by ``uses_earlier = True`` on its factory.
+    """
+    if rungs != "thaw" and not getattr(SAMPLERS.load(sampler), "uses_earlier", sampler == DEFAULT_SAMPLER):
+        raise UserError(
+            f"from teaches the sampler {DEFAULT_SAMPLER} and the rungs thaw; {sampler} is not known to make use of it."
+        )
 
 
 def _several(enqueue: Any) -> Iterable[Any]:

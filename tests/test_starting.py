@@ -8,15 +8,21 @@ from typing import Any
 
 import pytest
 from fakes.engine import write_result
+from optuna.samplers import BaseSampler
 from test_run import small
 
 import mgic_nas
 import mgic_nas.run
 from mgic_nas import UserError, search
 from mgic_nas.cli import main
+from mgic_nas.engine.samplers.registry import SAMPLERS, make_sampler
 from mgic_nas.engine.storage.record import read_record
 from mgic_nas.engine.storage.winner import winner
 from mgic_nas.preparation import Given, prepare
+from mgic_nas.report import story
+from mgic_nas.report.command import shown
+from mgic_nas.report.gather import gather
+from mgic_nas.report.markdown import markdown
 from mgic_nas.space import parse_budget
 
 FIRST = {"s_g": 8, "s_c": 16, "width_mult": 0.5}
@@ -112,6 +118,34 @@ def test_winners_of_a_run_are_trained_first_and_the_command_says_the_same(
     assert settings(mgic_nas.load_run(tmp_path / "typed")) == settings(run)
 
 
+def test_a_sampler_from_outside_says_that_it_learns(
+    earlier: mgic_nas.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SAMPLERS, "_entries", dict(SAMPLERS._entries))
+
+    def mine(seed: int, pool: Any, problem: Any) -> BaseSampler:
+        return make_sampler("random", seed)
+
+    SAMPLERS.register("mine", mine, travels=False)
+    options = small(tmp_path / "new", sampler="mine", start_from=earlier.folder, trials=2)
+    with pytest.raises(UserError, match="mine is not known to make use of it"):
+        search(**options)
+    assert len(search(**options | {"rungs": "thaw", "epochs": 4, "out": tmp_path / "thaw"}).trials()) == 2
+    setattr(mine, "uses_earlier", True)  # noqa: B010
+    assert len(search(**options).trials()) == 2
+
+
+def test_the_report_says_what_a_search_started_from(earlier: mgic_nas.Run, tmp_path: Path) -> None:
+    run = search(**small(tmp_path / "new", sampler="cost", start_from=earlier.folder, enqueue=[SECOND, FIRST]))
+    summary = gather(run.folder, None)
+    assert story.started(summary) == [
+        ("Started from", shown(earlier.folder, run.folder)),
+        ("Enqueued", "2 designs, trained first where they fit"),
+    ]
+    assert "| Enqueued | 2 designs" in markdown(summary, {})
+    assert story.started(gather(earlier.folder, None)) == []
+
+
 def test_a_dry_run_reads_both_and_writes_nothing(earlier: mgic_nas.Run, tmp_path: Path) -> None:
     options = small(tmp_path / "new", sampler="cost", start_from=earlier.folder, enqueue=[SECOND])
     del options["progress"]
@@ -126,7 +160,7 @@ def test_a_dry_run_reads_both_and_writes_nothing(earlier: mgic_nas.Run, tmp_path
     [
         ({"start_from": "nowhere"}, "nowhere is not a run: it has no run.yaml"),
         ({"start_from": 3}, "from must be a run's folder"),
-        ({"sampler": "tpe", "start_from": "OLD"}, "tpe would make no use of it"),
+        ({"sampler": "tpe", "start_from": "OLD"}, "tpe is not known to make use of it"),
         ({"enqueue": "s_g=8"}, "does not say s_c"),
         ({"enqueue": 8}, "enqueue takes settings"),
         ({"enqueue": [FIRST, "s_g=5,s_c=8,width_mult=0.5"]}, "s_g is 5, which is not in the space"),

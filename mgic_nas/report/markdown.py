@@ -148,6 +148,7 @@ def _made(summary: Summary) -> list[str]:
     facts_rows = [
         ("Data", f"{summary.data} ({splits})" if splits else summary.data),
         ("Sampler, seed", f"{summary.config.sampler or '–'}, {summary.config.seed}"),
+        *story.started(summary),
         *([("Early stopping", summary.config.rungs)] if summary.config.rungs != "none" else []),
         *([("Winners chosen by", expected.how(summary))] if summary.complete else []),
         ("Trained by", summary.config.executor + (f", on {words.listed(summary.devices)}" if summary.devices else "")),

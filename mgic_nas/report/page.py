@@ -233,6 +233,7 @@ def _made(summary: Summary) -> list[tuple[str, str]]:
             if summary.config.sampler
             else f"seed {summary.config.seed}",
         ),
+        *story.started(summary),
         *([("Early stopping", summary.config.rungs)] if summary.config.rungs != "none" else []),
         *([("Winners chosen by", expected.how(summary))] if summary.complete else []),
         ("Trained by", summary.config.executor + (f", on {words.listed(summary.devices)}" if summary.devices else "")),

@@ -11,7 +11,7 @@ from ..cost.runtimes.kinds import LATENCY, is_latency, latency_title
 from ..engine.storage.trial import Trial
 from ..families import SETTINGS
 from ..space.budget import Budget
-from .command import space_name
+from .command import shown, space_name
 from .data import Summary
 from .ranks import rank_correlation
 
@@ -127,6 +127,15 @@ def latencies(summary: Summary) -> list[tuple[str, str]]:
         for kind, how in summary.record.timed.items()
         if how
     ]
+
+
+def started(summary: Summary) -> list[tuple[str, str]]:
+    """What the search started from, where it started from something."""
+    config = summary.config
+    rows = [("Started from", shown(config.earlier, summary.folder))] if config.earlier else []
+    if config.enqueue:
+        rows.append(("Enqueued", f"{words.plural(len(config.enqueue), 'design')}, trained first where they fit"))
+    return rows
 
 
 def ranked_alike(summary: Summary) -> list[str]:
