@@ -3,7 +3,8 @@
     python -m mgic_nas.experiments.points --data shared/data/modelnet10 --out runs/points
 
 Every network gets the same clouds, points, recipe and seeds. The same command goes on where it was stopped, at the
-last finished epoch; the folder then holds results.csv (one row a training), README.md and accuracy.png.
+last finished epoch, and several at a time share the trainings; the folder then holds results.csv (one row a training),
+README.md and accuracy.png.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from .._figure import MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
+from .._figure import GREY, MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
 from .._files import write_atomic
 from ..cost.count import count
 from ..errors import UserError, did_you_mean
@@ -33,13 +34,33 @@ from ._record import Table, command, describe, say
 NAME = "points"
 #: The points of a cloud in the paper, at which MACs are compared.
 PAPER_POINTS = 1024
-LABELS = {"dgcnn": "DGCNN", "diffgcn": "diffGCN", "mgic_diffgcn": "MGIC-diffGCN"}
-#: Table 11: params M, MACs M, test accuracy %.
-PAPER = {"dgcnn": (0.16, 125.0, 91.6), "diffgcn": (0.57, 64.0, 92.5), "mgic_diffgcn": (0.11, 13.7, 92.9)}
+
+
+class Trained(NamedTuple):
+    """What is trained: a network, how it begins, what Table 11 says of it (params M, MACs M, test accuracy %)."""
+
+    label: str
+    network: str
+    arguments: Mapping[str, Any]
+    color: str
+    paper: tuple[float, float, float] | None = None
+
+
+_MGIC = (0.11, 13.7, 92.9)
+#: By the names of the rows. The residuals of MGIC's layers are a part of what they gain: the residual diffGCN has them
+#: without the levels.
+TRAINED = {
+    "dgcnn": Trained("DGCNN", "dgcnn", {}, PURPLE, (0.16, 125.0, 91.6)),
+    "diffgcn": Trained("diffGCN", "diffgcn", {}, ORANGE, (0.57, 64.0, 92.5)),
+    "diffgcn_residual": Trained("diffGCN, residual", "mgic_diffgcn", {"levels": "none"}, MUTED),
+    "mgic_diffgcn": Trained("MGIC-diffGCN, first start", "mgic_diffgcn", start_of("mgic_diffgcn").first, GREY, _MGIC),
+    "mgic_diffgcn_now": Trained(
+        "MGIC-diffGCN", "mgic_diffgcn", {"transfer_init": "aggregation", "zero_init_correction": True}, TEAL, _MGIC
+    ),
+}
 COLUMNS = (
     "network", "seed", "params", "macs_1024", "macs", "train_loss", "val_acc", "test_acc", "cpu_seconds", "seconds"
 )  # fmt: skip
-COLORS = {"dgcnn": PURPLE, "diffgcn": ORANGE, "mgic_diffgcn": TEAL}
 SMOOTHING = 0.2
 WEIGHT_DECAY = 0.05
 
@@ -50,7 +71,8 @@ class Training:
     def __init__(self, name: str, data: Data, args: argparse.Namespace, seed: int) -> None:
         self.name, self.data, self.args, self.seed = name, data, args, seed
         with seeded(mix(seed, "weights")):  # on the CPU, so the same weights on every device
-            self.net: PointNetwork = NETWORKS[name](num_classes=data.info.num_classes, **start_of(name).first)
+            build = NETWORKS[TRAINED[name].network]
+            self.net: PointNetwork = build(num_classes=data.info.num_classes, **TRAINED[name].arguments)
         self.net.to(args.device)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=args.lr, weight_decay=WEIGHT_DECAY)
         self.steps = data.train.steps(args.batch_size)
@@ -73,7 +95,7 @@ class Training:
         while self.epoch < self.args.epochs:
             self._train_epoch()
             say(
-                f"{LABELS[self.name]}, seed {self.seed}: epoch {self.epoch} of {self.args.epochs}, "
+                f"{TRAINED[self.name].label}, seed {self.seed}: epoch {self.epoch} of {self.args.epochs}, "
                 f"loss {self.loss:.3f}, {self.cpu_seconds:.0f} s of CPU"
             )
             self._save()
@@ -156,12 +178,16 @@ def fixed(data: Data, args: argparse.Namespace) -> dict[str, Any]:
 
 def page(table: Table, args: argparse.Namespace) -> str:
     """README.md: the numbers beside the paper's, and how they came about."""
-    rows = sorted(table.rows, key=lambda row: (list(LABELS).index(row["network"]), int(row["seed"])))
+    rows = sorted(table.rows, key=lambda row: (list(TRAINED).index(row["network"]), int(row["seed"])))
     some = rows[0]
+    scores = [
+        (statistics.fmean(float(row["test_acc"]) for row in rows if row["network"] == name), TRAINED[name].label)
+        for name in dict.fromkeys(row["network"] for row in rows)
+    ]
     lines = [
         "# Point clouds: Table 11, small",
         "",
-        f"Three networks on {some['data']}: {int(some['train']):,} training, {int(some['val']):,} validation and "
+        f"{len(scores)} networks on {some['data']}: {int(some['train']):,} training, {int(some['val']):,} validation and "
         f"{int(some['test']):,} test clouds of {some['points']} points, k = 10, {some['epochs']} epochs.",
         "",
         f"| network | params | MACs at {PAPER_POINTS:,} points | MACs as trained | val % | test % | seed | CPU s |"
@@ -170,21 +196,13 @@ def page(table: Table, args: argparse.Namespace) -> str:
     ]
     for row in rows:
         numbers = " | ".join(f"{int(row[name]):,}" for name in ("params", "macs_1024", "macs"))
-        paper = " / ".join(map(str, PAPER[row["network"]]))
+        paper = " / ".join(map(str, TRAINED[row["network"]].paper or "–"))
         lines.append(
-            f"| {LABELS[row['network']]} | {numbers} | {row['val_acc']} | {row['test_acc']} | {row['seed']} "
+            f"| {TRAINED[row['network']].label} | {numbers} | {row['val_acc']} | {row['test_acc']} | {row['seed']} "
             f"| {row['cpu_seconds']} | {paper} |"
         )
-    scores = {
-        name: statistics.fmean(float(row["test_acc"]) for row in rows if row["network"] == name)
-        for name in LABELS
-        if any(row["network"] == name for row in rows)
-    }
-    published = {name: score for name, (_, _, score) in PAPER.items()}
-    ours, theirs = (sorted(scores, key=known.__getitem__, reverse=True) for known in (scores, published))
-    if ours != theirs:
-        here, there = (", ".join(LABELS[name] for name in order) for order in (ours, theirs))
-        lines += ["", f"This is not the paper's order: here, best first, {here}; there {there}."]
+    means = ", ".join(f"{label} {score:.2f}" for score, label in sorted(scores, reverse=True))
+    lines += ["", f"Mean test accuracy, best first: {means}. In the paper: MGIC-diffGCN, diffGCN, DGCNN."]
     out = Path(args.out).name if Path(args.out).is_absolute() else args.out
     option = f"--points {some['points']} --epochs {some['epochs']} --batch-size {some['batch_size']} --lr {some['lr']}"
     lines += [
@@ -192,7 +210,8 @@ def page(table: Table, args: argparse.Namespace) -> str:
         f"Recipe, the same for all: AdamW, one cycle up to {some['lr']}, weight decay {WEIGHT_DECAY}, batch "
         f"{some['batch_size']}, label smoothing {SMOOTHING}; each epoch sees other {some['points']} of a cloud's "
         f"{PAPER_POINTS:,} points, each axis scaled by 2/3 to 3/2, the cloud shifted by up to 0.2. R and P begin "
-        "uniform, N at one (the first versions' start). No test cloud took part in any choice: the last epoch's "
+        "uniform, N at one in the first versions' start, and as aggregates, N at zero in the present one. No test "
+        "cloud took part in any choice: the last epoch's "
         "weights are scored on them once.",
         "",
         f"These are short trainings on few points; the paper's accuracies, at {PAPER_POINTS:,} points, are no target "
@@ -214,18 +233,16 @@ def draw(table: Table, path: Path) -> None:
     made = figure(7.2, 4.4)
     axes = made.add_subplot()
     first = table.rows[0]
-    for name, label in LABELS.items():
-        color = COLORS[name]
+    for name, (label, _, _, color, published) in TRAINED.items():
         rows = [row for row in table.rows if row["network"] == name]
-        _, paper_macs, paper = PAPER[name]
-        axes.scatter(
-            paper_macs, paper, s=70, marker="D", facecolors="white", edgecolors=color, linewidths=1.5, zorder=3
-        )
         if not rows:
             continue
         macs, scores = int(rows[0]["macs_1024"]) / 1e6, [float(row["test_acc"]) for row in rows]
         mean = statistics.fmean(scores)
-        axes.plot([macs, paper_macs], [mean, paper], color=color, linewidth=1, linestyle=(0, (1, 2)), zorder=2)
+        if published is not None:
+            _, there, paper = published
+            axes.scatter(there, paper, s=70, marker="D", facecolors="white", edgecolors=color, linewidths=1.5, zorder=3)
+            axes.plot([macs, there], [mean, paper], color=color, linewidth=1, linestyle=(0, (1, 2)), zorder=2)
         axes.scatter([macs] * len(scores), scores, s=16, color=color, alpha=0.5, linewidths=0, zorder=4)
         axes.scatter(macs, mean, s=95, color=color, edgecolors="white", linewidths=1, zorder=5)
         axes.annotate(
@@ -254,19 +271,19 @@ def draw(table: Table, path: Path) -> None:
 def run(args: argparse.Namespace) -> None:
     """Trains what the folder does not hold yet, and writes the table and the page after each."""
     for name in args.networks:
-        if name not in NETWORKS:
-            raise UserError(f"no network {name!r}.{did_you_mean(name, NETWORKS)}")
+        if name not in TRAINED:
+            raise UserError(f"no network {name!r}.{did_you_mean(name, TRAINED)}")
     torch.set_num_threads(args.threads)
     joined = "&" if "?" in args.data else "?"
     data = load(f"{args.data}{joined}points={args.points}")
     table = Table(Path(args.out) / "results.csv", COLUMNS, ("network", "seed"), fixed(data, args))
     for seed in args.seeds:
         for name in args.networks:
-            if table.find(network=name, seed=seed) is None:
+            if table.claim(network=name, seed=seed):
                 training = Training(name, data, args, seed)
                 row = table.append(training.run(), args.device)
                 training.checkpoint.unlink(missing_ok=True)
-                say(f"{LABELS[name]}, seed {seed}: test {row['test_acc']} %, val {row['val_acc']} %")
+                say(f"{TRAINED[name].label}, seed {seed}: test {row['test_acc']} %, val {row['val_acc']} %")
             draw(table, Path(args.out) / "accuracy.png")
             write_atomic(Path(args.out) / "README.md", page(table, args))
     say(f"{table.path} and README.md beside it hold {len(table.rows)} trainings.")
@@ -277,7 +294,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=f"python -m mgic_nas.experiments.{NAME}", description=__doc__.split("\n")[0])
     parser.add_argument("--data", required=True, help="npz of point clouds, or its folder; see mgic_nas.tasks.points")
     parser.add_argument("--out", default="runs/points", help="folder of the results (%(default)s)")
-    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), metavar="NAME", help=", ".join(NETWORKS))
+    parser.add_argument("--networks", nargs="+", default=list(TRAINED), metavar="NAME", help=", ".join(TRAINED))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="N")
     parser.add_argument("--points", type=int, default=128, help="points of a cloud (%(default)s)")
     parser.add_argument("--epochs", type=int, default=15, help="(%(default)s)")

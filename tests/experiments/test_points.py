@@ -33,17 +33,18 @@ def rows(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_all_three_are_recorded_beside_the_paper(file: Path, tmp_path: Path) -> None:
+def test_all_are_recorded_beside_the_paper(file: Path, tmp_path: Path) -> None:
     assert command(file, tmp_path / "out") == 0
     found = rows(tmp_path / "out")
-    assert [row["network"] for row in found] == ["dgcnn", "diffgcn", "mgic_diffgcn"]
+    assert [row["network"] for row in found] == list(points.TRAINED)
     for row in found:
         assert (row["seed"], row["epochs"], row["points"], row["train"]) == ("0", "2", "16", "36")
         assert 0 <= float(row["test_acc"]) <= 100
         assert row["cpu"]
         assert row["torch"] == torch.__version__
     page = (tmp_path / "out" / "README.md").read_text()
-    assert "| MGIC-diffGCN |" in page
+    assert "| MGIC-diffGCN | " in page
+    assert "| diffGCN, residual | " in page
     assert "0.11 / 13.7 / 92.9" in page
     assert str(tmp_path) not in page
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "accuracy.png", "results.csv"]
