@@ -187,8 +187,8 @@ def page(table: Table, args: argparse.Namespace) -> str:
     lines = [
         "# Point clouds: Table 11, small",
         "",
-        f"{len(scores)} networks on {some['data']}: {int(some['train']):,} training, {int(some['val']):,} validation and "
-        f"{int(some['test']):,} test clouds of {some['points']} points, k = 10, {some['epochs']} epochs.",
+        f"{len(scores)} networks on {some['data']}: {int(some['train']):,} training, {int(some['val']):,} validation "
+        f"and {int(some['test']):,} test clouds of {some['points']} points, k = 10, {some['epochs']} epochs.",
         "",
         f"| network | params | MACs at {PAPER_POINTS:,} points | MACs as trained | val % | test % | seed | CPU s |"
         " paper: params M / MACs M / test % |",
