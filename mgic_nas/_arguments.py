@@ -131,6 +131,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="X",
         help="train these first: s_g=8,width_mult=0.5, a YAML or csv of designs, or a run, for its winners; repeatable",
     )
+    p.add_argument(
+        "--prior",
+        action="append",
+        default=[],
+        metavar="N=V[:W]",
+        help="believe in a value: s_g=8 makes it 4 times as likely as others, s_g=8:2 twice; repeatable",
+    )
     p.add_argument("--retry-failed", action="store_true", help="train again what is booked as failed in the run")
     p.add_argument("--wait", action="store_true", help="wait where space or data are missing, instead of ending")
     p.add_argument("--json", action="store_true", help="print the winners as JSON")

@@ -118,6 +118,7 @@ def _search(args: argparse.Namespace) -> None:
         "latencies": args.latencies,
         "start_from": args.start_from,
         "enqueue": args.enqueue,
+        "prior": args.prior,
     }
     if args.dry_run:
         planned = plan(args.space, args.data, args.budget, **options)

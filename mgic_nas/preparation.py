@@ -44,6 +44,7 @@ from .planning import AUTO_TRIALS, DEFAULT_TRIALS, default_epochs, default_trial
 from .progress import say
 from .space import SearchSpace, parse_budgets
 from .space.budget import latency_kinds, refuse_unnamed
+from .space.prior import recorded_prior
 from .starting import refuse_unused, starting, unfit
 from .tasks import cautions, metric_of, resolve_spec
 from .train.job import Setup
@@ -86,6 +87,7 @@ class Given:
     winner: str | None = None
     hours: float | None = None
     worth: float | None = None
+    prior: Iterable[str] | str | Mapping[str, Any] = ()
 
 
 class Prepared(NamedTuple):
@@ -168,9 +170,11 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     complete = space.with_start(start_of(space.model).first)  # of a run that does not name it
     sampler = _first(given.sampler, old and old.sampler, DEFAULT_SAMPLER)
     rungs = _first(given.rungs, old and old.rungs, DEFAULT_SCHEDULER)
-    start = starting(given.start_from, given.enqueue, space, folder, old)
+    start = starting(given.start_from, given.enqueue, given.prior, space, folder, old)
     if start.earlier is not None:
-        refuse_unused(sampler, rungs)
+        refuse_unused("from", sampler, rungs)
+    if start.prior:
+        refuse_unused("prior", sampler, rungs)
     problem = SearchProblem(
         complete,
         info.input_size,
@@ -179,6 +183,7 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         epochs,
         earlier=start.earlier,
         enqueued=tuple(start.enqueued),
+        prior=start.prior,
     )
     auto = given.trials == AUTO or (given.trials is None and given.hours is not None)
     named = any(value is not None for value in (given.trials, given.hours, given.worth))
@@ -207,6 +212,7 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         trained_by=own.place if own is not None else "",
         earlier=start.folder,
         enqueue=start.enqueued,
+        prior=recorded_prior(start.prior),
         winner=_first(given.winner, old and old.winner, EXPECTED if metric_of(spec).of_items else MEASURED),
         worth=_worth(given, auto) if named or old is None else old.worth,
         hours=given.hours if named or old is None else old.hours,

@@ -68,12 +68,13 @@ def search(
     winner: str | None = None,
     hours: float | None = None,
     worth: float | None = None,
+    prior: Iterable[str] | str | Mapping[str, Any] = (),
 ) -> Run:
     """Searches a space for the most accurate networks within budgets, and builds the report.
 
     The same call again resumes the run in ``out``, whatever ended it; more ``trials`` extend it. Only trials,
-    budgets, latencies, executor, concurrent, gpus_per_trial, winner, hours, worth and
-    address may differ then.
+    budgets, latencies, executor, concurrent, gpus_per_trial, winner, hours, worth, prior
+    and address may differ then.
 
     Args:
         space: what is searched: a :class:`SearchSpace`, a YAML file, or a shipped name such as ``"quickstart"``.
@@ -128,6 +129,9 @@ def search(
         enqueue: known designs, which are trained first where they fit the budgets: ``{"s_g": 8, "width_mult": 0.5}``,
             the same as text (``"s_g=8,width_mult=0.5"``), a YAML or csv of such, the folder of a run, for its winners,
             or a list of any of these.
+        prior: values that you believe in, for the sampler ``cost``: ``{"s_g": 8}`` makes ``s_g=8`` four times as likely
+            as each other value, ``{"s_g": {8: 3, 16: 2}}`` three times and twice; as texts ``["s_g=8:3"]``. It counts
+            less the more is trained, so that a wrong one costs some trainings and no more.
 
     Raises:
         UserError: wrong input, before anything is made on disk; another run or another search in ``out``.
@@ -161,6 +165,7 @@ def search(
         winner,
         hours,
         worth,
+        prior,
     )
     with terminable():
         folder, config, problem, _, own = prepare(given)

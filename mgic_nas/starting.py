@@ -1,4 +1,4 @@
-"""What a search starts from, as it is asked for: an earlier run, and designs to be trained first."""
+"""What a search starts from, as it is asked for: an earlier run, designs to be trained first, and what is believed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from .errors import UserError
 from .space import SearchSpace
 from .space.designs import fitted, written_designs
 from .space.parameters import Setting
+from .space.prior import Prior, prior_of, read_prior
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,25 @@ class Start:
         earlier: what an earlier run found; None where there is none.
         folder: of that run, absolute; empty where there is none.
         enqueued: settings that are trained first.
-        notes: what the user should know of both, a line each.
+        prior: what the user believes of the values of parameters.
+        notes: what the user should know of them, a line each.
     """
 
     earlier: Earlier | None
     folder: str
     enqueued: list[Setting]
+    prior: Prior
     notes: list[str]
 
 
-def starting(start_from: Any, enqueue: Any, space: SearchSpace, folder: Path, old: RunConfig | None) -> Start:
-    """Reads both. Where the run ``old`` in ``folder`` goes on, what it started from is read from its own copy.
+def starting(
+    start_from: Any, enqueue: Any, prior: Any, space: SearchSpace, folder: Path, old: RunConfig | None
+) -> Start:
+    """Reads all three. Where the run ``old`` in ``folder`` goes on, what it started from is read from its own copy.
 
-    UserError where one cannot be read, or a design is none of the space.
+    A prior that is given takes the place of the one that ``old`` has.
+
+    UserError where one cannot be read, or a design or a value is none of the space.
     """
     if not isinstance(start_from, str | os.PathLike | None):
         raise UserError(f"from must be a run's folder, not {start_from!r}.")
@@ -68,7 +75,10 @@ def starting(start_from: Any, enqueue: Any, space: SearchSpace, folder: Path, ol
             raise UserError(f"enqueue: {given} has no winner of this space: {left_out[0]}.")
         notes += left_out
         found += [setting for setting in settings if setting not in found]
-    return Start(earlier, source, found, notes)
+    believed = prior_of(space, prior) if prior else {}
+    if old is not None and not believed:
+        believed = read_prior(space, old.prior, f"{folder / RUN_YAML}, prior")
+    return Start(earlier, source, found, believed, notes)
 
 
 def unfit(problem: SearchProblem) -> list[str]:
@@ -90,14 +100,15 @@ def unfit(problem: SearchProblem) -> list[str]:
     return lines
 
 
-def refuse_unused(sampler: str, rungs: str) -> None:
-    """UserError where nothing is known to learn from an earlier run: neither the rungs nor the sampler.
+def refuse_unused(option: str, sampler: str, rungs: str) -> None:
+    """UserError where nothing is known to use an earlier run or a prior: neither the rungs nor the sampler.
 
     A sampler from outside says that it does by ``uses_earlier = True`` on its factory.
     """
     if rungs != "thaw" and not getattr(SAMPLERS.load(sampler), "uses_earlier", sampler == DEFAULT_SAMPLER):
         raise UserError(
-            f"from teaches the sampler {DEFAULT_SAMPLER} and the rungs thaw; {sampler} is not known to make use of it."
+            f"{option} teaches the sampler {DEFAULT_SAMPLER} and the rungs thaw; {sampler} is not known to make use of "
+            "it."
         )
 
 

@@ -135,12 +135,32 @@ def test_a_sampler_from_outside_says_that_it_learns(
     assert len(search(**options).trials()) == 2
 
 
+def test_a_prior_is_kept_and_may_be_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = small(tmp_path / "new", sampler="cost", trials=3, prior=["s_g=8:3"])
+    run = search(**options)
+    assert run.config.prior == [{"param": "s_g", "value": 8, "weight": 3.0}]
+    search(**options | {"trials": 4, "prior": ()})
+    assert mgic_nas.load_run(run.folder).config.prior == run.config.prior
+    search(**options | {"trials": 5, "prior": {"s_g": {4: 2, 8: 1}}})
+    assert [one["weight"] for one in mgic_nas.load_run(run.folder).config.prior] == [2.0, 1.0]
+    command = ["search", "quickstart", "--data", "fashion?train=80&val=60", "--budget", "1M", "--out", "x"]
+    capsys.readouterr()
+    for more, said in (
+        (["--prior", "s_q=8"], "no parameter 's_q'"),
+        (["--sampler", "tpe"], "tpe is not known to make"),
+    ):
+        assert main([*command, "--prior", "s_g=8", *more]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_the_report_says_what_a_search_started_from(earlier: mgic_nas.Run, tmp_path: Path) -> None:
-    run = search(**small(tmp_path / "new", sampler="cost", start_from=earlier.folder, enqueue=[SECOND, FIRST]))
+    given = {"start_from": earlier.folder, "enqueue": [SECOND, FIRST], "prior": "s_g=8"}
+    run = search(**small(tmp_path / "new", sampler="cost", **given))
     summary = gather(run.folder, None)
     assert story.started(summary) == [
         ("Started from", shown(earlier.folder, run.folder)),
         ("Enqueued", "2 designs, trained first where they fit"),
+        ("Prior weights", "s_g=8 (4)"),
     ]
     assert "| Enqueued | 2 designs" in markdown(summary, {})
     assert story.started(gather(earlier.folder, None)) == []

@@ -135,6 +135,9 @@ def started(summary: Summary) -> list[tuple[str, str]]:
     rows = [("Started from", shown(config.earlier, summary.folder))] if config.earlier else []
     if config.enqueue:
         rows.append(("Enqueued", f"{words.plural(len(config.enqueue), 'design')}, trained first where they fit"))
+    if config.prior:
+        believed = [f"{one['param']}={words.scalar(one['value'])} ({one['weight']:g})" for one in config.prior]
+        rows.append(("Prior weights", ", ".join(believed)))
     return rows
 
 

@@ -54,11 +54,11 @@ def fitted(space: SearchSpace, written: Mapping[str, Any], where: str, lenient: 
     setting: Setting = {}
     for name, values in space.params.items():
         if name not in flat and len(values) > 1:
-            raise UserError(f"{where} does not say {name}: write {name}={_text(values[0])} or another of its values.")
-        at = _position(values, flat[name]) if name in flat else 0
+            raise UserError(f"{where} does not say {name}: write {name}={shown(values[0])} or another of its values.")
+        at = position(values, flat[name]) if name in flat else 0
         if at is None:
-            some = ", ".join(map(_text, values[:8])) + (", ..." if len(values) > 8 else "")
-            raise UserError(f"{where}: {name} is {_text(flat[name])}, which is not in the space ({some}).")
+            some = ", ".join(map(shown, values[:8])) + (", ..." if len(values) > 8 else "")
+            raise UserError(f"{where}: {name} is {shown(flat[name])}, which is not in the space ({some}).")
         setting[name] = values[at]
     return setting
 
@@ -139,7 +139,8 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def _position(values: Iterable[Any], wanted: Any) -> int | None:
+def position(values: Iterable[Any], wanted: Any) -> int | None:
+    """Of the value that is meant, which may be written as text; None where it is none of them."""
     return next((at for at, value in enumerate(values) if _same(value, wanted)), None)
 
 
@@ -157,6 +158,7 @@ def _same(value: Any, wanted: Any) -> bool:
     return isinstance(wanted, int | float) and math.isclose(value, wanted, rel_tol=1e-9)
 
 
-def _text(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value in a message."""
     text = str(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

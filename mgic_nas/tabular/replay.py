@@ -24,6 +24,7 @@ from ..engine.proposals.candidate import SearchProblem
 from ..engine.storage.config import RunConfig
 from ..engine.storage.starting import Earlier
 from ..pareto import hypervolume, hypervolume_history, non_dominated
+from ..space.prior import Prior
 from .denoised import denoised, design
 from .tables import AnyTable
 
@@ -147,6 +148,7 @@ def replay(
     enough: float = ENOUGH,
     least: int = 0,
     earlier: Earlier | None = None,
+    prior: Prior | None = None,
 ) -> Trace:
     """One simulated search.
 
@@ -160,6 +162,7 @@ def replay(
         enough: the share of the table's hypervolume, recorded and denoised, at which the replay ends.
         least: it does not end before so many epochs were trained.
         earlier: what a search in another table of the same settings found, from which this one starts.
+        prior: what is believed of the values of parameters.
     """
     judges = [truth, *([truth.denoised] if truth.denoised else [])]
     table = truth.table
@@ -167,7 +170,7 @@ def replay(
     config = _config(table, sampler, rungs, seed, trials or len(table.architectures), truth.reference[1])
     ended: list[tuple[int, int, int, float, float]] = []
     epochs = 0
-    problem = replace(SearchProblem.of_run(config, table.space), earlier=earlier)
+    problem = replace(SearchProblem.of_run(config, table.space), earlier=earlier, prior=prior or {})
     with Controller(None, config, problem=problem, read_result=lookup.read_result) as controller:
         order = itertools.count()
         running: list[tuple[float, int, Job, int]] = []  # (clock at the end of an epoch, tie, job, epoch)

@@ -13,6 +13,7 @@ from ...space.conditions import Values
 from ...space.designs import fitted
 from ...space.feasible import FeasibleSet, Space
 from ...space.parameters import Setting
+from ...space.prior import Prior, read_prior
 from ...space.search_space import SearchSpace
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class SearchProblem:
         predictors: kind -> what predicts it, of those kinds that a space has too many networks to measure all of.
         earlier: what an earlier search found, from which this one starts.
         enqueued: settings that are trained first, in this order, where they fit.
+        prior: what the user believes beforehand of the values of parameters.
     """
 
     space: Space
@@ -48,15 +50,20 @@ class SearchProblem:
     predictors: Mapping[str, Predictor] = field(default_factory=dict)
     earlier: Earlier | None = None
     enqueued: tuple[Setting, ...] = ()
+    prior: Prior = field(default_factory=dict)
 
     @classmethod
     def of_run(cls, config: RunConfig, space: Space | None = None) -> SearchProblem:
         """What a run's configuration says; ``space`` in place of its own."""
         space = space or SearchSpace.from_recorded(config.space, source=config.space_source or "run.yaml")
         found = cls(space, config.input_size, config.num_classes, config.parsed_budgets(), config.epochs)
-        if not (config.enqueue and isinstance(space, SearchSpace)):
+        if not isinstance(space, SearchSpace):
             return found
-        return replace(found, enqueued=tuple(fitted(space, one, "run.yaml, enqueue") for one in config.enqueue))
+        return replace(
+            found,
+            enqueued=tuple(fitted(space, one, "run.yaml, enqueue") for one in config.enqueue),
+            prior=read_prior(space, config.prior, "run.yaml, prior"),
+        )
 
     @cached_property
     def limits(self) -> dict[str, float]:

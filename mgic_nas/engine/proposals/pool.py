@@ -21,6 +21,7 @@ from ...space.budget import COUNTS
 from ...space.feasible import Candidate, Space
 from ...space.listed import ListedSpace
 from ...space.parameters import Setting
+from ...space.prior import log_weights
 from .candidate import SearchProblem
 from .earlier import LEAST, EarlierModel
 from .params import distributions, to_setting
@@ -59,6 +60,7 @@ class CandidatePool:
         self.distributions = distributions(problem.space)
         self._encoders = [_encoder(name, values, problem.space) for name, values in problem.space.params.items()]
         self.groups = _groups([1] * len(COUNTS) + [width for width, _, _ in self._encoders])
+        self._log_weights = log_weights(problem.prior, problem.space.params)
         self._known: dict[tuple[Any, ...], str] = {}
         self.settings: list[Setting] = []
         self.arch_ids: list[str] = []
@@ -122,6 +124,11 @@ class CandidatePool:
             return None
         features = np.array([self.describe(setting)[1] for setting in earlier.settings])
         return EarlierModel(features, np.array(earlier.accs), self.groups)
+
+    def believed(self, positions: Sequence[int] | NDArray[np.int_]) -> NDArray[np.float64]:
+        """(n,): log of how much likelier the user's prior makes architectures held than the mean of the space."""
+        of = self._log_weights.items()
+        return np.array([sum(logs[self.settings[i][name]] for name, logs in of) for i in positions], dtype=float)
 
     def arch_id(self, setting: Setting) -> str:
         """Of any setting of the space."""

@@ -87,7 +87,7 @@ class CostAwareSampler(PoolSampler):
         if len(positions) > MAX_CANDIDATES:
             positions = np.array(sorted(self._rng.sample(list(positions), MAX_CANDIDATES)))
         gain = ExpectedGain(observations, Objective.over(pool.macs, self._epochs, self._budgets), pool.groups)
-        gains = gain.of_candidates(pool.costs[positions], pool.features[positions])
+        gains = gain.of_candidates(pool, positions)
         return pool.settings[int(positions[int(np.argmax(gains))])]
 
     def tried(self, study: Study, pool: CandidatePool) -> Set[str]:
@@ -100,8 +100,11 @@ class CostAwareSampler(PoolSampler):
         target = logs.min() + (number + 0.5) / self._startup * np.ptp(logs)
         near = positions[np.argsort(np.abs(logs[positions] - target))]
         near = near[: max(1, len(near) // (2 * self._startup))]
+        believed = pool.believed(near)
         if pool.foretold:  # the best of them by an earlier search
-            return int(near[np.argmax(pool.features[near, -2])])
+            return int(near[np.argmax(pool.features[near, -2] + believed)])
+        if believed.any():
+            return int(self._rng.choices(list(near), weights=np.exp(believed).tolist())[0])
         return int(self._rng.choice(list(near)))
 
     def _read(self, study: Study, pool: CandidatePool) -> list[_Known]:

@@ -94,7 +94,7 @@ class FreezeThaw(Scheduler):
         if not len(positions):
             return -math.inf
         positions = positions[:: max(1, len(positions) // MAX_CANDIDATES)]
-        return float(gain.of_candidates(pool.costs[positions], pool.features[positions]).max())
+        return float(gain.of_candidates(pool, positions).max())
 
     def _observe(self, trial: Trial) -> Observation:
         seen = self._observations.get(trial.number)

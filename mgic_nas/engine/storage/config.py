@@ -32,7 +32,7 @@ FORMAT = 1
 
 # What the same run may be continued with. Everything else decides what a trial's result means.
 _WHERE = ("executor", "concurrent", "address", "gpus_per_trial")
-_MAY_DIFFER = frozenset({"trials", "budgets", "enqueue", "latencies", "winner", "worth", "hours", *_WHERE})
+_MAY_DIFFER = frozenset({"trials", "budgets", "enqueue", "prior", "latencies", "winner", "worth", "hours", *_WHERE})
 # Where it came from, not what it is: never compared.
 _PROVENANCE = frozenset({"name", "space_source", "versions", "created"})
 _CODE = frozenset({"family", "cost"})  # of a space: where its code was, which may have moved
@@ -61,7 +61,9 @@ class RunConfig:
         predicted: kind of latency -> how well it was predicted, in words; written where any was.
         trained_by: ``module:name`` of the user's function that trains, for people; written where there is one.
         earlier: the folder of the run that it started from, absolute; what that found is copied beside run.yaml.
-        enqueue: settings that are trained first. Both are written where there are any.
+        enqueue: settings that are trained first.
+        prior: what the user believes, as :func:`.prior.recorded_prior` gives it. All three are written where there are
+            any.
         winner: by which accuracy winners are chosen, ``expected`` or ``measured``; runs before there was a choice do
             not have it, and are ``measured``.
         worth: points of accuracy that the next trainings must be expected to add, or the search ends; None: it ends
@@ -96,6 +98,7 @@ class RunConfig:
     trained_by: str = ""
     earlier: str = ""
     enqueue: list[dict[str, Any]] = field(default_factory=list)
+    prior: list[dict[str, Any]] = field(default_factory=list)
     winner: str = MEASURED
     worth: float | None = None
     hours: float | None = None
@@ -117,7 +120,7 @@ class RunConfig:
         if unused := [stem for stem in stems if stem not in map(csv_stem, kinds)]:
             raise UserError(f"latencies: no budget is on {unused[0]}.csv: name one, such as latency-{unused[0]}=5ms.")
         # Tuples would come back from YAML as lists, and then differ.
-        for name in ("space", "data", "recipe", "budgets", "versions", "latencies", "predicted", "enqueue"):
+        for name in ("space", "data", "recipe", "budgets", "versions", "latencies", "predicted", "enqueue", "prior"):
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
 
     @property
@@ -176,7 +179,7 @@ class RunConfig:
     def to_yaml(self) -> str:
         """The text of run.yaml."""
         values = dataclasses.asdict(self)
-        for name in ("latencies", "predicted", "trained_by", "earlier", "enqueue"):
+        for name in ("latencies", "predicted", "trained_by", "earlier", "enqueue", "prior"):
             if not values[name]:
                 del values[name]
         for name, absent in (("winner", MEASURED), ("worth", None), ("hours", None)):
@@ -209,6 +212,7 @@ _RULES = (
     ("recipe", recorded.MAPPING),
     ("earlier", recorded.TEXT),
     ("enqueue", recorded.MAPPINGS),
+    ("prior", recorded.MAPPINGS),
     ("gpus_per_trial", recorded.TEXT_OR_NUMBER),
     *((name, recorded.NUMBER) for name in ("worth", "hours")),
     ("versions", recorded.MAPPING),

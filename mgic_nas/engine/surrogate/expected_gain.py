@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...space.budget import Budget
+    from ..proposals.pool import CandidatePool
 
     Array = NDArray[np.float64]
 
@@ -32,6 +33,7 @@ BUDGET_WEIGHT = 0.1  # of the winners within budgets, against the front's: more 
 ARCHITECTURE_SHARE = 0.5  # of the residual variance: the architecture's own part; the rest is one training's luck
 REFERENCE_PERCENTILE = 10  # of the accuracies: from where the gain in hypervolume is measured
 MIN_VARIANCE = 1e-6  # percent squared, of a prediction
+PRIOR_TRAININGS = 10  # a user's prior counts fully beside so many trainings, and ever less beside more
 FAR = 1e3  # standard deviations: from there on the expected improvement is its expansion
 
 
@@ -110,10 +112,14 @@ class ExpectedGain:
         worst = min([float(np.percentile(values, REFERENCE_PERCENTILE)), *self.mean[front].tolist()])
         self._reference = worst - 1e-6, objective.max_macs * 1.001
 
-    def of_candidates(self, costs: Array, features: Array) -> Array:
-        """Log gains (n,) of untried architectures; costs (n, 3), features (n, d)."""
-        mean, deviation = self._model.predict(features)
-        return self._log_gain(costs, mean, np.sqrt(deviation**2 + self._own_variance))
+    def of_candidates(self, pool: CandidatePool, positions: NDArray[np.int_]) -> Array:
+        """Log gains (n,) of untried architectures of a pool.
+
+        What the user believes of them is added, less and less with the number of trainings (Hvarfner et al. 2022).
+        """
+        mean, deviation = self._model.predict(pool.features[positions])
+        gains = self._log_gain(pool.costs[positions], mean, np.sqrt(deviation**2 + self._own_variance))
+        return gains + PRIOR_TRAININGS / len(self._costs) * pool.believed(positions)
 
     def of_waiting(self) -> tuple[NDArray[np.int_], Array]:
         """Positions (m,) of the waiting observations, and their log gains (m,)."""

@@ -52,6 +52,27 @@ def truth(setting: dict[str, Any]) -> float:
     return 70 + 2 * widths + math.log2(setting["s_g"]) + (1.5 if setting["block"] == "basic" else 0)
 
 
+def test_a_prior_is_followed_at_first_and_forgotten_where_it_is_wrong(space: SearchSpace) -> None:
+    """Of the first trainings most have the value that is believed in; of the later ones the better value's are more."""
+    problem = SearchProblem(space, SIZE, 10, (Budget("macs", LIMIT),), prior={"block": {"basic": 8.0}})
+    believed = CandidatePool(problem)
+    assert len(believed.believed(range(3))) == 3
+    shares = []
+    for held in (believed, CandidatePool(SearchProblem(space, SIZE, 10, (Budget("macs", LIMIT),)))):
+        found = [
+            [t.params["block"] for t in optimise(space, CostAwareSampler(held, seed=seed), 40).trials]
+            for seed in range(3)
+        ]
+        shares.append([
+            sum(block.count("basic") for block in (blocks[part] for blocks in found)) / (3 * length)
+            for part, length in ((slice(12), 12), (slice(28, None), 12))
+        ])  # fmt: skip
+    (first, last), (usual, usual_last) = shares
+    assert first > usual + 0.1
+    assert last < 0.5
+    assert abs(last - usual_last) < 0.3
+
+
 def optimise(space: SearchSpace, sampler: BaseSampler, trials: int) -> optuna.Study:
     """A plain study, as somebody without our Controller would write it."""
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
