@@ -30,7 +30,7 @@ class LeftOneOut(NamedTuple):
 def left_one_out(summary: Summary) -> LeftOneOut | None:
     """Each network predicted from the others; None where the accuracies do not differ."""
     trials = list(evenly(summary.complete, MOST))
-    features = features_of(trials)
+    features, groups = features_of(trials)
     accs = np.array([t.val_acc or 0.0 for t in trials])
     spread = float(np.std(accs))
     if not features.shape[1] or spread == 0:
@@ -38,7 +38,7 @@ def left_one_out(summary: Summary) -> LeftOneOut | None:
     predicted = np.empty(len(trials))
     for left in range(len(trials)):
         others = np.arange(len(trials)) != left
-        known = TrainingData(features[others], accs[others], np.zeros(others.sum()))
+        known = TrainingData(features[others], accs[others], np.zeros(others.sum()), groups)
         predicted[left] = GaussianProcess(known).predict(features[left : left + 1])[0][0]
     error = math.sqrt(float(np.mean((predicted - accs) ** 2)))
     explained = 1 - (error / spread) ** 2

@@ -54,11 +54,11 @@ def expect(trials: Iterable[Trial], val_items: int | None) -> dict[int, Expected
     if len(complete) < LEAST:
         return {}
     accs = np.array([t.val_acc for t in complete], dtype=float)
-    features = features_of(complete)
+    features, groups = features_of(complete)
     if not features.shape[1] or not np.ptp(accs) > 0:
         return {}
     known = _binomial(accs, val_items) if val_items else np.zeros(len(accs))
-    model = GaussianProcess(TrainingData(features, accs, known))
+    model = GaussianProcess(TrainingData(features, accs, known, groups))
     mean, deviation = model.predict(features)
     own = np.full(len(accs), model.noise if val_items else ARCHITECTURE_SHARE * model.noise)
     luck = known if val_items else np.full(len(accs), (1 - ARCHITECTURE_SHARE) * model.noise)

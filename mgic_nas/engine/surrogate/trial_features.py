@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,25 +17,39 @@ if TYPE_CHECKING:
     from ..storage.trial import Trial
 
 
-def features_of(trials: Sequence[Trial]) -> NDArray[np.float64]:
-    """(n, d), each column within -1 .. 1: logarithms of the costs, numbers by their order, other values one by one.
+class Features(NamedTuple):
+    """Of n trials.
+
+    Attributes:
+        table: float64 (n, d), each column within -1 .. 1.
+        groups: the columns of each cost and of each parameter, as :class:`.gaussian_process.TrainingData` has them.
+    """
+
+    table: NDArray[np.float64]
+    groups: list[list[int]]
+
+
+def features_of(trials: Sequence[Trial]) -> Features:
+    """Logarithms of the costs, numbers by their order, other values one by one.
 
     Columns that do not vary are left out, and so are costs that are not known of all.
     """
-    columns: list[list[float]] = [
-        [math.log(max(t.cost(kind), 1.0)) for t in trials] for kind in COUNTS if all(t.cost(kind) > 0 for t in trials)
+    of: list[list[list[float]]] = [
+        [[math.log(max(t.cost(kind), 1.0)) for t in trials]] for kind in COUNTS if all(t.cost(kind) > 0 for t in trials)
     ]
     for name, values in tried_values(trials).items():
         keys = [value_key(v) for v in values]
         at = [keys.index(value_key(t.setting[name])) if name in t.setting else -1 for t in trials]
         if all(kind == "number" for kind, _ in keys):
-            columns.append([float(i) for i in at])
+            of.append([[float(i) for i in at]])
         else:
-            columns += [[float(i == j) for i in at] for j in range(len(keys))]
-    table = np.array(columns).reshape(len(columns), len(trials)).T
+            of.append([[float(i == j) for i in at] for j in range(len(keys))])
+    varied = [[column for column in columns if min(column) < max(column)] for columns in of]
+    ends = list(itertools.accumulate(map(len, varied)))
+    table = np.array([column for columns in varied for column in columns]).reshape(-1, len(trials)).T
     low, high = table.min(0), table.max(0)
-    varied = high > low
-    return np.asarray(2 * (table[:, varied] - low[varied]) / (high[varied] - low[varied]) - 1, dtype=np.float64)
+    groups = [list(range(end - len(columns), end)) for end, columns in zip(ends, varied) if columns]
+    return Features(np.asarray(2 * (table - low) / (high - low) - 1, dtype=np.float64), groups)
 
 
 def tried_values(trials: Sequence[Trial]) -> dict[str, tuple[Any, ...]]:
