@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mgic_nas.cost.count import count
-from mgic_nas.experiments import cifar
+from mgic_nas.experiments import _rows, cifar, shapes
 from mgic_nas.tasks import load_data
 
 SMALL = "fashion?test=40"
@@ -15,8 +15,8 @@ SMALL = "fashion?test=40"
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(cifar, "SECONDS", 0.1)
-    monkeypatch.setattr(cifar, "RUNTIMES_SHOWN", ("torch",))
+    monkeypatch.setattr(_rows, "SECONDS", 0.1)
+    monkeypatch.setattr(_rows, "RUNTIMES_SHOWN", ("torch",))
     monkeypatch.setattr(cifar, "VALIDATION", 20)
     return ["--data", SMALL, "--out", str(tmp_path), "--size", "8", "--train", "32", "--depth", "8", "--epochs", "1",
             "--recipe", "quick", "--concurrent", "1", "--rows", "plain", "MGIC s_c=16 s_g=8"]  # fmt: skip
@@ -37,14 +37,30 @@ def test_it_leaves_tables_a_page_and_a_picture_and_goes_on(tmp_path: Path, comma
     assert "4 trainings" in page
 
 
-def test_rows_are_counted_as_they_are_built() -> None:
-    info = load_data("fashion?size=16").info
-    rows = cifar.networks(list(cifar.ROWS), 20, info)
-    counted = {name: count(cifar.build(row, info), info.input_size) for name, row in rows.items()}
+@pytest.mark.parametrize(
+    ("rows_of", "model", "data"),
+    [(cifar.ROWS, "mgic_resnet20", "fashion?size=16"), (shapes.ROWS, shapes.MODEL, "segmentation:shapes")],
+)
+def test_rows_are_counted_as_they_are_built(rows_of: dict[str, _rows.Shown], model: str, data: str) -> None:
+    info = load_data(data).info
+    about = _rows.Comparison(rows_of, "", "", [], "")
+    rows = _rows.networks(about, list(rows_of), model, {}, info)
+    counted = {name: count(_rows.build(row, info), info.input_size) for name, row in rows.items()}
     assert {name: (row.macs, row.params) for name, row in rows.items()} == {
         name: (cost.macs, cost.params) for name, cost in counted.items()
     }
     assert len({row.arch_id for row in rows.values()}) == len(rows)
+
+
+def test_masks_are_scored_by_miou(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_rows, "RUNTIMES_SHOWN", ())
+    data = "segmentation:shapes?train=8&val=4&test=4"
+    options = ["--seeds", "1", "--epochs", "1", "--concurrent", "1", "--rows", "plain", "MGIC s_c=16 s_g=16"]
+    assert shapes.main(["--data", data, "--out", str(tmp_path), *options]) == 0
+    page = (tmp_path / "README.md").read_text()
+    assert "test mIoU %" in page
+    assert "| MGIC s_c=16 s_g=16 | 440,530 | 4.07 | " in page
+    assert "2 trainings" in page
 
 
 @pytest.mark.parametrize(
