@@ -33,9 +33,7 @@ BUDGET_WEIGHT = 0.1  # of the winners within budgets, against the front's: more 
 ARCHITECTURE_SHARE = 0.5  # of the residual variance: the architecture's own part; the rest is one training's luck
 REFERENCE_PERCENTILE = 10  # of the accuracies: from where the gain in hypervolume is measured
 MIN_VARIANCE = 1e-6  # percent squared, of a prediction
-PRIOR_TRAININGS = (
-    3  # a prior counts fully beside so many trainings, and ever less beside more (runs/nas_bench/prior.py)
-)
+PRIOR_TRAININGS = 3  # beside which a prior counts fully, and ever less beside more (runs/nas_bench/prior.py)
 FAR = 1e3  # standard deviations: from there on the expected improvement is its expansion
 
 
