@@ -39,7 +39,10 @@ from ._coarse_view import ADAM_LR, ADAM_STEPS, CHANNELS, COARSEST, PAPER, draw_e
 from ._record import Table, command, machine, say
 
 NAME = "coarse"
-COLUMNS = ("s_g", "seed", "params", "mse", "relative", "train_mse", "initial_mse", "adam_mse", "steps_taken", "seconds")
+COLUMNS = (
+    "s_g", "seed", "params", "mse", "relative", "train_mse", "initial_mse", "adam_mse", "adam_aggregation_mse",
+    "steps_taken", "seconds",
+)  # fmt: skip
 
 
 # --- the network whose first layer is looked at -------------------------------------------------------------
@@ -179,9 +182,9 @@ def fit(net: nn.Module, second: torch.Tensor, steps: int) -> tuple[float, int]:
 def fit_adam(net: nn.Module, second: torch.Tensor) -> None:
     """The same from the same start, by :data:`ADAM_STEPS` steps of Adam with a cosine to 0: for comparison.
 
-    R and P start as averages, all nearly alike, so their product starts near rank 1 (at s_g = 32 the second singular
-    value is 1e-4 of the first), and first-order methods stay for long on the plateaus of a rank that is still too low;
-    the wider the groups, the longer.
+    Uniform R and P start as averages, all nearly alike, so their product starts near rank 1 (at s_g = 32 the second
+    singular value is 1e-4 of the first), and first-order methods stay for long on the plateaus of a rank that is still
+    too low; the wider the groups, the longer. From aggregation it starts with full rank.
     """
     net.double()
     optimizer = torch.optim.Adam(net.parameters(), lr=ADAM_LR)
@@ -217,8 +220,9 @@ def measure(table: Table, layer: nn.Module, data: Data, maps: torch.Tensor, args
         train_mse, taken = fit(net, second, args.steps)
         seconds = time.process_time() - begin
         mse = error(net, maps)
-        other = build(s_g, seed)
-        fit_adam(other, second)
+        by_adam = [build(s_g, seed), build(s_g, seed, "aggregation")]
+        for other in by_adam:
+            fit_adam(other, second)
         if seed == 0:  # the one that is drawn; before its row, so that a row means that it is there
             write_weights(net, args.out, s_g)
         table.append(
@@ -230,7 +234,8 @@ def measure(table: Table, layer: nn.Module, data: Data, maps: torch.Tensor, args
                 "relative": f"{mse / power:.5g}",
                 "train_mse": f"{train_mse:.5g}",
                 "initial_mse": f"{initial:.5g}",
-                "adam_mse": f"{error(other, maps):.5g}",
+                "adam_mse": f"{error(by_adam[0], maps):.5g}",
+                "adam_aggregation_mse": f"{error(by_adam[1], maps):.5g}",
                 "steps_taken": taken,
                 "seconds": f"{seconds:.1f}",
             }
@@ -238,10 +243,10 @@ def measure(table: Table, layer: nn.Module, data: Data, maps: torch.Tensor, args
         say(f"{number}/{len(todo)}  s_g={s_g} seed={seed}: MSE {initial:.4g} -> {mse:.4g} in {seconds:.0f} s")
 
 
-def build(s_g: int, seed: int) -> CoarseRepresentation:
+def build(s_g: int, seed: int, transfer_init: str = "uniform") -> CoarseRepresentation:
     """R and P with the weights of ``seed``."""
     with seeded(mix(seed, "weights")):
-        return CoarseRepresentation(CHANNELS, s_g, COARSEST)
+        return CoarseRepresentation(CHANNELS, s_g, COARSEST, transfer_init=transfer_init)
 
 
 def write_weights(net: nn.Module, folder: Path, s_g: int) -> None:
