@@ -90,8 +90,8 @@ def page(table: Table) -> str:
     lines = [
         "# Table 8 on a CPU: time beside MobileNetV3 and GhostNet",
         "",
-        "`python -m mgic_nas.experiments.speed --out runs/speed`: one image of 224x224, BatchNorms folded; training is a "
-        f"forward and a backward pass of {BATCH['train']} images. One thread, float32, CPU milliseconds, median; in "
+        "`python -m mgic_nas.experiments.speed --out runs/speed`: one image of 224x224, BatchNorms folded; training is "
+        f"a forward and a backward pass of {BATCH['train']} images. One thread, float32, CPU milliseconds, median; in "
         "brackets the ratio to MGIC-MobileNetV3, the median over rounds that all networks take part in. The paper's "
         "ratios are of its CPU and, in training, of its GPU with 128 images.",
         "",
