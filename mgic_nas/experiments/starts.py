@@ -26,6 +26,7 @@ from ..models.mgic import TRANSFER_INITS
 from ..train.job import Job, Setup
 from ..train.loop import train
 from ..train.recipes import get_recipe
+from . import _starts_depth as depth
 from . import _starts_errors as errors
 from ._record import Table, command, describe, say
 
@@ -262,6 +263,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         more: list[str] = []
         try:
             more = errors.page(errors.measure(out / "errors.csv", args.cifar10, Path(args.coarse)))
+            deep = depth.data_specs(args.cifar10)
+            more += depth.page(depth.measure(out / "depth.csv", deep, args.threads), deep)
             measure(table, data_specs(args.cifar10), args.threads)
         finally:
             write_atomic(out / "README.md", page(table, more))

@@ -1,0 +1,80 @@
+"""Whether residual branches should begin at zero or at one, by the depth of the ResNet: a part of :mod:`.starts`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+import time
+from pathlib import Path
+
+from ..train.job import Job, Setup
+from ..train.loop import train
+from ..train.recipes import get_recipe
+from ._record import Table, say
+
+RECIPE = "quick"
+EPOCHS = 5
+SEEDS = 2
+MODELS = ("mgic_resnet20", "mgic_resnet56")
+KEY = ("model", "data", "zero_init_last", "seed")
+COLUMNS = (*KEY, "val_acc", "curve", "seconds")
+#: R, P and N begin as in every network now.
+START = {"transfer_init": "aggregation", "zero_init_correction": True, "group_fan": True}
+
+
+def data_specs(cifar10: str) -> dict[str, str]:
+    """Name -> spec: smaller images than those of the other comparisons, for deeper networks."""
+    return {
+        "Fashion at 14x14": "fashion?train=5000&val=1000",
+        "CIFAR-10 at 16x16": f"{cifar10}?size=16&train=5000&val=2000",
+    }
+
+
+def measure(path: Path, specs: dict[str, str], threads: int) -> Table:
+    """Makes the trainings that the table lacks."""
+    table = Table(path, COLUMNS, KEY, {"recipe": RECIPE, "epochs": EPOCHS})
+    for seed, model, name, zero in itertools.product(range(SEEDS), MODELS, specs, (True, False)):
+        key = {"model": model, "data": name, "zero_init_last": zero, "seed": seed}
+        if not table.claim(**key):
+            continue
+        setup = Setup(model, specs[name], EPOCHS, get_recipe(RECIPE), "", "cpu", threads)
+        begin = time.process_time()
+        curve = [
+            row["val_acc"] for row in train(Job(0, 1, {**START, "zero_init_last": zero}, 0, EPOCHS, seed=seed), setup)
+        ]
+        seconds = time.process_time() - begin
+        shown = json.dumps([round(acc, 2) for acc in curve])
+        table.append({**key, "val_acc": f"{curve[-1]:.2f}", "curve": shown, "seconds": f"{seconds:.1f}"})
+        say(f"{model}, {name}, last BatchNorm from {1 - zero}, seed {seed}: {curve[-1]:.2f} % in {seconds:.0f} s")
+    return table
+
+
+def page(table: Table, specs: dict[str, str]) -> list[str]:
+    """Lines of README.md."""
+    if not table.rows:
+        return []
+    lines = [
+        "",
+        "## By depth: the last BatchNorm of a residual branch",
+        "",
+        f"The aggregation start with N from 0, recipe `{RECIPE}`, {EPOCHS} epochs of 5,000 images; top-1 %, mean over "
+        "seeds: from 0, from 1.",
+        "",
+        f"| network | {' | '.join(specs)} |",
+        f"|---|{'---|' * len(specs)}",
+    ]
+    for model in MODELS:
+        cells = []
+        for name in specs:
+            means = []
+            for zero in ("True", "False"):
+                found = [
+                    float(row["val_acc"])
+                    for row in table.rows
+                    if (row["model"], row["data"], row["zero_init_last"]) == (model, name, zero)
+                ]
+                means.append(f"{statistics.fmean(found):.2f}" if found else "–")
+            cells.append(", ".join(means))
+        lines.append(f"| {model} | {' | '.join(cells)} |")
+    return lines
