@@ -19,7 +19,7 @@ def test_experiment_goes_on_where_it_was_stopped(tmp_path: Any, monkeypatch: pyt
         starts.errors, "_problems", lambda *_: [("one", [{"transfer_init": "uniform"}], lambda *_: 0.5)]
     )
     monkeypatch.setattr(starts.errors, "SEEDS", 2)
-    monkeypatch.setattr(starts.depth, "MODELS", ("mgic_resnet20",))
+    monkeypatch.setattr(starts.depth, "DEPTHS", (1,))
     monkeypatch.setattr(starts.depth, "SEEDS", 1)
     monkeypatch.setattr(starts.depth, "EPOCHS", 1)
     monkeypatch.setattr(starts.depth, "data_specs", lambda cifar10: {"Fashion": "fashion?train=64&val=50"})
