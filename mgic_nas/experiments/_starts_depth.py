@@ -66,8 +66,8 @@ def page(table: Table, specs: dict[str, str]) -> list[str]:
         "",
         "## By depth: the last BatchNorm of a residual branch",
         "",
-        f"`{MODEL}` with the aggregation start and N from 0, recipe `{RECIPE}`, {EPOCHS} epochs of 5,000 images (CIFAR-10 "
-        "at 32x32: 10,000); top-1 %, mean over seeds: from 0, from 1.",
+        f"`{MODEL}` with the aggregation start and N from 0, recipe `{RECIPE}`, {EPOCHS} epochs of 5,000 images "
+        "(CIFAR-10 at 32x32: 10,000); top-1 %, mean over seeds: from 0, from 1.",
         "",
         f"| blocks a stage | {' | '.join(specs)} |",
         f"|---|{'---|' * len(specs)}",
