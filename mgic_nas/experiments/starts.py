@@ -51,14 +51,14 @@ BEST = 2
 CHOSEN = """
 ## What networks begin with, and why
 
-- **R and P by aggregation, N from 0**, in every network: on both networks and both data sets it is the best of the four
-  combinations for residual branches that begin at zero, and by far better than uniform rows with N from 1, the first
-  versions' start, which does not stay.
-- **Residual branches from 0**, as in timm's ResNets. In MobileNetV3 they have to: from one, logits of untrained networks
-  are out of bounds, and accuracies are lower everywhere. In ResNets it depends on the depth (see the table by depth): with
-  one block a stage from one is better, with two it is better after 5 epochs and no longer after 20, and with three and
-  more, which the registered networks have, from zero is. `mgic_resnet34` from one would be out of bounds as well. For a
-  space of shallow networks `zero_init_last: false` is worth a try.
+- **R and P by aggregation, N from 0**, in every network: on both networks and both data sets it is the best of the
+  four combinations, or level with it, for residual branches that begin at zero, and by far better than uniform rows
+  with N from 1, the first versions' start, which does not stay.
+- **Residual branches from 0**, as in timm's ResNets. In MobileNetV3 they have to: from one, logits of untrained
+  networks are out of bounds, and accuracies are lower everywhere. In ResNets it depends on the depth (see the table
+  by depth): with one block a stage from one is better, with two it is better after 5 epochs and no longer after 20,
+  and with three and more, which the registered networks have, from zero is. `mgic_resnet34` from one would be out
+  of bounds as well. For a space of shallow networks `zero_init_last: false` is worth a try.
 """
 
 
