@@ -87,7 +87,7 @@ class CostAwareSampler(PoolSampler):
         if len(positions) > MAX_CANDIDATES:
             positions = np.array(sorted(self._rng.sample(list(positions), MAX_CANDIDATES)))
         gain = ExpectedGain(observations, Objective.over(pool.macs, self._epochs, self._budgets), pool.groups)
-        gains = gain.of_candidates(pool, positions)
+        gains = gain.of_candidates(pool.costs[positions], pool.features[positions], pool.believed(positions))
         return pool.settings[int(positions[int(np.argmax(gains))])]
 
     def tried(self, study: Study, pool: CandidatePool) -> Set[str]:

@@ -94,7 +94,8 @@ class FreezeThaw(Scheduler):
         if not len(positions):
             return -math.inf
         positions = positions[:: max(1, len(positions) // MAX_CANDIDATES)]
-        return float(gain.of_candidates(pool, positions).max())
+        gains = gain.of_candidates(pool.costs[positions], pool.features[positions], pool.believed(positions))
+        return float(gains.max())
 
     def _observe(self, trial: Trial) -> Observation:
         seen = self._observations.get(trial.number)

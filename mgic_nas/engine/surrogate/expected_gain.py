@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...space.budget import Budget
-    from ..proposals.pool import CandidatePool
 
     Array = NDArray[np.float64]
 
@@ -112,14 +111,15 @@ class ExpectedGain:
         worst = min([float(np.percentile(values, REFERENCE_PERCENTILE)), *self.mean[front].tolist()])
         self._reference = worst - 1e-6, objective.max_macs * 1.001
 
-    def of_candidates(self, pool: CandidatePool, positions: NDArray[np.int_]) -> Array:
-        """Log gains (n,) of untried architectures of a pool.
+    def of_candidates(self, costs: Array, features: Array, believed: Array | float = 0.0) -> Array:
+        """Log gains (n,) of untried architectures; costs (n, 3), features (n, d).
 
-        What the user believes of them is added, less and less with the number of trainings (Hvarfner et al. 2022).
+        What the user believes of them, logarithms of weights (n,), is added, less and less with the number of trainings
+        (Hvarfner et al. 2022).
         """
-        mean, deviation = self._model.predict(pool.features[positions])
-        gains = self._log_gain(pool.costs[positions], mean, np.sqrt(deviation**2 + self._own_variance))
-        return gains + PRIOR_TRAININGS / len(self._costs) * pool.believed(positions)
+        mean, deviation = self._model.predict(features)
+        gains = self._log_gain(costs, mean, np.sqrt(deviation**2 + self._own_variance))
+        return gains + PRIOR_TRAININGS / len(self._costs) * believed
 
     def of_waiting(self) -> tuple[NDArray[np.int_], Array]:
         """Positions (m,) of the waiting observations, and their log gains (m,)."""
