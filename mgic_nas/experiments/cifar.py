@@ -67,7 +67,7 @@ def comparison(args: argparse.Namespace, recipe: str) -> Comparison:
             f"- recipe, the same for all: `{recipe}`, {args.epochs} epochs",
             "- paper: ResNet-56 at 32x32, 100 epochs, 50,000 images",
         ],
-        about=f"ResNet-{args.depth} at {form}, {args.train:,} images, {args.epochs} epochs",
+        about=f"ResNet-{args.depth} at {form}, {args.train:,} images, {args.epochs} epochs; MGIC: s_c, s_g",
     )
 
 

@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> None:
             "- s_g = s_c = 64 is the paper's MGIC-MobileNetV3-S: it has grouped convs and no level at all; with "
             "s_c = 16 there are levels",
             "- paper: Cityscapes, 1024x2048, pre-trained on ImageNet",
-            "- where a width changes, every MGIC form has a grouped 3x3 conv before the block, and the plain network has "
-            "its blocks do it: a difference to the form without any level is of that, not of the levels",
+            "- where a width changes, every MGIC form has a grouped 3x3 conv before the block, and the plain network "
+            "has its blocks do it: a difference to the form without any level is of that, not of the levels",
         ],
         about=f"{info.sizes['train']:,} images of {side}, {args.epochs} epochs",
     )
