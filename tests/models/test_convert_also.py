@@ -383,3 +383,13 @@ def test_sweep(name: str) -> None:
         except Exception:  # an original that cannot be scripted
             return
         torch.testing.assert_close(torch.jit.script(net)(x), y, **close)
+
+
+def test_the_report_says_that_changes_of_width_begin_anew() -> None:
+    """With ``init="weights"`` alone a network still works; with transitions it answers by chance."""
+    texts = [
+        str(mgic_nas.mgicify(timm.create_model("resnet10t"), 64, 64, init=init, also=also).mgic_report)
+        for init, also in (("weights", ("transition",)), ("weights", ()), ("random", ("transition",)))
+    ]
+    assert ["begin anew" in text for text in texts] == [True, False, False]
+    assert ["recalibrate" in text for text in texts] == [True, True, False]

@@ -68,6 +68,10 @@ class Conversion:
                 f"    without R and P {after.macs_without_transfers:>37,}  (what the paper's tables count)",
                 _change("activations", before.activations, after.activations),
             ]
+        if self.init == "weights":
+            lines.append("  weights are taken over where they fit: mgic_nas.recalibrate() before use")
+            if "transition" in self.also:
+                lines.append("  changes of width begin anew: it answers by chance until it is trained")
         for title, rows in (
             ("replaced, finest level first", _replaced(self.replaced)),
             ("left as they are, and why", _left(self.left)),
