@@ -174,7 +174,7 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     if start.earlier is not None:
         refuse_unused("from", sampler, rungs)
     if start.prior:
-        refuse_unused("prior", sampler, rungs)
+        refuse_unused("prior", sampler)
     problem = SearchProblem(
         complete,
         info.input_size,

@@ -100,16 +100,14 @@ def unfit(problem: SearchProblem) -> list[str]:
     return lines
 
 
-def refuse_unused(option: str, sampler: str, rungs: str) -> None:
-    """UserError where nothing is known to use an earlier run or a prior: neither the rungs nor the sampler.
+def refuse_unused(option: str, sampler: str, rungs: str = "none") -> None:
+    """UserError where neither the rungs nor the sampler is known to use an earlier run; a prior is the sampler's.
 
     A sampler from outside says that it does by ``uses_earlier = True`` on its factory.
     """
     if rungs != "thaw" and not getattr(SAMPLERS.load(sampler), "uses_earlier", sampler == DEFAULT_SAMPLER):
-        raise UserError(
-            f"{option} teaches the sampler {DEFAULT_SAMPLER} and the rungs thaw; {sampler} is not known to make use of "
-            "it."
-        )
+        whose = f"the sampler {DEFAULT_SAMPLER}" + (", or the rungs thaw" if option == "from" else "")
+        raise UserError(f"{option} is for {whose}; {sampler} is not known to make use of it.")
 
 
 def _several(enqueue: Any) -> Iterable[Any]:

@@ -145,6 +145,8 @@ def test_a_prior_is_kept_and_may_be_changed(tmp_path: Path, capsys: pytest.Captu
     assert [one["weight"] for one in mgic_nas.load_run(run.folder).config.prior] == [2.0, 1.0]
     command = ["search", "quickstart", "--data", "fashion?train=80&val=60", "--budget", "1M", "--out", "x"]
     capsys.readouterr()
+    with pytest.raises(UserError, match="prior is for the sampler cost; tpe is not known to make use of it"):
+        search(**small(tmp_path / "x", sampler="tpe", rungs="thaw", epochs=4, prior="s_g=8"))
     for more, said in (
         (["--prior", "s_q=8"], "no parameter 's_q'"),
         (["--sampler", "tpe"], "tpe is not known to make"),

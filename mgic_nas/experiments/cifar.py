@@ -63,7 +63,7 @@ def comparison(args: argparse.Namespace, recipe: str) -> Comparison:
             "counted and trained by the same code. `python -m mgic_nas.experiments.cifar` makes this folder.",
             "",
             f"- data: CIFAR-10 as JPEG of quality 75, {args.train:,} images to train on, resized to {form}; all 10,000 "
-            "test images, looked at once a training. One score has a standard error of about 0.4 points from them",
+            "test images, looked at once a training. One score has a standard error of about 0.5 points from them",
             f"- recipe, the same for all: `{recipe}`, {args.epochs} epochs",
             "- paper: ResNet-56 at 32x32, 100 epochs, 50,000 images",
         ],
