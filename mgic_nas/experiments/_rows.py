@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .._figure import dress, figure, save
+from .._figure import PURPLE, dress, figure, save
 from .._files import write_atomic
 from ..errors import UserError, did_you_mean
 from ..families import family
 from ..retraining.results import Network
 from ..retraining.single import describe as described
 from ..retraining.start import Asked, load, train_networks
+from ..run import load_run
 from ..tasks.base import DataInfo
 from ._record import Table, describe, say
 from ._runtimes import alternate, inference, missing, version
@@ -32,12 +33,17 @@ SECONDS = 20.0  # of CPU, for timing all rows in one runtime
 
 
 class Shown(NamedTuple):
-    """A row: its arguments, what the paper reports of it, and how it is drawn."""
+    """A row: its arguments, what the paper reports of it, and how it is drawn.
+
+    ``model`` is named where it is not that of all rows; ``searched`` where a search found it.
+    """
 
     arguments: Mapping[str, Any]
     paper: str
     color: str
     marker: str
+    model: str = ""
+    searched: bool = False
 
 
 class Comparison(NamedTuple):
@@ -62,10 +68,31 @@ def networks(
     comparison: Comparison, names: Sequence[str], model: str, common: Mapping[str, Any], info: DataInfo
 ) -> dict[str, Network]:
     """Row -> its network on some data, ``common`` being the arguments of all. UserError for an unknown row."""
+    found = {}
     for name in names:
-        if name not in comparison.rows:
+        if (row := comparison.rows.get(name)) is None:
             raise UserError(f"--rows: no row {name!r}.{did_you_mean(name, comparison.rows)}")
-    return {name: described(model, {**common, **comparison.rows[name].arguments}, info) for name in names}
+        arguments = dict(row.arguments) if row.model else {**common, **row.arguments}
+        found[name] = described(row.model or model, arguments, info)
+    return found
+
+
+def winners(folder: str | Path) -> dict[str, Shown]:
+    """The winners of a run as rows, by the budgets that they won. UserError where the folder is none."""
+    run = load_run(folder)
+    labels: dict[str, list[str]] = {}
+    rows: dict[str, Shown] = {}
+    for label, winner in run.winners().items():
+        if winner is not None:
+            won = labels.setdefault(winner.trial.arch_id, [])
+            rows.pop(_searched(won), None)
+            won.append(label)
+            rows[_searched(won)] = Shown(winner.arguments, "–", PURPLE, "*", run.config.model, searched=True)
+    return rows
+
+
+def _searched(labels: Sequence[str]) -> str:
+    return f"searched, {' and '.join(labels)}"
 
 
 def add_options(parser: argparse.ArgumentParser, rows: Mapping[str, Shown], out: str, **defaults: int) -> None:
@@ -191,6 +218,11 @@ def draw(comparison: Comparison, points: Sequence[Point], path: Path) -> None:
                 axes.scatter([x] * len(point.test), point.test, s=12, color=shown.color, alpha=0.45, linewidths=0)
                 label = point.name.replace("MGIC ", "").replace("s_c=", "").replace(" s_g=", ", ")
                 axes.annotate(label, (x, mean), xytext=(7, -3), textcoords="offset points", fontsize=7.5)
+        searched = [point for point in points if comparison.rows[point.name].searched]
+        if len(searched) > 1:
+            costs = [p.macs / 1e6 if runtime is None else p.ms[runtime] for p in searched]
+            front = sorted(zip(costs, (statistics.fmean(p.test) for p in searched)))
+            axes.plot(*zip(*front), color=PURPLE, linewidth=1, alpha=0.6)
         axes.margins(x=0.22, y=0.12)
         if runtime is None:
             dress(axes, "Score against MACs", comparison.about, "M MACs", f"test {comparison.score}")
@@ -225,7 +257,7 @@ def page(comparison: Comparison, points: Sequence[Point], table: Table, times: T
             f"| {comparison.rows[point.name].paper} |"
         )
     versions = ", ".join(f"{name} {of}" for name, of in {row["runtime"]: row["version"] for row in times.rows}.items())
-    lines += ["", "![Score against MACs and time](accuracy.png)", ""]
+    lines += ["", "![Score against MACs and time](accuracy.png)", "", *_against_winners(comparison, points)]
     hours = sum(float(row["seconds"]) for row in table.rows) / 3600
     lines.append(
         f"{len(table.rows)} trainings, {hours:.1f} hours, {describe(table.rows[-1])}; timed in {versions}."
@@ -233,3 +265,28 @@ def page(comparison: Comparison, points: Sequence[Point], table: Table, times: T
         else f"{len(table.rows)} trainings, {hours:.1f} hours, {describe(table.rows[-1])}."
     )
     return "\n".join(lines) + "\n"
+
+
+def _against_winners(comparison: Comparison, points: Sequence[Point]) -> list[str]:
+    """What a search found beside the rows made by hand; nothing where no row is a search's."""
+    found = [point for point in points if comparison.rows[point.name].searched]
+    if not found:
+        return []
+    lines = ["## What the search found", "", "| row | best winner within its MACs | difference | params |"]
+    lines.append("| --- | --- | ---: | ---: |")
+    for point in points:
+        if point in found:
+            continue
+        within = [winner for winner in found if winner.macs <= point.macs]
+        if not within:
+            lines.append(f"| {point.name} | none is so cheap | | |")
+            continue
+        best = max(within, key=lambda winner: statistics.fmean(winner.test))
+        difference = statistics.fmean(a - b for a, b in zip(best.test, point.test))
+        lines.append(f"| {point.name} | {best.name} | {difference:+.2f} | {best.params / point.params:.2f}x |")
+    lines.append("")
+    for point in found:
+        row = comparison.rows[point.name]
+        arguments = ", ".join(f"{key}={value!r}" for key, value in row.arguments.items())
+        lines.append(f"- {point.name}: `{row.model}({arguments})`")
+    return [*lines, ""]

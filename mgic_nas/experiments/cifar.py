@@ -13,13 +13,14 @@ import argparse
 import functools
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from .._figure import GREY, ORANGE, TEAL
 from ..errors import UserError
 from ..retraining.start import Asked, load
 from ._record import command
-from ._rows import Comparison, Shown, add_options, compare, networks
+from ._rows import Comparison, Shown, add_options, compare, networks, winners
 
 NAME = "cifar"
 #: The preset "full" with a warm-up that fits few epochs.
@@ -54,8 +55,13 @@ def blocks(depth: int) -> int:
 def comparison(args: argparse.Namespace, recipe: str) -> Comparison:
     """What the page and the picture say."""
     form = f"{args.size}x{args.size}"
+    searched, told = {}, []
+    if args.winners is not None:
+        searched = winners(args.winners)
+        page = f"../{Path(args.winners).name}/report.md"
+        told = [f"- searched: the winners of [a search]({page}) on the training images alone; it saw no test image"]
     return Comparison(
-        rows=ROWS,
+        rows={**ROWS, **searched},
         score="top-1 %",
         heading=f"CIFAR-10 at {form}: ResNet-{args.depth}, plain, Ghost and MGIC",
         lines=[
@@ -66,6 +72,7 @@ def comparison(args: argparse.Namespace, recipe: str) -> Comparison:
             "test images, looked at once a training. One score has a standard error of about 0.5 points from them",
             f"- recipe, the same for all: `{recipe}`, {args.epochs} epochs",
             "- paper: ResNet-56 at 32x32, 100 epochs, 50,000 images",
+            *told,
         ],
         about=f"ResNet-{args.depth} at {form}, {args.train:,} images, {args.epochs} epochs; MGIC: s_c, s_g",
     )
@@ -79,7 +86,8 @@ def run(args: argparse.Namespace) -> None:
     common = {"depths": blocks(args.depth)}
     given = recipe if isinstance(recipe, str) else ", ".join(f"{key}={value}" for key, value in recipe.items())
     about = comparison(args, given)
-    rows = networks(about, args.rows, "mgic_resnet20", common, load(spec).info)
+    names = [*args.rows, *(name for name in about.rows if name not in ROWS)]
+    rows = networks(about, names, "mgic_resnet20", common, load(spec).info)
     fixed = {name: getattr(args, name) for name in ("size", "train", "depth", "epochs")} | {"recipe": given}
     compare(about, rows, asked, fixed, args.out, args.weights)
 
@@ -92,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=16, help="pixels a side (default: %(default)s)")
     parser.add_argument("--train", type=int, default=20_000, help="images to train on (default: %(default)s)")
     parser.add_argument("--depth", type=int, default=20, help="layers: 6 n + 2 (default: %(default)s)")
+    parser.add_argument("--winners", metavar="RUN", help="a search's folder, whose winners are trained as rows, too")
     parser.add_argument("--recipe", help="a preset's name (default: full with one epoch of warm-up)")
     args = parser.parse_args(argv)
     return command(NAME, functools.partial(run, args))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from .._files import read_csv
 from ..errors import UserError
-from .tables import TABLES, Line, Recorded, Table
+from .tables import TABLES, Line, Table, Trained
 
 if TYPE_CHECKING:
     from ..cost import Cost
@@ -48,10 +48,14 @@ class Compared:
 
 @dataclass(frozen=True)
 class ComparedTable:
-    """A table of the paper, compared; ``groups`` are (heading, lines)."""
+    """A table of the paper, compared; ``groups`` are (heading, lines).
+
+    ``smaller`` holds, by a line's name, what smaller trainings of the same form gave (``table.trained.about``).
+    """
 
     table: Table
     groups: tuple[tuple[str, tuple[Compared, ...]], ...]
+    smaller: Mapping[str, Measured] = field(default_factory=dict)
 
 
 def quantity(text: str) -> float | None:
@@ -75,37 +79,43 @@ def compare(numbers: Sequence[str] = (), runs: str | Path = "runs") -> list[Comp
     for number in numbers:
         if number not in TABLES:
             raise UserError(f"There is no table {number} here; there are {', '.join(TABLES)}.")
-    chosen = [TABLES[number] for number in dict.fromkeys(numbers or TABLES)]
-    return [
-        ComparedTable(
-            table,
-            tuple(
-                (title, tuple(_compared(table, line, Path(runs)) for line in lines)) for title, lines in table.groups
-            ),
-        )
-        for table in chosen
-    ]
+    return [_table(TABLES[number], Path(runs)) for number in dict.fromkeys(numbers or TABLES)]
 
 
-def _compared(table: Table, line: Line, runs: Path) -> Compared:
+def _table(table: Table, runs: Path) -> ComparedTable:
+    trained = table.trained
+    measured = {} if trained is None else _measured(trained, runs)
+    alike = {} if trained is None or trained.about else measured
+    groups = tuple(
+        (heading, tuple(_compared(table, line, alike.get(line.name)) for line in lines))
+        for heading, lines in table.groups
+    )
+    return ComparedTable(table, groups, {} if alike else measured)
+
+
+def _compared(table: Table, line: Line, measured: Measured | None) -> Compared:
     from .count import network_cost  # torch and timm, which a table without networks does not need
 
     cost = network_cost(line.network, line.config, table.input_size, table.num_classes) if line.network else None
-    return Compared(line, cost, _measured(line.recorded, runs) if line.recorded else None)
+    return Compared(line, cost, measured)
 
 
-def _measured(recorded: Recorded, runs: Path) -> Measured | None:
-    path = runs / recorded.file
+def _measured(trained: Trained, runs: Path) -> dict[str, Measured]:
+    """What is recorded of a table's lines, by their names."""
+    path = runs / trained.file
+    scores: dict[str, list[float]] = {}
     try:
-        values = [
-            float(row[recorded.column])
-            for row in read_csv(path)
-            if all(row.get(name) == value for name, value in recorded.match.items()) and row.get(recorded.column)
-        ]
-        if not all(map(math.isfinite, values)):
-            raise ValueError(f"a {recorded.column} is not finite")
+        for row in read_csv(path):
+            if row.get(trained.column):
+                scores.setdefault(row.get(trained.by, ""), []).append(float(row[trained.column]))
+        if not all(math.isfinite(score) for found in scores.values() for score in found):
+            raise ValueError(f"a {trained.column} is not finite")
     except OSError:
-        return None
+        return {}
     except ValueError as error:
         raise UserError(f"{path} cannot be read: {error}.") from None
-    return Measured(fmean(values), len(values), recorded.file) if values else None
+    return {
+        line: Measured(fmean(scores[name]), len(scores[name]), trained.file)
+        for line, name in trained.rows.items()
+        if name in scores
+    }

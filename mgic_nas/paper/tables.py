@@ -17,12 +17,18 @@ from .notes import NOTES
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """Where a training of ours is recorded: rows of ``<runs>/<file>`` whose columns match, and the value's column."""
+class Trained:
+    """Where trainings of a table's networks are recorded: in ``<runs>/<file>``, scores in ``column``.
+
+    ``rows`` names what stands in column ``by`` for a line. ``about`` says what was trained where that is smaller than
+    the table's own networks and data; "" where it is these.
+    """
 
     file: str
-    match: Mapping[str, str]
     column: str
+    by: str
+    rows: Mapping[str, str]
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,14 +45,6 @@ class Line:
     network: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def recorded(self) -> Recorded | None:
-        """The experiment that trains it, where there is one."""
-        if self.network == "coarse":
-            return Recorded("coarse/results.csv", {"s_g": str(self.config["s_g"])}, "mse")
-        kind, _, name = self.network.partition(":")
-        return Recorded("points/results.csv", {"network": name}, "test_acc") if kind == "points" else None
-
 
 @dataclass(frozen=True)
 class Table:
@@ -58,6 +56,7 @@ class Table:
     num_classes: int | None
     score: str  # what the last column is
     groups: tuple[tuple[str, tuple[Line, ...]], ...]
+    trained: Trained | None = None
 
     @property
     def note(self) -> str:
@@ -72,7 +71,9 @@ def _line(cells: Sequence[Any]) -> Line:
 
 def _table(number: str, typed: Mapping[str, Any]) -> Table:
     groups = tuple((heading, tuple(map(_line, lines))) for heading, lines in typed["groups"].items())
-    return Table(number, typed["title"], tuple(typed["input_size"]), typed["num_classes"], typed["score"], groups)
+    trained = Trained(**typed["trained"]) if "trained" in typed else None
+    title, input_size = typed["title"], tuple(typed["input_size"])
+    return Table(number, title, input_size, typed["num_classes"], typed["score"], groups, trained)
 
 
 _TYPED = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))

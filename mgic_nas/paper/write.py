@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from .compare import Compared, ComparedTable
+from .compare import Compared, ComparedTable, Measured
 
 #: (what, whose) of every column after the first, the network; a column that stays empty is left out.
 COLUMNS = (
@@ -34,7 +35,7 @@ and `mgic-nas tables --markdown` made this page.
 - **Differ** is ours against the printed, rounded number. Published networks are counted by the same counter, where timm
   or torchvision has them.
 - Accuracies are the paper's. Ours stand beside them where a training is recorded in [`runs/`](..), with the number of
-  trainings that they are the mean of.
+  trainings that they are the mean of; those of smaller networks or data, which are no target for the paper's, below.
 
 `published.csv` beside this page holds ImageNet results that timm publishes, with exact counts at 3x224x224: points for
 `mgic-nas report RUN --reference runs/tables/published.csv`.
@@ -44,7 +45,7 @@ and `mgic-nas tables --markdown` made this page.
 def text(tables: Sequence[ComparedTable]) -> str:
     """The tables for a terminal."""
     last = "Differ: ours against the printed number. `mgic-nas tables --markdown` says why."
-    return "\n\n".join([*("\n".join([_title(t), "", *_aligned(t)]) for t in tables), last])
+    return "\n\n".join([*("\n".join([_title(t), "", *_aligned(t), *_smaller(t)]) for t in tables), last])
 
 
 def page(tables: Sequence[ComparedTable]) -> str:
@@ -52,6 +53,7 @@ def page(tables: Sequence[ComparedTable]) -> str:
     parts = [INTRODUCTION]
     for table in tables:
         parts += [f"## {_title(table)}\n", "\n".join(_markdown(table)) + "\n", table.table.note + "\n"]
+        parts += ["\n".join(_smaller(table, "- ")) + "\n"] if table.smaller else []
     return "\n".join(parts)
 
 
@@ -66,9 +68,17 @@ def to_json(tables: Sequence[ComparedTable]) -> list[dict[str, Any]]:
             "score": t.table.score,
             "rows": [_entry(heading, row) for heading, rows in t.groups for row in rows],
             "note": " ".join(t.table.note.split()),
+            "trained_smaller": _trained(t),
         }
         for t in tables
     ]
+
+
+def _trained(table: ComparedTable) -> dict[str, Any] | None:
+    if not table.smaller or table.table.trained is None:
+        return None
+    rows = [{"name": name, **asdict(measured)} for name, measured in table.smaller.items()]
+    return {"about": table.table.trained.about, "rows": rows}
 
 
 def percent(difference: float) -> str:
@@ -114,7 +124,7 @@ def _cells(row: Compared) -> tuple[str, ...]:
         f"{reduced.macs_without_transfers:,}" if reduced else "",
         differ.get("macs_without_transfers", "") if reduced else "",
         line.score,
-        f"{measured.value:.4g} ({measured.runs})" if measured else "",
+        _score(measured) if measured else "",
     )
 
 
@@ -151,6 +161,21 @@ def _aligned(table: ComparedTable) -> list[str]:
         lines += [f"- {heading}"] if heading else []
         lines += [line(row.line.name, [_cells(row)[i] for i in used]) for row in rows]
     return lines
+
+
+def _smaller(table: ComparedTable, mark: str = "") -> list[str]:
+    """What smaller trainings gave: a line that says what they are, and one for each network."""
+    if not table.smaller or table.table.trained is None:
+        return []
+    trained, width = table.table.trained, 0 if mark else max(map(len, table.smaller))
+    lines = [f"{name}:".ljust(width + 1) + f" {_score(measured)}" for name, measured in table.smaller.items()]
+    head = f"Trained here: {trained.about} (runs/{Path(trained.file).parent}). Mean {table.table.score} (trainings):"
+    return [head, "", *(mark + line for line in lines)] if mark else ["", head, *lines]
+
+
+def _score(measured: Measured) -> str:
+    """The mean score, and of how many trainings."""
+    return f"{measured.value:.4g} ({measured.runs})"
 
 
 def _markdown(table: ComparedTable) -> list[str]:

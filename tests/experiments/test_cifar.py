@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mgic_nas import load_run
 from mgic_nas.cost.count import count
 from mgic_nas.experiments import _rows, cifar, shapes
 from mgic_nas.tasks import load_data
@@ -79,3 +80,24 @@ def test_wrong_input_is_one_line(
     said: Any = capsys.readouterr().err.strip().splitlines()
     assert message in said[-1]
     assert not (tmp_path / "README.md").exists()
+
+
+def test_winners_of_a_search_are_trained_as_rows(tmp_path: Path, command: list[str]) -> None:
+    """The recorded run has winners for three budgets, two of them the same network."""
+    run = Path(__file__).parents[2] / "runs" / "cifar10_small"
+    labels = list(load_run(run).winners())
+    smallest = [f"MGIC s_c=16 s_g={s_g}" for s_g in (8, 4)]
+    options = [*command[:-2], *smallest, "--seeds", "1", "--winners", str(run)]
+    assert cifar.main(options) == 0
+    rows = {row["row"]: row for row in csv.DictReader((tmp_path / "results.csv").open())}
+    searched = [name for name in rows if name.startswith("searched, ")]
+    assert sorted(label for name in searched for label in name.removeprefix("searched, ").split(" and ")) == sorted(
+        labels
+    )
+    for name, shown in _rows.winners(run).items():  # their own depths, not those of the rows
+        assert shown.arguments.get("depths") != 1
+        assert int(rows[name]["macs"]) > 0
+    page = (tmp_path / "README.md").read_text()
+    assert "## What the search found" in page
+    assert "../cifar10_small/report.md" in page
+    assert page.count("- searched, ") == len(searched)

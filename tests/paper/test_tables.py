@@ -191,6 +191,37 @@ def test_recorded_accuracies_stand_beside_the_papers(tmp_path: Path) -> None:
     assert "ours" not in text(compare(["11"], runs="no such folder")).splitlines()[3].split("  ")[-1]
 
 
+def test_smaller_trainings_stand_below_and_in_no_row(tmp_path: Path) -> None:
+    (tmp_path / "cifar_rows").mkdir()
+    with open(tmp_path / "cifar_rows" / "results.csv", "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerows([["row", "test_acc"], ["plain", 60.0], ["plain", 61.0], ["MGIC s_c=16 s_g=8", 62.5]])
+    (table,) = compare(["3"], runs=tmp_path)
+    *_, head, plain, mgic, _, _ = text([table]).splitlines()
+    assert "ResNet-20" in head
+    assert plain.split() == ["ResNet-56:", "60.5", "(2)"]
+    assert mgic.endswith("62.5 (1)")
+    assert "- ResNet-56: 60.5 (2)\n" in page([table])
+    (written,) = to_json([table])
+    assert [row["value"] for row in written["trained_smaller"]["rows"]] == [60.5, 62.5]
+    assert all(row["measured"] is None for row in written["rows"])
+    (none,) = to_json(compare(["3"], runs="no such folder"))
+    assert none["trained_smaller"] is None
+
+
+def test_trainings_are_named_as_their_folders_name_them() -> None:
+    """A line or a row that is misspelt in tables.yaml would be left out in silence."""
+    runs = Path(__file__).parents[2] / "runs"
+    for table in TABLES.values():
+        if table.trained is None:
+            continue
+        lines = {line.name for _, lines in table.groups for line in lines}
+        assert set(table.trained.rows) <= lines, table.number
+        with open(runs / table.trained.file, newline="") as stream:
+            recorded = {row[table.trained.by] for row in csv.DictReader(stream)}
+        assert set(table.trained.rows.values()) <= recorded, table.number
+
+
 def test_columns_line_up(tables: dict[str, ComparedTable]) -> None:
     for table in tables.values():
         lines = [line for line in text([table]).split("\n\n")[1].splitlines() if not line.startswith("- ")]
