@@ -29,6 +29,7 @@ from .thresholds import (
 )
 
 Counts = NDArray[np.int64]
+_LARGEST = np.iinfo(np.int64).max
 
 _KEPT_KEYS = 100_000  # canonical forms that are held in memory; beyond them they are computed again when needed
 _QUICK_DRAWS = 32  # by rejection, before the rest is listed
@@ -110,13 +111,16 @@ class Enumeration:
         return first
 
     def costs(self, space: Space, input_size: InputSize, num_classes: int) -> dict[str, Counts]:
-        """Kind -> int64 (n,), the cost of each architecture."""
+        """Kind -> int64 (n,), the cost of each architecture; float64 where some are no whole numbers, or too large."""
         key = (input_size, num_classes)
         if key not in self._costs:
-            table = np.empty((len(COUNTS), len(self.first)), dtype=np.int64)
+            table: NDArray[Any] = np.empty((len(COUNTS), len(self.first)), dtype=np.int64)
             for i, number in enumerate(self.first.tolist()):
                 cost = space.cost_values(space.values_at(number), input_size, num_classes)
-                table[:, i] = cost.macs, cost.params, cost.activations
+                counts = cost.macs, cost.params, cost.activations
+                if table.dtype == np.int64 and not all(isinstance(n, int) and n <= _LARGEST for n in counts):
+                    table = table.astype(np.float64)
+                table[:, i] = counts
             self._costs[key] = dict(zip(COUNTS, table))
         return self._costs[key]
 

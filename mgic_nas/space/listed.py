@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ class ListedSpace:
         self.size = len(rows)
         self._rows = rows
         self._costs = dict(zip(rows, costs))
+        self._own = {name: {value: value for value in values} for name, values in params.items()}  # 8.0 is 8
 
     @classmethod
     def from_arrays(cls, settings: Any, costs: Any) -> ListedSpace:
@@ -37,9 +39,12 @@ class ListedSpace:
                 ``params`` and ``activations``.
 
         Raises:
-            UserError: lengths that differ, a setting twice, a value that is none, or a cost below 1.
+            UserError: lengths that differ, a setting twice, a value that is none, a parameter with True beside 1 (or
+                False beside 0), or a cost below 1.
         """
         names, rows = _rows(settings)
+        for column, name in enumerate(names):
+            _refuse_mixed(name, [row[column] for row in rows])
         first: dict[Values, int] = {}
         for at, row in enumerate(rows):
             if first.setdefault(row, at) != at:
@@ -81,19 +86,25 @@ class ListedSpace:
         return tuple(values)
 
     def arch_id_values(self, values: Values) -> str:
-        return digest(list(values))
+        return digest([self._own[name].get(value, value) for name, value in zip(self.params, values)])
 
     def cost_values(self, values: Values, input_size: InputSize, num_classes: int) -> Cost:
-        return self._costs[tuple(values)]
+        if (cost := self._costs.get(tuple(values))) is None:
+            raise UserError(f"{dict(zip(self.params, values))} is none of the {self.size:,} settings that are listed.")
+        return cost
 
     def _values(self, setting: Mapping[str, Scalar]) -> Values:
+        if missing := [name for name in self.params if name not in setting]:
+            raise UserError(f"a setting lacks {', '.join(missing)}: {dict(setting)}.")
         return tuple(setting[name] for name in self.params)
 
 
 def _rows(settings: Any) -> tuple[list[str], list[tuple[Scalar, ...]]]:
     """The names, and the values of each setting in their order."""
     if isinstance(settings, Mapping) or hasattr(settings, "columns"):
-        columns = {str(name): [_scalar(name, v) for v in settings[name]] for name in settings}
+        if twice := [name for name, count in Counter(map(str, settings)).items() if count > 1]:
+            raise UserError(f"settings has the column {twice[0]!r} twice: keep one.")
+        columns = {str(name): [_scalar(name, v) for v in _column(name, settings[name])] for name in settings}
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) > 1:
             raise UserError(f"settings has columns of different lengths: {lengths}.")
@@ -113,6 +124,12 @@ def _rows(settings: Any) -> tuple[list[str], list[tuple[Scalar, ...]]]:
     return names, rows
 
 
+def _column(name: Any, values: Any) -> Iterable[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UserError(f"settings: {name} must be a list of values, one for each setting, not {values!r}.")
+    return values
+
+
 def _all_mappings(settings: Any) -> bool:
     sized = isinstance(settings, Sequence) and not isinstance(settings, str)
     return sized and all(isinstance(setting, Mapping) for setting in settings)
@@ -128,10 +145,19 @@ def _scalar(name: Any, value: Any) -> Scalar:
 
 
 def _distinct(values: Iterator[Scalar]) -> tuple[Scalar, ...]:
-    """Each once: numbers ascending, others as they come."""
+    """Each once and in an order that is their own: numbers ascending, others by kind and text."""
     found = list(dict.fromkeys(values))
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in found)
-    return tuple(sorted(found) if numbers else found)  # type: ignore[type-var]
+    if numbers:
+        return tuple(sorted(found))  # type: ignore[type-var]
+    return tuple(sorted(found, key=lambda value: (type(value).__name__, str(value))))
+
+
+def _refuse_mixed(name: str, column: Sequence[Scalar]) -> None:
+    """True is 1 to Python, and False 0: which of them a trial had could not be told."""
+    for flag in (True, False):
+        if any(value is flag for value in column) and any(type(v) is not bool and v == flag for v in column):
+            raise UserError(f"settings: {name} holds {flag} and {int(flag)}, which are equal: write them alike.")
 
 
 def _costs(costs: Any, count: int) -> list[Cost]:
@@ -141,7 +167,7 @@ def _costs(costs: Any, count: int) -> list[Cost]:
             raise UserError(f"costs: unknown kind {kind!r}.{did_you_mean(str(kind), COUNTS)}")
     if "macs" not in given:
         raise UserError("costs lacks macs: the first objective is against them.")
-    columns: dict[str, list[int]] = {}
+    columns: dict[str, list[Any]] = {}
     for kind, values in given.items():
         try:
             column = np.asarray(values, dtype=float)
@@ -156,6 +182,6 @@ def _costs(costs: Any, count: int) -> list[Cost]:
             raise UserError(
                 f"costs: {kind} of setting {wrong[0]} is {shown}: a cost is 1 or more; take a smaller unit."
             )
-        columns[kind] = column.round().astype(np.int64).tolist()
+        columns[kind] = [int(value) if value.is_integer() else value for value in column.tolist()]
     macs, params, activations = (columns.get(kind, [1] * count) for kind in COUNTS)
     return [Cost(m, m, p, a) for m, p, a in zip(macs, params, activations)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -27,8 +28,20 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 
 
 def to_setting(space: Space, proposal: Mapping[str, Any]) -> Setting:
-    """Optuna's values as the space's own: a float that is off its grid by rounding is put back on it."""
+    """Optuna's values as the space's own: a float that is off its grid by rounding is put back on it, 8.0 is 8."""
     return {
-        name: min(values, key=lambda v: abs(v - proposal[name])) if space.is_range(name) else proposal[name]
+        name: min(values, key=lambda v: abs(v - proposal[name]))
+        if space.is_range(name)
+        else _own(values, proposal[name])
         for name, values in space.params.items()
     }
+
+
+def _own(values: Sequence[Any], value: Any) -> Any:
+    """The choice that a value is: by equality, or a float up to rounding; the value itself where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    for own in values:
+        if isinstance(own, int | float) and not isinstance(own, bool) and math.isclose(own, value, rel_tol=1e-12):
+            return own
+    return value

@@ -148,6 +148,10 @@ class CandidatePool:
         logs = _logs(problem.space.cost(setting, problem.input_size, problem.num_classes))
         return np.exp(logs), self._encode([setting], [logs])[0]
 
+    def holds(self, setting: Setting) -> bool:
+        """Whether a setting is one of the space."""
+        return self._problem.space.allows(setting)
+
     def setting(self, params: Mapping[str, Any]) -> Setting:
         """Optuna's parameters as a setting of the space."""
         return to_setting(self._problem.space, params)
@@ -185,9 +189,13 @@ class CandidatePool:
         """
         space = ListedSpace.from_arrays(settings, costs)
         pool = cls(SearchProblem(space, (1, 1, 1), 1), seed)
+        if not isinstance(distributions or {}, Mapping):
+            raise UserError("distributions must be a dict by parameter, such as {'depth': IntDistribution(1, 3)}.")
         for name, distribution in (distributions or {}).items():
             if name not in space.params:
-                raise UserError(f"distributions: no parameter {name!r}.{did_you_mean(name, space.params)}")
+                raise UserError(f"distributions: no parameter {name!r}.{did_you_mean(str(name), space.params)}")
+            if not isinstance(distribution, BaseDistribution):
+                raise UserError(f"distributions: {name} must be one of Optuna's distributions, not {distribution!r}.")
             for value in space.params[name]:
                 if not _contains(distribution, value):
                     raise UserError(f"distributions: {distribution!r} of {name} does not hold {value!r}.")
@@ -198,8 +206,8 @@ class CandidatePool:
         """What a trial's sampler proposes for every parameter of the pool, for an objective function."""
         return self.setting({name: _suggested(trial, name, d) for name, d in self.distributions.items()})
 
-    def macs_of(self, setting: Setting) -> int:
-        """The MACs of any setting of the space, or what stands in their place."""
+    def macs_of(self, setting: Setting) -> float:
+        """The MACs of any setting of the space, or what stands in their place. UserError where it is none."""
         return self._problem.space.cost(setting, self._problem.input_size, self._problem.num_classes).macs
 
 

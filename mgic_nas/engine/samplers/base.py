@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 from abc import abstractmethod
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -32,7 +33,11 @@ class PoolSampler(BaseSampler):
 
     Parameters that are not the pool's are drawn at random, as Optuna's own samplers draw what they do not model; a
     warning says so once for each. Where nothing untried is left, ``study.optimize`` ends; a proposal that is asked for
-    all the same is random.
+    all the same is one of the pool again.
+
+    What is proposed is reserved at once, so that the threads of ``n_jobs`` train nothing twice. An objective need not
+    suggest every parameter: the others are those that were proposed. Trials of other settings than the pool's, and
+    those of an earlier process whose parameters leave open which setting it was, are left out; a warning says so once.
 
     Args:
         pool: the architectures to choose from.
@@ -43,21 +48,32 @@ class PoolSampler(BaseSampler):
     """
 
     def __init__(self, pool: CandidatePool | None = None, seed: int | None = None) -> None:
-        if pool is None:
+        from ..proposals.pool import CandidatePool
+
+        if not isinstance(pool, CandidatePool):
             raise UserError(
                 f"{type(self).__name__} chooses from a pool: pass CandidatePool.from_arrays(settings, costs), with "
-                "what every setting costs."
+                f"what every setting costs{'' if pool is None else f', not a {type(pool).__name__}'}."
             )
         self._pool = pool
         self._random = RandomSampler(seed=seed)
         self._rng = random.Random(seed)
-        self._warned: set[str] = set()  # names of others' parameters
+        self._warned: set[str] = set()  # names of others' parameters, and other reasons
+        self._lock = threading.RLock()  # the threads of a study share a sampler
         self._forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
 
     def _forget(self) -> None:
         """Whatever is known of a study."""
         self._looked = 0  # trials of the study that were looked at
         self._unfinished: list[int] = []  # of them, when they were
+        self._proposed: dict[int, Setting] = {}  # by trial number
 
     def _changed(self, study: Study) -> list[FrozenTrial]:
         """The trials that are new since the last call, or were not finished then, by number.
@@ -90,18 +106,24 @@ class PoolSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        if search_space == self._pool.distributions:
-            return self.propose(study, self._pool)
-        return {name: self.sample_independent(study, trial, name, d) for name, d in search_space.items()}
+        if search_space != self._pool.distributions:
+            return {name: self.sample_independent(study, trial, name, d) for name, d in search_space.items()}
+        with self._lock:
+            setting = self.propose(study, self._pool)
+            if not setting and self._pool.whole and self._pool.settings:
+                self._warn("again", "everything in the pool was tried: a setting is proposed again.")
+                setting = self._rng.choice(self._pool.settings)
+            if setting:
+                self._proposed[trial.number] = setting
+        return setting
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         own = self._pool.distributions.get(param_name)
-        if own != param_distribution and param_name not in self._warned:
-            self._warned.add(param_name)
+        if own != param_distribution:
             known = f"the pool has {own}" if own else f"the pool has {', '.join(self._pool.distributions)}"
-            _log.warning(f"{param_name} is drawn at random: {known}, and asked for is {param_distribution}.")
+            self._warn(param_name, f"{param_name} is drawn at random: {known}, and asked for is {param_distribution}.")
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
@@ -109,14 +131,49 @@ class PoolSampler(BaseSampler):
         pool = self._pool
         if not pool.whole or trial.number + 1 < len(pool.settings):
             return
-        tried = {*self.tried(study, pool)}
-        if self.is_of(trial, pool):
-            tried.add(pool.arch_id(pool.setting(trial.params)))
+        with self._lock:
+            tried = {*self.tried(study, pool)}
+            if setting := self.setting_of(trial, pool):
+                tried.add(pool.arch_id(setting))
         if not len(pool.untried(tried)):
             with contextlib.suppress(RuntimeError):  # whoever asks and tells decides by himself
                 study.stop()
 
-    @staticmethod
-    def is_of(trial: FrozenTrial, pool: CandidatePool) -> bool:
-        """Whether a trial has the pool's parameters, perhaps beside others."""
-        return all(trial.distributions.get(name) == d for name, d in pool.distributions.items())
+    def setting_of(self, trial: FrozenTrial, pool: CandidatePool) -> Setting | None:
+        """The setting of the pool that a trial trains; None where it is none, or where that cannot be told."""
+        known = {name: d for name, d in pool.distributions.items() if name in trial.distributions}
+        if any(trial.distributions[name] != d for name, d in known.items()):
+            return None
+        given = {name: trial.params[name] for name in known}
+        if len(known) == len(pool.distributions):
+            setting = pool.setting(given)
+            if pool.holds(setting):
+                return setting
+            self._warn("outside", f"trial {trial.number} is none of the pool's settings, and is left out: {setting}.")
+            return None
+        finished = trial.state.is_finished()
+        proposed = self._proposed.get(trial.number)
+        if proposed is not None and (given or not finished) and _agree(proposed, given):
+            return proposed
+        if not given or not finished:
+            return None
+        found = [setting for setting in pool.settings if _agree(setting, given)]
+        if len(found) == 1:
+            return found[0]
+        left_out = ", ".join(name for name in pool.distributions if name not in given)
+        self._warn(
+            "open",
+            f"trial {trial.number} is left out: which setting of the pool it was cannot be told without {left_out}. "
+            "pool.suggest(trial) suggests every parameter.",
+        )
+        return None
+
+    def _warn(self, what: str, text: str) -> None:
+        """Once for each of ``what``."""
+        if what not in self._warned:
+            self._warned.add(what)
+            _log.warning(text)
+
+
+def _agree(setting: Setting, given: Mapping[str, Any]) -> bool:
+    return all(setting[name] == value for name, value in given.items())

@@ -17,6 +17,7 @@ import numpy as np
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from ...space.budget import parse_budgets
 from ..storage.study import REJECTED
 from ..storage.trial import JOB, RESULT
 from ..surrogate.expected_gain import ExpectedGain, Objective, Observation
@@ -55,7 +56,7 @@ class CostAwareSampler(PoolSampler):
         startup: so many first trials are spread over the MACs instead, the cheapest first, and so many again as long
             as nothing is known of any.
         epochs: of a whole training, as long as none is finished.
-        budgets: the gain of the winner within each counts too.
+        budgets: the gain of the winner within each counts too; texts such as ``"5M"`` or :class:`Budget`.
     """
 
     def __init__(
@@ -64,10 +65,10 @@ class CostAwareSampler(PoolSampler):
         seed: int | None = None,
         startup: int = STARTUP,
         epochs: int = 1,
-        budgets: Sequence[Budget] = (),
+        budgets: Sequence[Budget | str] = (),
     ) -> None:
         super().__init__(pool, seed)
-        self._budgets = tuple(budgets)
+        self._budgets = parse_budgets(budgets)
         self._epochs = epochs
         self._startup = max(1, startup)
 
@@ -108,20 +109,28 @@ class CostAwareSampler(PoolSampler):
         return int(self._rng.choice(list(near)))
 
     def _read(self, study: Study, pool: CandidatePool) -> list[_Known]:
-        """Every trial with the pool's parameters that was not rejected, by number."""
+        """Every trial of the pool's settings that was not rejected, by number."""
         sign = 1.0 if study.directions[0] == StudyDirection.MAXIMIZE else -1.0
         for trial in self._changed(study):
-            if known := self._known.get(trial.number) or self._add(trial, pool):
-                _observe(trial, known.observation, sign)
+            setting = None if REJECTED in trial.user_attrs else self.setting_of(trial, pool)
+            if setting is None:
+                self._drop(trial.number)
+            else:
+                _observe(trial, self._add(trial.number, setting, pool).observation, sign)
         return [self._known[number] for number in sorted(self._known)]
 
-    def _add(self, trial: FrozenTrial, pool: CandidatePool) -> _Known | None:
-        if REJECTED in trial.user_attrs or not self.is_of(trial, pool):
-            return None
-        setting = pool.setting(trial.params)
-        self._known[trial.number] = known = _Known(pool.arch_id(setting), Observation(*pool.describe(setting)))
-        self._tried.add(known.arch_id)
+    def _add(self, number: int, setting: Setting, pool: CandidatePool) -> _Known:
+        arch_id = pool.arch_id(setting)
+        known = self._known.get(number)
+        if known is None or known.arch_id != arch_id:  # or the objective trained another than was proposed
+            self._drop(number)
+            self._known[number] = known = _Known(arch_id, Observation(*pool.describe(setting)))
+            self._tried.add(arch_id)
         return known
+
+    def _drop(self, number: int) -> None:
+        if self._known.pop(number, None):
+            self._tried = {known.arch_id for known in self._known.values()}
 
 
 def _observe(trial: FrozenTrial, seen: Observation, sign: float) -> None:

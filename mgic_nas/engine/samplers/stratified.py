@@ -35,15 +35,19 @@ class StratifiedSampler(PoolSampler):
     def _forget(self) -> None:
         super()._forget()
         self._tried: set[str] = set()  # arch_ids
+        self._running: dict[int, str] = {}  # those of trainings that run beside it, by trial number
 
     def tried(self, study: Study, pool: CandidatePool) -> Set[str]:
         for trial in self._changed(study):
-            job, mine = trial.user_attrs.get(JOB), self.is_of(trial, pool)
-            if job is not None:
+            self._running.pop(trial.number, None)
+            if (job := trial.user_attrs.get(JOB)) is not None:
                 self._tried.add(job["arch_id"])
-            elif trial.state.is_finished() and mine and REJECTED not in trial.user_attrs:
-                self._tried.add(pool.arch_id(pool.setting(trial.params)))
-        return self._tried
+            elif REJECTED not in trial.user_attrs and (setting := self.setting_of(trial, pool)):
+                if trial.state.is_finished():
+                    self._tried.add(pool.arch_id(setting))
+                elif trial.number in self._proposed:
+                    self._running[trial.number] = pool.arch_id(setting)
+        return self._tried.union(self._running.values()) if self._running else self._tried
 
     def propose(self, study: Study, pool: CandidatePool) -> Setting:
         positions = pool.untried(self.tried(study, pool))

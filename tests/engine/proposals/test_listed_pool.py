@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
+import pickle
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from optuna.distributions import IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from mgic_nas.engine.proposals.pool import CandidatePool
 from mgic_nas.engine.samplers.cost_aware import CostAwareSampler
@@ -149,3 +152,151 @@ def test_the_lines_of_the_page_run_as_they_stand_there() -> None:
     found = names["study"]
     assert len(found.trials) == 12
     assert all(t.values[1] == COSTS[SETTINGS.index(t.params)] for t in found.trials)
+
+
+GRID = [{"width": w, "depth": d} for w in (0.25, 0.5, 0.75, 1) for d in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    "distributions",
+    [
+        {},
+        {"width": FloatDistribution(0.25, 1, step=0.25)},
+        {"width": FloatDistribution(0.1, 2.0)},
+        {"depth": FloatDistribution(1, 2)},
+        {"depth": IntDistribution(1, 2), "width": CategoricalDistribution((1.0, 0.75, 0.5, 0.25))},
+    ],
+)
+@KINDS
+def test_a_number_is_the_same_setting_however_optuna_writes_it(kind: Any, distributions: dict[str, Any]) -> None:
+    pool = CandidatePool.from_arrays(GRID, range(10, 18), distributions=distributions)
+    study = study_of(kind(pool, seed=0))
+    study.optimize(lambda trial: (1.0, pool.macs_of(pool.suggest(trial))), n_trials=30)
+    assert len(study.trials) == len(GRID)
+    assert {tuple(pool.setting(t.params).items()) for t in study.trials} == {tuple(s.items()) for s in GRID}
+
+
+@KINDS
+def test_an_objective_need_not_suggest_what_a_setting_does_not_have(kind: Any, caplog: Any) -> None:
+    """Conditional parameters as Optuna's users write them: plain blocks have no levels."""
+    settings = [{"kind": "plain", "width": w, "levels": 0} for w in (8, 16, 32)]
+    settings += [{"kind": "mgic", "width": w, "levels": n} for w in (8, 16, 32) for n in (1, 2, 3)]
+    pool = CandidatePool.from_arrays(settings, [s["width"] * (4 - s["levels"]) for s in settings])
+    study = study_of(kind(pool, seed=0))
+    seen = []
+
+    def objective(trial: optuna.Trial) -> tuple[float, float]:
+        kind = trial.suggest_categorical("kind", pool.distributions["kind"].choices)
+        width = trial.suggest_categorical("width", pool.distributions["width"].choices)
+        levels = trial.suggest_categorical("levels", pool.distributions["levels"].choices) if kind == "mgic" else 0
+        seen.append({"kind": kind, "width": width, "levels": levels})
+        return float(width), pool.macs_of(seen[-1])
+
+    study.optimize(objective, n_trials=7)
+    resumed = kind(pool, seed=1)  # another process: it knows the trials by their parameters alone
+    study.sampler = resumed
+    study.optimize(objective, n_trials=20)
+    assert sorted(map(str, seen)) == sorted(map(str, settings))
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING and r.name.startswith("mgic_nas")]
+
+
+@pytest.mark.parametrize("jobs", [2, 8])
+@KINDS
+def test_threads_train_nothing_twice(kind: Any, jobs: int) -> None:
+    pool = CandidatePool.from_arrays(SETTINGS, COSTS)
+    study = study_of(kind(pool, seed=0))
+    begin = threading.Barrier(jobs)
+    turns = itertools.count()
+
+    def objective(trial: optuna.Trial) -> tuple[float, float]:
+        if next(turns) < jobs:  # all have been proposed to before any suggests
+            begin.wait(timeout=30)
+        setting = pool.suggest(trial)
+        return accuracy(setting), pool.macs_of(setting)
+
+    study.optimize(objective, n_trials=len(SETTINGS), n_jobs=jobs)
+    assert len({tuple(t.params.items()) for t in study.trials}) == len(study.trials)
+
+
+def test_many_may_be_asked_for_before_any_is_suggested() -> None:
+    pool = CandidatePool.from_arrays(SETTINGS, COSTS)
+    study = study_of(CostAwareSampler(pool, seed=0))
+    asked = [pool.suggest(trial) for trial in [study.ask() for _ in SETTINGS]]
+    assert sorted(map(str, asked)) == sorted(map(str, SETTINGS))
+
+
+def test_trials_of_other_settings_are_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    """A study goes on after the pool was cut down to a smaller budget."""
+    optuna.logging.enable_propagation()
+    study = study_of(CostAwareSampler(CandidatePool.from_arrays(SETTINGS, COSTS), seed=0))
+    whole = study.sampler._pool  # type: ignore[attr-defined]
+    study.optimize(lambda trial: (accuracy(whole.suggest(trial)), 1.0), n_trials=12)
+    before = {tuple(t.params.items()) for t in study.trials}
+    # The distributions of a study do not change: those of the smaller pool are given.
+    cut = [s for s in SETTINGS if s["width"] < 64]
+    pool = CandidatePool.from_arrays(cut, [COSTS[SETTINGS.index(s)] for s in cut], distributions=whole.distributions)
+    study.sampler = CostAwareSampler(pool, seed=0)
+    study.optimize(lambda trial: (accuracy(pool.suggest(trial)), 1.0), n_trials=30)
+    assert {tuple(s.items()) for s in cut} - before <= {tuple(t.params.items()) for t in study.trials[12:]}
+    assert [r.getMessage() for r in caplog.records if "none of the pool's settings" in r.getMessage()]
+
+
+def test_after_everything_was_tried_it_stays_in_the_pool(caplog: pytest.LogCaptureFixture) -> None:
+    optuna.logging.enable_propagation()
+    pool = CandidatePool.from_arrays(SETTINGS[::2], COSTS[::2])
+    study = study_of(CostAwareSampler(pool, seed=0))
+    asked = [pool.suggest(study.ask()) for _ in range(14)]
+    assert all(setting in SETTINGS[::2] for setting in asked)
+    assert len([r for r in caplog.records if "was tried" in r.getMessage()]) == 1
+
+
+def test_an_enqueued_trial_counts_and_what_was_proposed_in_its_place_does_not() -> None:
+    pool = CandidatePool.from_arrays(SETTINGS, COSTS)
+    study = study_of(CostAwareSampler(pool, seed=0))
+    for setting in SETTINGS[:3]:
+        study.enqueue_trial(setting)
+    study.optimize(lambda trial: (accuracy(pool.suggest(trial)), 1.0), n_trials=100)
+    assert [t.params for t in study.trials[:3]] == SETTINGS[:3]
+    assert len(study.trials) == len(SETTINGS) == len({tuple(t.params.items()) for t in study.trials})
+
+
+def test_the_order_of_the_rows_does_not_matter_to_a_study() -> None:
+    pools = [CandidatePool.from_arrays(SETTINGS[::step], COSTS[::step]) for step in (1, -1)]
+    assert pools[0].distributions == pools[1].distributions
+
+
+def test_costs_are_not_rounded() -> None:
+    pool = CandidatePool.from_arrays(SETTINGS[:4], [1.2, 1.4, 1e20, 7])
+    assert [pool.macs_of(s) for s in SETTINGS[:4]] == [1.2, 1.4, 1e20, 7]
+    assert isinstance(pool.macs_of(SETTINGS[3]), int)
+    assert pool.macs == pytest.approx([1.2, 1.4, 1e20, 7])
+
+
+def test_a_sampler_survives_pickling() -> None:
+    sampler = pickle.loads(pickle.dumps(CostAwareSampler(CandidatePool.from_arrays(SETTINGS, COSTS), seed=0)))
+    study = study_of(sampler)
+    study.optimize(lambda trial: (accuracy(sampler._pool.suggest(trial)), 1.0), n_trials=3)
+    assert len(study.trials) == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CandidatePool.from_arrays([{"a": True}, {"a": 1}], [1, 2]), "write them alike"),
+        (lambda: CandidatePool.from_arrays({"w": 8}, [5]), "w must be a list"),
+        (lambda: CandidatePool.from_arrays(pd.DataFrame([[1, 2]], columns=["a", "a"]), [5]), "'a' twice"),
+        (lambda: CandidatePool.from_arrays(SETTINGS, COSTS, distributions={"width": [8]}), "Optuna's distributions"),
+        (lambda: CandidatePool.from_arrays(SETTINGS, COSTS, distributions=["depth"]), "must be a dict"),  # type: ignore[arg-type]
+        (lambda: CandidatePool.from_arrays(SETTINGS, COSTS).macs_of({"width": 16}), "lacks depth, act"),
+        (
+            lambda: CandidatePool.from_arrays(SETTINGS, COSTS).macs_of({"width": 5, "depth": 1, "act": "relu"}),
+            "none of the 18 settings",
+        ),
+        (lambda: CostAwareSampler([1, 2]), "not a list"),  # type: ignore[arg-type]
+        (lambda: CostAwareSampler(CandidatePool.from_arrays(SETTINGS, COSTS), budgets=["20q"]), "20q"),
+    ],
+)
+def test_what_no_pool_can_be_made_of_is_one_line(make: Any, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        make()
+    assert "\n" not in str(caught.value)
