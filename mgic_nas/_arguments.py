@@ -44,6 +44,15 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see `{self.prog} --help`)\n")
 
 
+class _Once(argparse.Action):
+    """An option that is given twice in the belief that it is repeatable: the first would be dropped in silence."""
+
+    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def]
+        if getattr(namespace, self.dest, None) not in (None, self.default):
+            parser.error(f"argument {option_string}: given twice; name one")
+        setattr(namespace, self.dest, values)
+
+
 def parser() -> argparse.ArgumentParser:
     found = _Parser(
         prog="mgic-nas",
@@ -95,7 +104,9 @@ def parser() -> argparse.ArgumentParser:
         RECIPE_HELP,
     )
     p.add_argument("space", metavar="SPACE", help="a YAML file or the name of a shipped space")
-    p.add_argument("--data", required=True, metavar="D", help="fashion, a folder, segmentation:..., points:..., ...")
+    p.add_argument(
+        "--data", required=True, action=_Once, metavar="D", help="fashion, a folder, segmentation:..., points:..., ..."
+    )
     p.add_argument("--budget", action="append", required=True, metavar="B", help="5M (MACs), params=1M, latency=5ms")
     p.add_argument(
         "--latencies", action="append", metavar="CSV", help="measurements: jetson.csv makes --budget latency-jetson=5ms"
@@ -111,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--out", metavar="DIR", help="the run's folder; the same command again resumes it")
     p.add_argument("--executor", choices=tuple(EXECUTORS), help="default: ray where it is installed, else local")
-    p.add_argument("--sampler", metavar="S", help="cost (default), tpe, nsga2, random or stratified")
+    p.add_argument("--sampler", action=_Once, metavar="S", help="cost (default), tpe, nsga2, random or stratified")
     p.add_argument("--rungs", metavar="R", help="early stopping: none, halving or thaw (pays from 4 epochs on)")
     _add_sharing(p)
     _add_recipe(p)
@@ -122,7 +133,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--storage", metavar="PATH", help="folder that all nodes share, for trials/")
     _add_trust(p)
     p.add_argument(
-        "--from", dest="start_from", metavar="RUN", help="an earlier run to learn from: other budgets, epochs or data"
+        "--from",
+        dest="start_from",
+        action=_Once,
+        metavar="RUN",
+        help="an earlier run to learn from: other budgets, epochs or data",
     )
     p.add_argument(
         "--enqueue",
@@ -186,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("target", metavar="RUN|FOLDER|FILE", help="a run, a winner's folder, or an exported file")
     p.add_argument("--data", metavar="D", help="as a search takes it (default: the run's own)")
     p.add_argument("--split", default="test", metavar="test|val|train", help="the part that is scored (default: test)")
-    p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
+    p.add_argument("--budget", action=_Once, metavar="B", help="which winner of a run (default: the most accurate)")
     p.add_argument("--against", metavar="OTHER", help="another network, scored on the same images: paired difference")
     _add_trust(p)
     p.add_argument("--json", action="store_true", help="print JSON, with all confusions")
@@ -199,7 +214,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("target", metavar="RUN|FOLDER", help="a run, or a winner's folder")
     p.add_argument("--to", required=True, metavar="hf|onnx|pt2|openvino", help="the form; all but hf are checked")
     p.add_argument("--out", required=True, metavar="DIR", help="the folder that is written")
-    p.add_argument("--budget", metavar="B", help="which winner of a run (default: the most accurate)")
+    p.add_argument("--budget", action=_Once, metavar="B", help="which winner of a run (default: the most accurate)")
     p.add_argument("--int8", action="store_true", help="with onnx: in 8 bits, too, calibrated on training images")
     p.add_argument("--no-fuse", action="store_true", help="as trained, BatchNorms not folded")
     _add_trust(p)

@@ -149,8 +149,10 @@ def make_plan(
         say: called with the line of a probe.
         keep: write; else nothing is written.
     """
+    fit = default_trials(problem, config.trials)  # fewer where the space has fewer within the budgets
+    left = max(0, left - (config.trials - fit))
     if setup.function is not None:
-        return _plan_of_function(config, problem, left)
+        return _plan_of_function(config, problem, fit, left)
     on_cpu = not visible_gpus() or config.gpus_per_trial == 0
     slots = plan_slots(config.concurrent, config.gpus_per_trial, this_machine())
     images = {name: int(config.data["sizes"][name]) for name in ("train", "val")}
@@ -166,20 +168,19 @@ def make_plan(
         f"  data      {_data(config)}",
         f"  input     {_input(config)}",
         f"  space     {_space(problem, config)}",
-        f"  training  {_training(config, left, images['train'], concurrent)}",
+        f"  training  {_training(config, fit, left, images['train'], concurrent)}",
         f"  cost      {_cost(estimate, left, concurrent, config, probed=bool(found and found.rate))}",
     )
     return Plan(left, concurrent, found, estimate, lines)
 
 
-def _plan_of_function(config: RunConfig, problem: SearchProblem, left: int) -> Plan:
+def _plan_of_function(config: RunConfig, problem: SearchProblem, fit: int, left: int) -> Plan:
     """Of trainings by a function of the user's, which nobody can measure before the first."""
     slots = plan_slots(config.concurrent, config.gpus_per_trial, this_machine())
     stopping = "" if config.rungs == "none" else f", early stopping {config.rungs}"
-    begun = "" if left >= config.trials else f" ({left:,} left)"
     lines = (
         f"  space     {_space(problem, config)}",
-        f"  training  {config.trials:,} trials{begun} of {config.epochs:,} epochs by {config.trained_by}, sampler "
+        f"  training  {_trials(config, fit, left)} of {config.epochs:,} epochs by {config.trained_by}, sampler "
         f"{config.sampler}{stopping}, {slots.concurrent} at a time",
         f"  cost      {_cost(None, left, slots.concurrent, config, probed=False)}",
     )
@@ -247,15 +248,19 @@ def _fits(found: Survey, fit: Fit) -> str:
     return f"about {amount(fit.share * found.allowed, 2)}" if fit.share else "few"
 
 
-def _training(config: RunConfig, left: int, images: int, concurrent: int) -> str:
+def _trials(config: RunConfig, fit: int, left: int) -> str:
+    all_of_them = f", all that fit (of {config.trials:,} asked for)" if fit < config.trials else ""
+    return f"{fit:,} trials{all_of_them}" + ("" if left >= fit else f" ({left:,} left)")
+
+
+def _training(config: RunConfig, fit: int, left: int, images: int, concurrent: int) -> str:
     recipe = get_recipe(config.recipe)
     steps = config.epochs * _steps(images, recipe)
     stopping = "" if config.rungs == "none" else f", early stopping {config.rungs}"
-    begun = "" if left >= config.trials else f" ({left:,} left)"
     batch = min(recipe.batch_size, images)
     most, ends = ("at most ", f"; {ending}") if (ending := _ending(config)) else ("", "")
     return (
-        f"{most}{config.trials:,} trials{begun} of {config.epochs:,} epochs, {steps:,} steps of {batch} "
+        f"{most}{_trials(config, fit, left)} of {config.epochs:,} epochs, {steps:,} steps of {batch} "
         f"(--trials and --epochs choose others); recipe {recipe.name}, sampler {config.sampler}{stopping}, "
         f"{concurrent} at a time{ends}"
     )

@@ -221,6 +221,8 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     notes += [f"{info.name}: warning: {line}" for line in cautions.of_data(metric_of(spec), about)]
     notes += [*start.notes, *unfit(problem)]
     if old is not None:
+        if own is not None and old.trained_by and old.trained_by != own.place:
+            notes.append(f"{folder} was trained by {old.trained_by}, and goes on with {own.place}")
         config = continued(old, config, folder)
         if not space.builds:
             own_training.refuse_other_costs(folder, space, read_record(folder).entries)

@@ -118,6 +118,10 @@ class Run:
                 raise UserError(f"{kind} is limited twice: keep one.")
             given[kind] = value
         budgets = [_limit(kind, value) for kind, value in given.items() if value is not None]
+        return self._best(budgets)
+
+    def _best(self, budgets: Sequence[Budget]) -> Winner:
+        """The winner within all of some limits. UserError where none is."""
         own = (csv_stem(kind) for kind in latency_kinds(self.config.parsed_budgets()))
         refuse_unnamed((budget.kind for budget in budgets), filter(None, own))
         record = self._record()
@@ -134,10 +138,7 @@ class Run:
         Raises:
             UserError: no network that was trained to the end is within it.
         """
-        if budget is None:
-            return self.best()
-        wanted = parse_budget(budget)
-        return self.best(limits={wanted.kind: wanted.text or wanted.label})
+        return self._best([] if budget is None else [parse_budget(budget)])
 
     def winners(self) -> dict[str, Winner | None]:
         """Budget label -> its winner; None where nothing that was trained fits."""
@@ -283,7 +284,7 @@ class Run:
             wanted = {winner.trial.number: winner for winner in own.values()}
         for label in labels:
             budget = parse_budget(label)
-            found = own.get(budget.label) or self.best(limits={budget.kind: label.rpartition("=")[2]})
+            found = own.get(budget.label) or self._best([budget])
             wanted[found.trial.number] = found
             own.setdefault(budget.label, found)
         numbers = [] if trials is None else [trials] if isinstance(trials, int) else list(trials)

@@ -119,6 +119,15 @@ def test_unknown_spaces_names_and_commands_get_suggestions(capsys, tmp_path) -> 
     refused(capsys, ["retrain", "runs/demo"], "not a run")
 
 
+def test_what_is_not_repeatable_is_refused_twice(capsys, tmp_path) -> None:
+    twice = ["--budget", "1M", "--budget", "2M"]
+    refused(capsys, ["score", "runs/cifar10_small", *twice], "--budget: given twice")
+    refused(capsys, ["export", "runs/cifar10_small", "--to", "hf", "--out", "x", *twice], "--budget: given twice")
+    for option in ("--from", "--data", "--sampler"):
+        options = ["--data", "fashion", "--budget", "1M", "--out", str(tmp_path / "run")]
+        refused(capsys, ["search", "quickstart", *options, option, "a", option, "b"], f"{option}: given twice")
+
+
 def test_corrupt_data_is_named(capsys, tmp_path, space) -> None:
     import io
 

@@ -144,6 +144,7 @@ def test_what_a_run_of_a_function_cannot_do_is_one_line(of_function: Path) -> No
         ("budgets=[", 'recipe="full", budgets=[', "a recipe is for networks that mgic_nas trains"),
         ('budgets=["2k", "20k"]', 'budgets=["params=5"]', "cost= says nothing of params"),
         ('budgets=["2k", "20k"]', 'budgets=["latency=5ms"]', "latency is measured of networks"),
+        ("train=strange_code.train", "train=strange_code.other_train", "not strange_code:other_train"),
         ("train=strange_code.train", "train=lambda s, e, r: 1.0", "cannot be given to worker processes"),
         ("train=strange_code.train", "train=strange_code.cost", "train must take"),
         ("train=strange_code.train", "train=7", "train must be a function"),

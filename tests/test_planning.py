@@ -1,6 +1,7 @@
 """What a search says before its first training, and what it chooses where nothing is said."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,13 @@ def test_a_program_that_plans_a_search_draws_the_random_numbers_that_it_would_dr
     torch.manual_seed(5)
     assert plan("quickstart", "fashion?train=500&val=700", "1M", concurrent=1).estimate is not None
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_no_more_trials_are_promised_than_networks_fit() -> None:
+    few = plan("quickstart", "fashion?train=500&val=700", "0.3M", trials=1_000, concurrent=1)
+    assert few.trials < 16
+    assert f"{few.trials} trials, all that fit (of 1,000 asked for)" in str(few)
+    assert str(few.trials) == re.search(r"within 0.3M (\d+)", str(few)).group(1)  # type: ignore[union-attr]
 
 
 def test_fewer_trials_where_fewer_networks_fit() -> None:

@@ -8,6 +8,7 @@ import torch
 from timm.data import create_loader, resolve_model_data_config
 
 import mgic_nas
+from mgic_nas import UserError, load_run
 from mgic_nas.tasks import load_data
 
 SPACE = {
@@ -48,3 +49,17 @@ def test_timms_loader_reproduces_the_accuracy_of_every_winner(tmp_path: Path, da
             right = sum(int((net(x).argmax(1) == y).sum()) for x, y in loader)
         promised = run.best(macs=folder.name).row["val_acc"]
         assert abs(right - promised / 100 * len(split)) <= 1
+
+
+@pytest.mark.parametrize("written", ["3M", "macs=3M", "3000000", 3e6, "macs=3e6"])
+def test_a_budget_may_name_its_kind(written: str | float) -> None:
+    run = load_run(Path(__file__).parents[1] / "runs" / "cifar10_small")
+    assert run.within(written).trial == run.best(macs="3M").trial
+    assert run.within("params=50k").trial == run.best(params="50k").trial
+
+
+def test_a_budget_on_a_latency_is_written_as_the_run_prints_it() -> None:
+    run = load_run(Path(__file__).parents[1] / "runs" / "cifar10_small")
+    for kind in ("latency", "latency-onnxruntime-b8"):
+        with pytest.raises(UserError, match="none was measured in this run"):
+            run.within(f"{kind}=5ms")

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._text import standard_error
 from .metrics import Metric
+from .own import NAME as OWN
 
 LARGEST_ERROR = 2.0  # points of standard error of an accuracy; above it most differences between networks are luck
 FEWEST_OF_A_CLASS = 5  # training images
@@ -57,6 +58,12 @@ def of_winners(
     metric: Metric, data: Mapping[str, Any], num_classes: int, scores: Mapping[str, float | None]
 ) -> list[str]:
     """One line where winners may have learned nothing. ``scores``: budget label -> percent."""
+    known = [score for score in scores.values() if score is not None]
+    if str(data.get("spec", "")).startswith(f"{OWN}:") and known and 0 < max(known) <= 1:
+        return [
+            f"no winner is above {max(known):.2f} %: accuracies are percent, so a train function that has shares of 1 "
+            "must return 100 times these"
+        ]
     lucky = [label for label, score in scores.items() if is_chance(metric, data, num_classes, score)]
     if not lucky:
         return []

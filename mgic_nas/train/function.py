@@ -97,7 +97,7 @@ def work(job: Job, setup: Setup) -> Iterator[dict[str, Any]]:
             curve.append(row)
             rows.writerow(_cells(row))
             file.flush()
-            if row["epoch"] >= job.last_epoch:
+            if row["epoch"] >= job.last_epoch and math.isfinite(row["val_acc"]):  # else the trial fails for it
                 with during(WRITE):
                     _finish(folder, job, setup, curve)
             yield row
@@ -182,6 +182,8 @@ class _Call:
             self._end(returned)
         except _Stop:
             pass
+        except SystemExit as error:  # of a script that was wrapped: it must not end the worker
+            self._error = RuntimeError(f"train called sys.exit({error.code!r}): return, or raise an error")
         except BaseException as error:  # told in the generator, whose worker knows what to do with it
             self._error = error
         finally:

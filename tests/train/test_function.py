@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,15 @@ def test_functions_that_no_worker_could_call_are_one_line(train: Any, hint: str)
     with pytest.raises(UserError, match=hint) as told:
         portable(train)
     assert "\n" not in str(told.value)
+
+
+def test_a_diverged_training_is_a_row_without_a_result(call: Any, tmp_path: Path) -> None:
+    """As of a network: the controller fails the trial for it, and the search goes on."""
+    (row,) = call(lambda setting, epochs, report: float("nan"), job(0, 1, 0, 2), 2)
+    assert (row["epoch"], math.isnan(row["val_acc"])) == (2, True)
+    assert read_result(tmp_path / "trials", 0, 1) is None
+
+
+def test_sys_exit_fails_the_trial_and_not_the_worker(call: Any) -> None:
+    with pytest.raises(RuntimeError, match=r"train called sys.exit\(3\)"):
+        call(lambda setting, epochs, report: sys.exit(3), job(0, 1, 0, 2), 2)
