@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+import time
 from abc import abstractmethod
 from collections.abc import Mapping, Set
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import TrialState
 
 from ...errors import UserError
 
@@ -19,13 +22,17 @@ if TYPE_CHECKING:
 
     from optuna import Study
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial, TrialState
+    from optuna.trial import FrozenTrial
 
     from ...space.parameters import Setting
     from ..proposals.pool import CandidatePool
 
 
 _log = optuna.logging.get_logger(__name__)
+
+PROPOSED = "mgic_nas:proposed"  # system attribute of a trial: the setting, from before its parameters are suggested
+TURNS = 8  # proposals for a trial, where other processes take them at the same moment
+YIELDS = 0.2  # seconds in which another process takes back what two have
 
 
 class PoolSampler(BaseSampler):
@@ -35,19 +42,21 @@ class PoolSampler(BaseSampler):
     warning says so once for each. Where nothing untried is left, ``study.optimize`` ends; a proposal that is asked for
     all the same is one of the pool again.
 
-    What is proposed is reserved at once, so that the threads of ``n_jobs`` train nothing twice. An objective need not
-    suggest every parameter: the others are those that were proposed. Trials of other settings than the pool's, and
-    those of an earlier process whose parameters leave open which setting it was, are left out; a warning says so once.
+    What is proposed is reserved at once, so that neither the threads of ``n_jobs`` nor processes that share a storage
+    train anything twice. An objective need not suggest every parameter: the others are those that were proposed. Trials
+    of other settings than the pool's, and trials of other samplers whose parameters leave open which setting it was,
+    are left out; a warning says so once.
 
     Args:
         pool: the architectures to choose from.
         seed: of everything random.
+        alone: no other process asks the study, so nothing is written into it.
 
     Raises:
         UserError: there is no pool.
     """
 
-    def __init__(self, pool: CandidatePool | None = None, seed: int | None = None) -> None:
+    def __init__(self, pool: CandidatePool | None = None, seed: int | None = None, alone: bool = False) -> None:
         from ..proposals.pool import CandidatePool
 
         if not isinstance(pool, CandidatePool):
@@ -56,10 +65,12 @@ class PoolSampler(BaseSampler):
                 f"what every setting costs{'' if pool is None else f', not a {type(pool).__name__}'}."
             )
         self._pool = pool
+        self._alone = alone
         self._random = RandomSampler(seed=seed)
         self._rng = random.Random(seed)
         self._warned: set[str] = set()  # names of others' parameters, and other reasons
         self._lock = threading.RLock()  # the threads of a study share a sampler
+        self._asked = datetime.now()  # when the latest proposal was asked for
         self._forget()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -109,13 +120,37 @@ class PoolSampler(BaseSampler):
         if search_space != self._pool.distributions:
             return {name: self.sample_independent(study, trial, name, d) for name, d in search_space.items()}
         with self._lock:
-            setting = self.propose(study, self._pool)
-            if not setting and self._pool.whole and self._pool.settings:
-                self._warn("again", "everything in the pool was tried: a setting is proposed again.")
-                setting = self._rng.choice(self._pool.settings)
-            if setting:
-                self._proposed[trial.number] = setting
+            for _ in range(TURNS):
+                self._asked = datetime.now()
+                setting = self.propose(study, self._pool)
+                if not setting and self._pool.whole and self._pool.settings:
+                    self._warn("again", "everything in the pool was tried: a setting is proposed again.")
+                    return self._rng.choice(self._pool.settings)
+                if not setting or self._reserve(study, trial, setting):
+                    break
         return setting
+
+    def _reserve(self, study: Study, trial: FrozenTrial, setting: Setting) -> bool:
+        """Whether a trial may have a setting: not where another process gave it away at the same moment."""
+        self._proposed[trial.number] = setting
+        if self._alone:
+            return True
+        study._storage.set_trial_system_attr(trial._trial_id, PROPOSED, dict(setting))
+        others = self._rivals(study, trial.number, setting)
+        if others and min(others) > trial.number:
+            time.sleep(YIELDS)  # the later one gives way if it has seen this one
+            others = self._rivals(study, trial.number, setting)
+        return not others
+
+    def _rivals(self, study: Study, number: int, setting: Setting) -> list[int]:
+        """The other trials that have a setting and were not over when it was proposed."""
+        arch_id = self._pool.arch_id(setting)
+        found = []
+        for trial in study.get_trials(deepcopy=False):
+            over = trial.datetime_complete is not None and trial.datetime_complete < self._asked
+            if trial.number != number and not over and (other := self.setting_of(trial, self._pool)):
+                found += [trial.number] if self._pool.arch_id(other) == arch_id else []
+        return found
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -152,9 +187,12 @@ class PoolSampler(BaseSampler):
             self._warn("outside", f"trial {trial.number} is none of the pool's settings, and is left out: {setting}.")
             return None
         finished = trial.state.is_finished()
-        proposed = self._proposed.get(trial.number)
+        proposed = self._proposed.get(trial.number) or trial.system_attrs.get(PROPOSED)
+        if proposed is not None and proposed.keys() != pool.distributions.keys():  # of another pool
+            proposed = None
         if proposed is not None and (given or not finished) and _agree(proposed, given):
-            return proposed
+            setting = pool.setting(proposed)
+            return setting if pool.holds(setting) else None
         if not given or not finished:
             return None
         found = [setting for setting in pool.settings if _agree(setting, given)]

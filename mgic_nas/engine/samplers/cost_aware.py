@@ -52,7 +52,7 @@ class CostAwareSampler(PoolSampler):
     Objective 0 of the study is the accuracy; further objectives are ignored.
 
     Args:
-        pool, seed: as those of :class:`PoolSampler`.
+        pool, seed, alone: as those of :class:`PoolSampler`.
         startup: so many first trials are spread over the MACs instead, the cheapest first, and so many again as long
             as nothing is known of any.
         epochs: of a whole training, as long as none is finished.
@@ -66,8 +66,9 @@ class CostAwareSampler(PoolSampler):
         startup: int = STARTUP,
         epochs: int = 1,
         budgets: Sequence[Budget | str] = (),
+        alone: bool = False,
     ) -> None:
-        super().__init__(pool, seed)
+        super().__init__(pool, seed, alone)
         self._budgets = parse_budgets(budgets)
         self._epochs = epochs
         self._startup = max(1, startup)
@@ -146,5 +147,5 @@ def _observe(trial: FrozenTrial, seen: Observation, sign: float) -> None:
 def make(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> CostAwareSampler:
     """The entry of the registry."""
     if problem is None:
-        return CostAwareSampler(pool(), seed)
-    return CostAwareSampler(pool(), seed, epochs=problem.epochs, budgets=problem.budgets)
+        return CostAwareSampler(pool(), seed, alone=True)
+    return CostAwareSampler(pool(), seed, epochs=problem.epochs, budgets=problem.budgets, alone=True)

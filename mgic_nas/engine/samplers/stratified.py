@@ -9,7 +9,7 @@ import numpy as np
 
 from ..storage.study import REJECTED
 from ..storage.trial import JOB
-from .base import PoolSampler
+from .base import PROPOSED, PoolSampler
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -25,11 +25,11 @@ class StratifiedSampler(PoolSampler):
     """Uniform draws from the untried architectures of each stratum of log MACs in turn, in a shuffled order.
 
     Args:
-        pool, seed: as those of :class:`PoolSampler`.
+        pool, seed, alone: as those of :class:`PoolSampler`.
     """
 
-    def __init__(self, pool: CandidatePool | None = None, seed: int | None = None) -> None:
-        super().__init__(pool, seed)
+    def __init__(self, pool: CandidatePool | None = None, seed: int | None = None, alone: bool = False) -> None:
+        super().__init__(pool, seed, alone)
         self._turns: list[int] = []
 
     def _forget(self) -> None:
@@ -45,7 +45,7 @@ class StratifiedSampler(PoolSampler):
             elif REJECTED not in trial.user_attrs and (setting := self.setting_of(trial, pool)):
                 if trial.state.is_finished():
                     self._tried.add(pool.arch_id(setting))
-                elif trial.number in self._proposed:
+                elif trial.number in self._proposed or PROPOSED in trial.system_attrs:
                     self._running[trial.number] = pool.arch_id(setting)
         return self._tried.union(self._running.values()) if self._running else self._tried
 
@@ -66,4 +66,4 @@ class StratifiedSampler(PoolSampler):
 
 def make(seed: int, pool: PoolMaker, problem: SearchProblem | None) -> StratifiedSampler:
     """The entry of the registry."""
-    return StratifiedSampler(pool(), seed)
+    return StratifiedSampler(pool(), seed, alone=True)

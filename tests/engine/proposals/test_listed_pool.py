@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import multiprocessing
 import pickle
 import re
 import threading
@@ -216,6 +217,27 @@ def test_threads_train_nothing_twice(kind: Any, jobs: int) -> None:
 
     study.optimize(objective, n_trials=len(SETTINGS), n_jobs=jobs)
     assert len({tuple(t.params.items()) for t in study.trials}) == len(study.trials)
+
+
+def _search(number: int, url: str, trials: int) -> None:
+    grid = [{"width": w, "depth": d} for w in (8, 16, 32, 64) for d in range(1, 20)]
+    pool = CandidatePool.from_arrays(grid, [s["width"] * s["depth"] for s in grid])
+    study = optuna.load_study(study_name="shared", storage=url, sampler=CostAwareSampler(pool, seed=number))
+    study.optimize(lambda trial: (pool.suggest(trial)["width"] ** 0.5, 1.0), n_trials=trials)
+
+
+def test_processes_that_share_a_storage_train_nothing_twice(tmp_path: Path) -> None:
+    """They begin at the same moment, when nothing is known, and so would make the same proposals."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    study = optuna.create_study(study_name="shared", storage=url, directions=["maximize", "minimize"])
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_search, args=(number, url, 8)) for number in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=120)
+        assert process.exitcode == 0
+    assert len({tuple(t.params.items()) for t in study.trials}) == len(study.trials) == 24
 
 
 def test_many_may_be_asked_for_before_any_is_suggested() -> None:
