@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import multiprocessing
 from collections.abc import Callable, Sequence
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from optuna.samplers import BaseSampler
 
 from ..engine.samplers.registry import SAMPLERS
 from ..engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
@@ -23,6 +21,7 @@ from ..space.budget import parse_budgets
 from . import honest as honesty
 from .bounds import bounds
 from .honest import Honest, honest
+from .outside import blamed, from_outside, is_outside
 from .replay import Trace, Truth, replay
 from .tables import AnyTable, open_table
 
@@ -52,30 +51,12 @@ class Contestant:
     def parse(cls, text: str) -> Contestant:
         """UserError for an unknown sampler or unknown rungs. ``module:factory`` names a sampler from outside."""
         sampler, plus, rungs = text.partition("+")
-        if ":" in sampler and sampler not in SAMPLERS:
-            SAMPLERS.register(sampler, _from_outside(sampler))
+        if is_outside(sampler) and sampler not in SAMPLERS:
+            SAMPLERS.register(sampler, from_outside(sampler))
         return cls(SAMPLERS.check(sampler), SCHEDULERS.check(rungs if plus else DEFAULT_SCHEDULER))
 
     def __str__(self) -> str:
         return self.sampler if self.rungs == DEFAULT_SCHEDULER else f"{self.sampler}+{self.rungs}"
-
-
-def _from_outside(name: str) -> Callable[..., BaseSampler]:
-    """A factory ``(seed, pool, problem)``, or a class of Optuna's that is made from a seed.
-
-    It is named on the command line or in Python, never by a file.
-    """
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"the sampler {name} cannot be imported: {error}.") from None
-    if isinstance(found, type) and issubclass(found, BaseSampler):
-        made: Callable[..., BaseSampler] = found  # Optuna's own take a seed; others say here that they do not
-        return lambda seed, pool, problem: made(seed=seed)
-    if not callable(found):
-        raise UserError(f"the sampler {name} is neither a sampler nor a function (seed, pool, problem) that makes one.")
-    return found
 
 
 @dataclass(frozen=True)
@@ -250,15 +231,16 @@ class _Replays:
             return list(pool.map(self.in_worker, [str(who)] * len(self.seeds), self.seeds))
 
     def one(self, who: Contestant, seed: int, truth: Truth) -> Trace:
-        return replay(
-            truth,
-            who.sampler,
-            seed,
-            rungs=who.rungs,
-            concurrent=self.concurrent,
-            trials=self.trials,
-            least=self.least,
-        )
+        with blamed(who.sampler):
+            return replay(
+                truth,
+                who.sampler,
+                seed,
+                rungs=who.rungs,
+                concurrent=self.concurrent,
+                trials=self.trials,
+                least=self.least,
+            )
 
     def in_worker(self, who: str, seed: int) -> Trace:
         """In a worker process, which keeps the table for the next."""
