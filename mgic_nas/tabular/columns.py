@@ -2,12 +2,15 @@
 
 A csv (also compressed) or parquet file is read as it lies where its columns say what they are:
 
-- ``macs`` (or ``flops``), ``params``, ``activations``: costs, of which MACs must be there
+- ``macs`` (or ``flops``), ``params``, ``activations``: costs from 1 up, also with decimals; MACs must be there
 - ``acc``, ``val_acc``, ``test_acc``, ``accuracy``, also with a number behind (``acc.0``, ``acc.1``): percent, one
   column a training; empty where there is none. A list in a cell, ``[41.0, 55.2, 60.1]``, is the curve of a training
-- every other column but ``arch_id``: a setting, one of several choices
+- names (``id``, ``arch_id``, texts that differ in every row) and other results (``train_acc``, ``val_loss``,
+  ``latency``): left out. Accuracies of several kinds (``val_acc`` beside ``test_acc``) are refused, and so are several
+  rows of one architecture that differ in ``seed``
+- every other column: a setting, one of several choices
 
-What that makes of a file is said. A YAML beside the file says it otherwise::
+What that makes of a file is said (:mod:`.guesses`). A YAML beside the file says it otherwise::
 
     name: NAS-Bench-Macro
     file: nas_bench_macro_cifar10.csv.gz     # beside this file
@@ -33,14 +36,12 @@ import pandas as pd
 
 from ..engine.storage import recorded
 from ..errors import UserError, did_you_mean
+from ..space.document import Place
 from ..space.parameters import InputSize
+from .frames import SUFFIXES
+from .guesses import COST_COLUMNS, accuracy_columns, is_accuracy, is_error, left_out, setting_columns, some
 
-SUFFIXES = (".csv", ".csv.gz", ".csv.xz", ".csv.bz2", ".csv.zst", ".parquet")
 YAMLS = (".yaml", ".yml")
-COST_COLUMNS = {"macs": ("macs", "flops"), "params": ("params", "parameters"), "activations": ("activations",)}
-_ACCURACY = re.compile(r"(val_|valid_|test_)?acc(uracy)?([._-]?\d+)?", re.IGNORECASE)
-_NO_SETTING = ("arch_id", "index", "unnamed: 0")
-_MOST_ROWS = 1_000_000
 _FIELDS = (
     "name", "file", "settings", "ordered", "costs", "accuracies", "unit", "input_size", "source", "licence",
 )  # fmt: skip
@@ -57,8 +58,9 @@ class Description:
         ordered: of these, those whose values are numbers that are near each other or far.
         costs: one of ``macs``, ``params``, ``activations`` -> column.
         accuracies: columns, one a training.
-        share: accuracies go from 0 to 1, not to 100.
+        unit: of accuracies, ``percent`` or ``share`` (from 0 to 1); None where nobody said it.
         input_size: (C, H, W) that MACs are counted at.
+        left_out: which columns are nothing of that, and why; empty where somebody said what the settings are.
     """
 
     name: str
@@ -67,8 +69,14 @@ class Description:
     ordered: tuple[str, ...]
     costs: Mapping[str, str]
     accuracies: tuple[str, ...]
-    share: bool = False
+    unit: str | None = None
     input_size: InputSize = (3, 32, 32)
+    left_out: str = ""
+
+    @property
+    def share(self) -> bool:
+        """Whether accuracies go from 0 to 1, not to 100."""
+        return self.unit == "share"
 
 
 def is_foreign(path: Path) -> bool:
@@ -87,10 +95,10 @@ def written_in(path: Path) -> dict[str, Any]:
     for key in written:
         if key not in _FIELDS:
             raise place.error((key,), f"unknown key {key!r}.{did_you_mean(str(key), _FIELDS)}")
+    for key in ("settings", "ordered", "accuracies"):
+        if key in written:
+            written[key] = _columns(written[key], key, place)
     for key, kind, expected in (
-        ("settings", list, "a list of columns"),
-        ("ordered", list, "a list of columns"),
-        ("accuracies", list, "a list of columns"),
         ("costs", dict, "a mapping such as {macs: flops}"),
         ("input_size", list, "three numbers such as [3, 32, 32]"),
         ("name", str, "a text"),
@@ -102,53 +110,55 @@ def written_in(path: Path) -> dict[str, Any]:
     size = written.get("input_size", [3, 32, 32])
     if len(size) != 3 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in size):
         raise place.error(("input_size",), "input_size must be three numbers such as [3, 32, 32].")
-    for kind in written.get("costs", {}):
+    for kind, column in written.get("costs", {}).items():
         if kind not in COST_COLUMNS:
             raise place.error(("costs", kind), f"unknown cost {kind!r}: macs, params and activations are known.")
+        [written["costs"][kind]] = _columns([column], f"costs: {kind}", place)
     file = written.get("file")
-    if not isinstance(file, str) or Path(file).name != file:
+    if not isinstance(file, str) or Path(file).name != file or file in ("", ".."):
         raise place.error(("file",), "file must name a csv or parquet file in the same folder.")
     return {**written, "file": path.parent / file}
 
 
-def read_frame(path: Path) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path)
-    except FileNotFoundError:
-        raise UserError(f"there is no file {path}: name a recorded table's folder, a csv or a YAML of one.") from None
-    except (OSError, ValueError, EOFError, LookupError, ImportError) as error:  # of pandas, gzip, pyarrow
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} cannot be read as a table: {reason}.") from None
-    if not 1 < len(frame) <= _MOST_ROWS:
-        raise UserError(f"{path} has {len(frame):,} rows: a table has 2 to {_MOST_ROWS:,}, one an architecture.")
-    return frame
+def _columns(value: Any, key: str, place: Place) -> list[str]:
+    """Names of columns; a column may be named by a number."""
+    if not isinstance(value, list) or (not value and key != "ordered"):
+        raise place.error((key,), f"{key} must be a list of columns.")
+    for column in value:
+        if not isinstance(column, str | int) or isinstance(column, bool):
+            raise place.error((key,), f"{key} holds {str(column)[:40]!r}, which is no column's name.")
+    return [str(column) for column in value]
 
 
 def describe(path: Path, frame: pd.DataFrame, written: Mapping[str, Any]) -> Description:
-    """What was written of the columns, and for the rest what their names say."""
-    columns = [str(column) for column in frame.columns]
-    lower = {column.lower(): column for column in columns}
-    costs = dict(written.get("costs") or {})
-    for kind, names in COST_COLUMNS.items():
-        found = next((lower[name] for name in names if name in lower), None)
-        if found and kind not in costs and not written.get("costs"):
-            costs[kind] = found
+    """What was written of the columns, and for the rest what their names say.
+
+    Raises:
+        UserError: a column is not there or is named twice, or the names say several things.
+    """
+    columns = [*frame.columns]
+    costs = dict(written.get("costs") or _cost_columns(columns))
     if "macs" not in costs:
         raise UserError(f"{path} has no column macs; its columns are {some(columns)}: say costs: {{macs: COLUMN}}.")
-    accuracies = written.get("accuracies") or [column for column in columns if _ACCURACY.fullmatch(column)]
-    if not accuracies:
-        raise UserError(f"{path} has no column acc; its columns are {some(columns)}: say accuracies: [COLUMN].")
-    taken = {*costs.values(), *accuracies}
-    rest = [c for c in columns if c not in taken and c.lower() not in _NO_SETTING]
-    settings = written.get("settings") or rest
+    accuracies = written.get("accuracies") or accuracy_columns(path, columns)
     ordered = written.get("ordered") or []
-    for column in (*settings, *ordered, *costs.values(), *accuracies):
+    taken = [*costs.values(), *accuracies]
+    for column in (*(written.get("settings") or ()), *ordered, *taken):
         if column not in columns:
-            raise UserError(f"{path}: there is no column {column!r}.{did_you_mean(str(column), columns)}")
-    if not settings:
-        raise UserError(f"{path} has no columns of settings beside its costs and accuracies.")
-    if wrong := [column for column in ordered if column not in settings]:
-        raise UserError(f"{path}: {wrong[0]} is ordered but none of the settings.")
+            raise UserError(f"{path}: there is no column {column!r}.{did_you_mean(column, columns)}")
+    left: dict[str, list[str]] = {}
+    if (settings := written.get("settings")) is None:
+        settings, left = setting_columns(path, frame, taken, keep=ordered)
+    for what, several in (("a cost", costs.values()), ("a setting", settings)):
+        if wrong := next(filter(is_accuracy, several), None):
+            raise UserError(f"{path}: {wrong} is an accuracy by its name, and cannot be {what}: rename the column.")
+    _refuse_twice(path, {"costs": [*costs.values()], "accuracies": accuracies, "settings": settings})
+    if wrong := next((column for column in accuracies if is_error(column)), None):
+        raise UserError(
+            f"{path}: {wrong} is lower-is-better, and no accuracy: make a column of 100 - {wrong} in percent."
+        )
+    if odd := [column for column in ordered if column not in settings]:
+        raise UserError(f"{path}: {odd[0]} is ordered but none of the settings.")
     return Description(
         written.get("name") or re.sub(r"\.(csv|parquet|ya?ml).*$", "", path.name, flags=re.IGNORECASE),
         written.get("file") or path,
@@ -156,18 +166,33 @@ def describe(path: Path, frame: pd.DataFrame, written: Mapping[str, Any]) -> Des
         tuple(ordered),
         costs,
         tuple(accuracies),
-        written.get("unit") == "share",
+        written.get("unit"),
         tuple(written.get("input_size") or (3, 32, 32)),
+        left_out(left),
     )
 
 
+def _cost_columns(columns: Sequence[str]) -> dict[str, str]:
+    lower = {column.lower(): column for column in reversed(columns)}
+    found = {kind: next((lower[n] for n in names if n in lower), None) for kind, names in COST_COLUMNS.items()}
+    return {kind: column for kind, column in found.items() if column}
+
+
+def _refuse_twice(path: Path, named: Mapping[str, Sequence[str]]) -> None:
+    """UserError for a column that would be two things."""
+    first: dict[str, str] = {}
+    for what, columns in named.items():
+        for column in columns:
+            if before := first.get(column):
+                where = f"twice in {what}" if before == what else f"in {before} and in {what}"
+                raise UserError(f"{path}: the column {column} is named {where}: a column is one thing.")
+            first[column] = what
+
+
 def told(description: Description) -> str:
+    """How the columns of a file without a YAML were understood."""
     costs = ", ".join(kind if kind == column else f"{kind} ({column})" for kind, column in description.costs.items())
     return (
         f"read by its columns' names: settings {some(description.settings)} (choices without an order); costs "
         f"{costs}; accuracies in percent {some(description.accuracies)}; a YAML can say it otherwise"
     )
-
-
-def some(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
+from .._text import plural
 from ..cost import Cost
 from ..engine.storage.trial import COSTS
 from ..errors import UserError
 from ..space.conditions import Scalar
 from ..space.listed import ListedSpace
-from .columns import COST_COLUMNS, YAMLS, Description, describe, read_frame, some, told, written_in
+from . import values
+from .columns import YAMLS, Description, describe, told, written_in
+from .frames import read_frame
+from .guesses import COST_COLUMNS, some
 from .table import Architecture, Array, TableConfig
 
 
@@ -32,6 +32,7 @@ class ForeignTable:
         space: its rows.
         architectures: A of them, the cheapest first.
         seeds: S of them: columns of accuracies.
+        decimals: of its MACs: the search's own space counts them in units of 10 ** -decimals.
         notes: how its columns were understood, and what was left out: one line each.
 
     Raises:
@@ -46,24 +47,27 @@ class ForeignTable:
         self.described = description = describe(self.folder, frame, described or {})
         if described is None:
             self.notes.append(told(description))
-        curves = _curves(frame, description)
+        if description.left_out:
+            self.notes.append(description.left_out)
+        curves = values.accuracies(frame, description)
         trained = np.any(~np.isnan(curves[:, :, -1]), axis=1)
         if not trained.any():
             raise UserError(f"{self.folder} has no accuracy in {', '.join(description.accuracies)}.")
         if left_out := int((~trained).sum()):
-            self.notes.append(f"{left_out:,} rows without an accuracy are left out")
-        costs = _costs(frame, description)
-        values, params = _settings(frame, description)
-        order = [i for i in np.argsort([c.macs for c in costs], kind="stable").tolist() if trained[i]]
-        rows = [values[i] for i in order]
-        _refuse_twins(self.folder, description, values)
+            self.notes.append(f"left out: {plural(left_out, 'row')} without an accuracy")
+        whole = np.flatnonzero(trained)
+        macs = values.costs(frame, whole, description)["macs"]
+        order = whole[np.argsort(macs, kind="stable")].tolist()
+        costs = values.costs(frame, order, description)
+        rows, params, notes = values.settings(frame, order, description)
+        self.notes += notes
+        _refuse_twins(self.folder, description, dict(zip(order, rows)))
         self.name = description.name
-        self.space = ListedSpace(description.name, params, rows, [costs[i] for i in order])
+        self.decimals = values.decimals(costs["macs"])
+        self.space = ListedSpace(description.name, params, rows, _counted(costs, len(rows)))
         self.architectures = [
-            Architecture(
-                self.space.arch_id_values(row), dict(zip(params, row)), {k: getattr(costs[i], k) for k in COSTS}
-            )
-            for i, row in zip(order, rows)
+            Architecture(self.space.arch_id_values(row), dict(zip(params, row)), _as_given(costs, at))
+            for at, row in enumerate(rows)
         ]
         self._acc = curves[order]
         self.seeds = self._acc.shape[1]
@@ -106,85 +110,23 @@ class ForeignTable:
         return {}
 
 
-def _curves(frame: pd.DataFrame, description: Description) -> NDArray[np.float64]:
-    """float64 (rows, trainings, epochs), percent; NaN where there is none."""
-    cells = [[_curve(cell, description, column) for cell in frame[column]] for column in description.accuracies]
-    epochs = max(len(curve) for column in cells for curve in column)
-    found: NDArray[np.float64] = np.full((len(frame), len(cells), epochs), np.nan)
-    for seed, column in enumerate(cells):
-        for row, curve in enumerate(column):
-            if curve and len(curve) != epochs:
-                where = f"row {row} of {description.file} has {len(curve)} epochs in {description.accuracies[seed]}"
-                raise UserError(f"{where}, others have {epochs}: give all curves one length.")
-            found[row, seed, : len(curve)] = curve
-    if description.share:
-        found *= 100
-    elif np.nanmax(found, initial=0.0) <= 1.0:
-        raise UserError(
-            f"{description.file}: no accuracy is above 1; they are percent here, so say unit: share in a YAML if they "
-            "go from 0 to 1."
-        )
-    if np.nanmin(found, initial=0.0) < 0 or np.nanmax(found, initial=0.0) > 100:
-        raise UserError(f"{description.file}: accuracies must be 0 to 100 percent (unit: share for 0 to 1).")
-    return found
-
-
-def _curve(cell: Any, description: Description, column: str) -> list[float]:
-    """One training: a number, or a list of them, one an epoch; empty where there is none."""
-    if isinstance(cell, str):
-        try:
-            cell = json.loads(cell.strip() or "null")
-        except ValueError:
-            cell = "?"
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return []
-    values = list(cell) if isinstance(cell, list | tuple | np.ndarray) else [cell]
-    if not all(isinstance(v, int | float | np.number) and math.isfinite(v) for v in values) or isinstance(cell, bool):
-        raise UserError(f"{description.file}: {column} holds {str(cell)[:40]!r}, which is no accuracy.")
-    return [float(v) for v in values]
-
-
-def _costs(frame: pd.DataFrame, description: Description) -> list[Cost]:
-    found: dict[str, NDArray[np.float64]] = {}
-    for kind, column in description.costs.items():
-        values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
-        wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 1)))
-        if len(wrong):
-            shown = str(frame[column].iloc[int(wrong[0])])[:40]
-            raise UserError(f"{description.file}: row {wrong[0]} has {column} {shown}: a cost is 1 or more, not in M.")
-        found[kind] = values.round()
-    lacking = np.ones(len(frame))
-    macs, params, activations = (found.get(kind, lacking).astype(int).tolist() for kind in COST_COLUMNS)
+def _counted(costs: Mapping[str, Array], number: int) -> list[Cost]:
+    """Costs as a search counts them: whole numbers, of a cost with decimals in a smaller unit."""
+    whole = {k: (cost * 10.0 ** values.decimals(cost)).round().astype(int).tolist() for k, cost in costs.items()}
+    macs, params, activations = (whole.get(kind, [1] * number) for kind in COST_COLUMNS)
     return [Cost(m, m, p, a) for m, p, a in zip(macs, params, activations)]
 
 
-def _settings(
-    frame: pd.DataFrame, description: Description
-) -> tuple[list[tuple[Scalar, ...]], dict[str, tuple[Scalar, ...]]]:
-    """The values of each row, and the choices of each parameter in their order; without an order they are texts."""
-    columns: list[list[Scalar]] = []
-    for name in description.settings:
-        cells = frame[name].tolist()
-        if any(cell is None or (isinstance(cell, float) and math.isnan(cell)) for cell in cells):
-            raise UserError(f"{description.file}: the setting {name} is empty in some rows: fill it in.")
-        if name in description.ordered:
-            if not all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells):
-                raise UserError(f"{description.file}: {name} is ordered but holds other things than numbers.")
-            columns.append(cells)
-        else:
-            columns.append([str(cell) for cell in cells])
-    params: dict[str, tuple[Scalar, ...]] = {
-        name: tuple(sorted(set(column)))  # type: ignore[type-var]
-        for name, column in zip(description.settings, columns)
-    }
-    return list(zip(*columns)), params
+def _as_given(costs: Mapping[str, Array], at: int) -> dict[str, float]:
+    found = {kind: float(costs[kind][at]) if kind in costs else 1.0 for kind in COST_COLUMNS}
+    return {kind: found[kind if kind in found else "macs"] for kind in COSTS}
 
 
-def _refuse_twins(path: Path, description: Description, values: Sequence[tuple[Scalar, ...]]) -> None:
+def _refuse_twins(path: Path, description: Description, rows: Mapping[int, tuple[Scalar, ...]]) -> None:
     first: dict[tuple[Scalar, ...], int] = {}
-    for row, value in enumerate(values):
-        if first.setdefault(value, row) != row:
+    for row in sorted(rows):
+        if first.setdefault(rows[row], row) != row:
             raise UserError(
-                f"{path}: rows {first[value]} and {row} have the same settings ({some(description.settings)}): give "
-                "each architecture one row, and each of its trainings a column."
+                f"{path}: rows {first[rows[row]]} and {row} have the same settings ({some(description.settings)}): "
+                "give each architecture one row, and each of its trainings a column."
             )

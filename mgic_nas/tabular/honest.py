@@ -131,7 +131,7 @@ def facts(truth: Truth, seeds: Sequence[int]) -> dict[str, Any] | None:
     - ``hypervolume``: denoised; ``luck``: the share of the recorded hypervolume by which that is smaller
     - ``everything``: what a search that trains everything once hands over, on unseen trainings: mean over seeds
     - ``two_on_third``: with each training left out in turn, the front by the mean of the others: its hypervolume on
-      the one left out, as a share of that one's own whole
+      the one left out, as a share of that one's own whole; None where that is nothing
     - ``rmse``: with each left out, its root mean square distance in points from the mean of the others and from the
       denoised others, over the architectures above the reference accuracy by the latter. ``claimed`` and ``kept``: the
       worth of the front by either, as it is believed to be and on the training left out
@@ -156,7 +156,8 @@ def facts(truth: Truth, seeds: Sequence[int]) -> dict[str, Any] | None:
         above = np.flatnonzero(better > truth.reference[0])
         front = handed_over(mean, truth.macs, truth.reference[0])
         third = Judge(judged, truth.macs, truth.reference)
-        shares.append(third.hypervolume(front) / third.best)
+        if third.best > 0:
+            shares.append(third.hypervolume(front) / third.best)
         for chosen, rows in ((mean, by_mean), (better, by_denoised)):
             front = handed_over(chosen, truth.macs, truth.reference[0])
             error = math.sqrt(float(np.mean((chosen[above] - judged[above]) ** 2)))
@@ -166,7 +167,7 @@ def facts(truth: Truth, seeds: Sequence[int]) -> dict[str, Any] | None:
         "hypervolume": judge.best,
         "luck": 1 - judge.best / truth.best,
         "everything": float(np.mean(everything)),
-        "two_on_third": float(np.mean(shares)),
+        "two_on_third": float(np.mean(shares)) if shares else None,
         "by_mean": dict(zip(names, np.mean(by_mean, axis=0).tolist(), strict=True)),
         "by_denoised": dict(zip(names, np.mean(by_denoised, axis=0).tolist(), strict=True)),
     }

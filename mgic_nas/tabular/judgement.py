@@ -26,8 +26,12 @@ def page(comparison: Comparison, table: TableMaker) -> list[str]:
         f"{facts['hypervolume']:.3f}, so {percent(facts['luck'])} of the recorded one is luck",
         f"with each training left out in turn: it is {mean['rmse']:.2f} points (rms) from the mean of the others, "
         f"{better['rmse']:.2f} from the denoised others; the front by the mean claims {mean['claimed']:.3f} and is "
-        f"worth {mean['kept']:.3f} on it, by the denoised {better['claimed']:.3f} and {better['kept']:.3f}; the "
-        f"former has {percent(facts['two_on_third'])} of the hypervolume that the training's own front has",
+        f"worth {mean['kept']:.3f} on it, by the denoised {better['claimed']:.3f} and {better['kept']:.3f}"
+        + (
+            f"; the former has {percent(facts['two_on_third'])} of the hypervolume that the training's own front has"
+            if facts["two_on_third"] is not None
+            else ""
+        ),
         table(
             ["epochs trained, denoised truth, to", *map(percent, SHARES)],
             [[name, *(spread(found.epochs[share]) for share in SHARES)] for name, found in judged],

@@ -13,6 +13,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from ..engine.controller import Controller
 from ..engine.proposals.candidate import SearchProblem
 from ..engine.storage.config import RunConfig
 from ..engine.storage.starting import Earlier
+from ..errors import UserError
 from ..pareto import hypervolume, hypervolume_history, non_dominated
 from ..space.prior import Prior
 from .denoised import denoised, design
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 ENOUGH = 0.99  # share of the true front's hypervolume at which a replay ends
+NOTHING = 1e-9  # a hypervolume that rounding makes
 
 
 class Judge:
@@ -74,8 +77,12 @@ class Truth(Judge):
         acc: float64 (A,), the mean over trainings: the recorded truth.
         reference: (accuracy, MACs) from which hypervolume is measured: the 10th percentile of the true accuracies,
             and the largest budget on MACs (or the costliest architecture).
+        limit: that budget; None where there is none.
         noise: the variance of one training's accuracy around its architecture's, percent squared.
         fewest_trainings: of any architecture. Where it is 1, luck cannot be told from worth.
+
+    Raises:
+        UserError: nothing is better than the reference, so that there is no hypervolume to find a share of.
     """
 
     def __init__(self, table: AnyTable, limit: float | None = None) -> None:
@@ -84,6 +91,9 @@ class Truth(Judge):
         acc, macs = np.nanmean(self.final, axis=1), table.cost("macs")
         super().__init__(acc, macs, (float(np.nanpercentile(acc, 10)), float(limit or macs.max() * 1.001)))
         counted = np.sum(~np.isnan(self.final), axis=1)
+        self.limit = limit
+        if self.best <= NOTHING:
+            raise UserError(self._nothing())
         self.fewest_trainings = int(counted.min())
         spare = int((counted - 1).sum())
         self.noise = float(np.nansum((self.final - self.acc[:, None]) ** 2)) / spare if spare else math.nan
@@ -98,12 +108,38 @@ class Truth(Judge):
         """The denoised truth; None where some architecture has one training only."""
         if self.fewest_trainings < 2:
             return None
-        return Judge(denoised(self.final, self.columns), self.macs, self.reference)
+        judge = Judge(denoised(self.final, self.columns), self.macs, self.reference)
+        if judge.best <= NOTHING:
+            raise UserError(
+                f"{self.table.name}: without the luck of its trainings no architecture within the budget is better "
+                f"than {self.reference[0]:.2f} %, the 10th percentile of its accuracies: there is no front to find."
+            )
+        return judge
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Which architectures (A,) a search may train: those within the largest budget."""
+        return self.macs <= self.reference[1]
+
+    def _nothing(self) -> str:
+        start = f"the hypervolume is measured from {self.reference[0]:.2f} %, the 10th percentile of its accuracies"
+        if self.limit is None or not (self.acc > self.reference[0] + NOTHING).any():
+            return f"{self.table.name}: {start}, and no architecture is better: there is no front to find."
+        return (
+            f"{self.table.name}: {start}, and no architecture below {self.limit:,.10g} MACs is better: give a larger "
+            "--budget."
+        )
+
+    @property
+    def searched(self) -> str:
+        """The limit of every search as its budget, in the unit in which the table's space counts MACs."""
+        units = Decimal(repr(self.reference[1])).scaleb(self.table.decimals)
+        return f"{units:.0f}" if self.limit is None else f"{math.floor(units)}"
 
     @property
     def front(self) -> NDArray[np.int_]:
-        """The rows on the true front, the cheapest first."""
-        rows = np.flatnonzero(non_dominated(self.acc, self.macs))
+        """The rows on the true front within the largest budget, the cheapest first."""
+        rows = np.flatnonzero(non_dominated(self.acc, self.macs) & self.inside)
         return rows[np.argsort(self.macs[rows])]
 
     def fewest(self, share: float) -> int:
@@ -167,7 +203,7 @@ def replay(
     judges = [truth, *([truth.denoised] if truth.denoised else [])]
     table = truth.table
     lookup = _Lookup(truth, seed)
-    config = _config(table, sampler, rungs, seed, trials or len(table.architectures), truth.reference[1])
+    config = _config(table, sampler, rungs, seed, trials or len(table.architectures), truth.searched)
     ended: list[tuple[int, int, int, float, float]] = []
     epochs = 0
     problem = replace(SearchProblem.of_run(config, table.space), earlier=earlier, prior=prior or {})
@@ -259,13 +295,13 @@ class _Lookup:
         return {"attempt": attempt, "epochs": job.last_epoch, "val_acc": curve[-1]["val_acc"], "curve": curve}
 
 
-def _config(table: AnyTable, sampler: str, rungs: str, seed: int, trials: int, limit: float) -> RunConfig:
+def _config(table: AnyTable, sampler: str, rungs: str, seed: int, trials: int, budget: str) -> RunConfig:
     recorded = table.config
     return RunConfig(
         name="replay",
         space=recorded.space,
         data=recorded.data,
-        budgets=[f"{limit:.0f}"],
+        budgets=[budget],
         trials=trials,
         epochs=recorded.epochs,
         recipe=recorded.recipe,

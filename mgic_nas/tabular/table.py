@@ -110,7 +110,7 @@ class Architecture:
 
     arch_id: str
     setting: dict[str, Any]
-    cost: dict[str, int]
+    cost: Mapping[str, float]
 
 
 class Table:
@@ -126,6 +126,7 @@ class Table:
         UserError: no table there, an unreadable one, or one without a single training.
     """
 
+    decimals = 0  # of MACs
     notes: Sequence[str] = ()  # how the columns of somebody else's table were understood
 
     def __init__(self, folder: str | Path) -> None:
