@@ -197,17 +197,26 @@ def _epochs(value: float) -> str:
 def _limits(table: AnyTable, budgets: Sequence[str | float]) -> dict[str, float]:
     """Label -> MACs."""
     macs = table.cost("macs")
-    if not budgets:
-        values = np.geomspace(macs.min(), macs.max(), 5)[1:]
-        budgets = [f"{v:.2g}" for v in values[:-1]] + [f"{macs.max() * 1.001:.0f}"]
+    budgets = budgets or _default_budgets(macs, whole=not table.decimals)
     limits = {}
     for budget in parse_budgets(budgets):
         if budget.kind != "macs":
             raise UserError(f"budget {budget.label}: a replay knows budgets on MACs only.")
         if budget.limit < macs.min():
-            raise UserError(f"budget {budget.label}: the cheapest of the table has {macs.min():,.0f} MACs.")
+            raise UserError(f"budget {budget.label}: the cheapest of the table has {macs.min():,.10g} MACs.")
         limits[budget.label] = float(budget.limit)
     return limits
+
+
+def _default_budgets(macs: Array, whole: bool) -> list[str]:
+    """Three between the cheapest and the costliest, as short as tells them apart, and one for everything."""
+    low, high = float(macs.min()), float(macs.max())
+    inner = np.geomspace(low, high, 5)[1:-1].clip(low, high)
+    for digits in range(2, 18):
+        texts = [f"{v:.{digits}g}" for v in inner]
+        if all(low <= float(text) <= high for text in texts) and (digits == 2 or len({*texts}) == len(texts)):
+            break
+    return [*texts, f"{high * 1.001:.0f}" if whole else f"{high * 1.001:.9g}"]
 
 
 _worker_truth: dict[tuple[str, float | None], Truth] = {}
@@ -310,7 +319,7 @@ def _median(values: Sequence[float], of: int) -> float | None:
 
 
 def _facts(truth: Truth, limits: dict[str, float]) -> dict[str, Any]:
-    table, final = truth.table, truth.final
+    table, final, inside = truth.table, truth.final, truth.inside
     counted = np.sum(~np.isnan(final), axis=1)
     cpu = table.curves("cpu_seconds").sum(axis=2)
     return {
@@ -322,12 +331,13 @@ def _facts(truth: Truth, limits: dict[str, float]) -> dict[str, Any]:
         "epochs": table.config.epochs,
         "macs": [float(truth.macs.min()), float(truth.macs.max())],
         "input_size": list(table.config.input_size),
-        "accuracy": [float(truth.acc.min()), float(truth.acc.max())],
+        "within": None if truth.limit is None else {"macs": truth.limit, "architectures": int(inside.sum())},
+        "accuracy": [float(truth.acc[inside].min()), float(truth.acc[inside].max())],
         "front": len(truth.front),
         "reference": {"val_acc": truth.reference[0], "macs": truth.reference[1]},
         "hypervolume": truth.best,
         "noise": math.sqrt(truth.noise) if math.isfinite(truth.noise) else None,
-        "spread": float(np.std(truth.acc)),
+        "spread": float(np.std(truth.acc[inside])),
         "rank_correlation_of_seeds": _rank_correlation(final),
         "cpu_seconds": {"mean": float(np.nanmean(cpu)), "max": float(np.nanmax(cpu)), "sum": float(np.nansum(cpu))},
         "budgets": limits,

@@ -120,11 +120,17 @@ def _page(comparison: Comparison, table: TableMaker) -> str:
     facts = comparison.facts
     size = size_text(facts["input_size"])
     low, high = (count(v) for v in facts["macs"])
+    inside = facts["within"]
     lines = [
         f"{facts['table']}: {facts['architectures']} architectures of {low} to {high} MACs at {size}, "
         f"{facts['trainings']} trainings of {facts['epochs']} epochs"
         + (f" ({facts['missing']} of {facts['architectures'] * facts['seeds']} missing)" if facts["missing"] else ""),
-        f"true accuracies (mean over seeds) {facts['accuracy'][0]:.2f} to {facts['accuracy'][1]:.2f} %, "
+        (
+            f"{inside['architectures']} of them within {count(inside['macs'])} MACs, the largest budget: "
+            if inside
+            else ""
+        )
+        + f"true accuracies (mean over seeds) {facts['accuracy'][0]:.2f} to {facts['accuracy'][1]:.2f} %, "
         f"{facts['front']} on the front; spread between architectures {facts['spread']:.2f}"
         + (f", noise of one training {facts['noise']:.2f} (standard deviations)" if facts["noise"] else "")
         + (

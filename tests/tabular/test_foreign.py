@@ -16,7 +16,8 @@ import pytest
 
 from mgic_nas.cli import main
 from mgic_nas.errors import UserError
-from mgic_nas.tabular.compare import compare
+from mgic_nas.tabular import text
+from mgic_nas.tabular.compare import _limits, compare
 from mgic_nas.tabular.foreign import ForeignTable
 from mgic_nas.tabular.ranking import difference, mean_ranks, ranks
 from mgic_nas.tabular.replay import Truth
@@ -210,3 +211,80 @@ def test_a_broken_file_is_one_line(content: bytes, tmp_path: Path) -> None:
 def test_a_sampler_that_is_not_there_is_one_line(sampler: str, plain: Path) -> None:
     with pytest.raises(UserError, match="sampler"):
         compare(plain, [sampler], seeds=1)
+
+
+def failing(seed: int, pool: Any, problem: Any) -> Any:
+    return {}["nothing"]
+
+
+class Exhausted(optuna.samplers.RandomSampler):
+    """As Optuna's BruteForceSampler is once it has tried everything."""
+
+    def after_trial(self, study: optuna.Study, *args: Any) -> None:
+        study.stop()
+
+
+def no_sampler(seed: int, pool: Any, problem: Any) -> Any:
+    return seed
+
+
+@pytest.mark.parametrize(
+    ("sampler", "expected"),
+    [
+        ("optuna.samplers:GridSampler", "cannot be made: TypeError"),
+        ("optuna.samplers:CmaEsSampler", "failed in a search: ValueError"),
+        (f"{__name__}:Exhausted", "failed in a search: RuntimeError"),
+        ("os:getcwd", "cannot be made: TypeError"),
+        (f"{__name__}:failing", "cannot be made: KeyError"),
+        (f"{__name__}:no_sampler", "makes a int"),
+    ],
+)
+def test_a_sampler_that_cannot_search_is_one_line(sampler: str, expected: str, plain: Path) -> None:
+    with pytest.raises(UserError, match=expected) as caught:
+        compare(plain, [sampler], seeds=1)
+    assert sampler in str(caught.value)
+
+
+def test_budgets_by_default_are_inside_a_narrow_range(tmp_path: Path) -> None:
+    for number, (low, high) in enumerate(((10.40e6, 10.449e6), (1.11, 1.9), (1e6, 1e6))):
+        path = tmp_path / f"{number}.csv"
+        theirs = frame(macs=np.linspace(low, high, 75))
+        theirs.to_csv(path, index=False)
+        limits = _limits(ForeignTable(path), ())
+        assert all(low <= limit <= high * 1.001 + 1 for limit in limits.values())
+        assert max(limits.values()) >= high
+        assert len(limits) == 4 or low == high
+
+
+def test_the_header_is_of_what_the_budget_allows(plain: Path) -> None:
+    found = compare(plain, ["random"], seeds=1, trials=10, budgets=["200k", "0.3M"])
+    inside = frame()[frame()["macs"] <= 300_000]
+    means = inside[["acc.0", "acc.1"]].mean(axis=1)
+    assert found.facts["accuracy"] == pytest.approx([means.min(), means.max()])
+    assert found.facts["front"] == int(np.sum(np.maximum.accumulate(np.r_[0, means])[:-1] < means))
+    assert found.facts["within"] == {"macs": 300_000, "architectures": len(inside)}
+    assert f"{len(inside)} of them within" in text(found)
+    everything = compare(plain, ["random"], seeds=1, trials=10)
+    assert everything.facts["within"] is None
+    assert "of them within" not in text(everything)
+
+
+def only_one(worth: float) -> pd.DataFrame:
+    return frame(**{"acc.0": [worth, *[60.0] * 74], "acc.1": [worth, *[60.0] * 74]})
+
+
+@pytest.mark.parametrize(
+    ("make", "budget", "expected"),
+    [
+        (frame, "80001", "give a larger --budget"),
+        (lambda: frame(**{"acc.0": 60.0, "acc.1": 60.0}), "10M", "no architecture is better"),
+        (lambda: only_one(50.0), "10M", "no architecture is better"),
+    ],
+)
+def test_where_there_is_nothing_to_find_is_one_line(
+    make: Any, budget: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make().to_csv(tmp_path / "t.csv", index=False)
+    assert main(["replay", str(tmp_path / "t.csv"), "--sampler=random", "--seeds=1", f"--budget={budget}"]) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert expected in line
