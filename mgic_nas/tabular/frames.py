@@ -1,11 +1,14 @@
-"""The file of a table as rows and columns: csv, also compressed, or parquet."""
+"""The file of a table as rows and columns: csv, also compressed, or parquet; what a cell is."""
 
 from __future__ import annotations
 
+import math
 import warnings
+from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from ..errors import UserError
@@ -67,3 +70,24 @@ def _parquet(path: Path) -> pd.DataFrame:
             "frame.reset_index()."
         )
     return frame
+
+
+def is_missing(cell: Any) -> bool:
+    """None, NaN, pd.NA, NaT, a NaN of Decimal."""
+    if cell is None or cell is pd.NA or cell is pd.NaT:
+        return True
+    return isinstance(cell, float | np.floating | Decimal) and math.isnan(cell)
+
+
+def number(cell: Any) -> float | None:
+    """A finite number as a float, also one that is written as a text; else None."""
+    if isinstance(cell, bool | np.bool_):
+        return None
+    if isinstance(cell, str) and "_" not in cell:
+        try:
+            cell = float(cell)
+        except ValueError:
+            return None
+    if not isinstance(cell, int | float | Decimal | np.number) or isinstance(cell, np.complexfloating):
+        return None
+    return float(cell) if math.isfinite(cell) else None

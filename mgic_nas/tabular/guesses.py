@@ -10,8 +10,7 @@ import pandas as pd
 
 from .._text import listed
 from ..errors import UserError
-from .frames import IDS
-from .values import is_missing, number
+from .frames import IDS, is_missing, number
 
 COST_COLUMNS = {"macs": ("macs", "flops"), "params": ("params", "parameters"), "activations": ("activations",)}
 REPEATS = ("seed", "run", "repeat", "repetition", "replicate", "fold", "trial", "epoch")  # of a table of many rows each

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,36 +13,13 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..space.conditions import Scalar
-from .frames import MISSING, WORDS
-
-if TYPE_CHECKING:
-    from .columns import Description
+from .columns import Description
+from .frames import MISSING, WORDS, is_missing, number
 
 Array = NDArray[np.float64]
 
 LARGEST = 2.0**53  # of a cost: whole numbers up to it are exact
 _FINEST = 12  # decimals of a cost that a search sees
-
-
-def is_missing(cell: Any) -> bool:
-    """None, NaN, pd.NA, NaT, a NaN of Decimal."""
-    if cell is None or cell is pd.NA or cell is pd.NaT:
-        return True
-    return isinstance(cell, float | np.floating | Decimal) and math.isnan(cell)
-
-
-def number(cell: Any) -> float | None:
-    """A finite number as a float, also one that is written as a text; else None."""
-    if isinstance(cell, bool | np.bool_):
-        return None
-    if isinstance(cell, str) and "_" not in cell:
-        try:
-            cell = float(cell)
-        except ValueError:
-            return None
-    if not isinstance(cell, int | float | Decimal | np.number) or isinstance(cell, np.complexfloating):
-        return None
-    return float(cell) if math.isfinite(cell) else None
 
 
 def accuracies(frame: pd.DataFrame, description: Description) -> Array:
