@@ -214,7 +214,10 @@ def draw(comparison: Comparison, points: Sequence[Point], path: Path) -> None:
             if runtime is None or runtime in point.ms:
                 x = point.macs / 1e6 if runtime is None else point.ms[runtime]
                 mean = statistics.fmean(point.test)
-                axes.plot([x], [mean], shown.marker, color=shown.color, markersize=8, markeredgecolor="white", zorder=4)
+                size = 13 if shown.marker == "*" else 8
+                axes.plot(
+                    [x], [mean], shown.marker, color=shown.color, markersize=size, markeredgecolor="white", zorder=4
+                )
                 axes.scatter([x] * len(point.test), point.test, s=12, color=shown.color, alpha=0.45, linewidths=0)
                 label = point.name.replace("MGIC ", "").replace("s_c=", "").replace(" s_g=", ", ")
                 axes.annotate(label, (x, mean), xytext=(7, -3), textcoords="offset points", fontsize=7.5)
