@@ -32,7 +32,7 @@ from .engine.storage.config import (
     version_warning,
     versions,
 )
-from .engine.storage.latency_table import check_csv_names, read_table
+from .engine.storage.latency_table import check_csv_names
 from .engine.storage.measuring import refuse_missing, try_out
 from .engine.storage.predicting import Prediction
 from .engine.storage.record import read_record
@@ -43,7 +43,7 @@ from .own_training import EPOCHS, OwnTraining
 from .planning import AUTO_TRIALS, DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
 from .progress import say
 from .space import SearchSpace, parse_budgets
-from .space.budget import Budget, latency_kinds, refuse_unnamed
+from .space.budget import latency_kinds, refuse_unnamed
 from .space.prior import recorded_prior
 from .starting import refuse_unused, starting, unfit
 from .tasks import cautions, metric_of, resolve_spec
@@ -232,7 +232,6 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         config.refuse_occupied_storage()
     if old is None or old.budgets != config.budgets:
         refuse_impossible(problem, space, info, given.data)
-        _refuse_slow(tables, complete, limits)
     if own is not None:
         notes += own.notes(config.rungs)
     if old is None or (old.budgets, old.latencies) != (config.budgets, config.latencies):
@@ -272,18 +271,6 @@ def _tables(given: Any) -> tuple[Path, ...] | None:
     if not isinstance(several, list | tuple) or not all(isinstance(path, str | os.PathLike) for path in several):
         raise UserError(f"latencies must be the path of a csv, or a list of such, not {given!r}.")
     return check_csv_names(map(Path, several))
-
-
-def _refuse_slow(tables: Iterable[Path], space: SearchSpace, limits: Iterable[Budget]) -> None:
-    """UserError where all that a csv has of the space's networks is over a budget: nothing could be trained."""
-    for path in tables:
-        table = read_table(path, space)
-        for budget in limits:
-            if budget.kind == table.kind and table.seconds and (least := min(table.seconds.values())) > budget.limit:
-                raise UserError(
-                    f"budget {budget.label}: of the {len(table.seconds):,} networks of this space in {path.name} the "
-                    f"fastest takes {least * 1e3:.4g} ms"
-                )
 
 
 def _first(*values: Any) -> Any:

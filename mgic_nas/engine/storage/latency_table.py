@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..._files import csv_rows
+from ..._text import plural
 from ...cost.runtimes.kinds import PREFIX, csv_stem
 from ...errors import UserError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MILLISECONDS = "latency_ms"
 _NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
 _LARGEST = 100_000_000  # bytes
+DIFFER = 1.5  # times: rows of one network that differ by more are said
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class LatencyTable:
         settings: arch_id -> a setting of the space, where the csv names networks by their parameters.
         strangers: rows of networks that are not in the space.
         digest: of the content.
+        spread: by which factor rows of one architecture differ at most; 1 where none has several.
     """
 
     path: Path
@@ -41,11 +44,22 @@ class LatencyTable:
     settings: Mapping[str, Setting]
     strangers: int
     digest: str
+    spread: float = 1.0
 
     @property
     def kind(self) -> str:
         """``latency-jetson`` for ``jetson.csv``."""
         return PREFIX + self.path.stem
+
+    @property
+    def note(self) -> str:
+        """What was not taken as it stands, a line; empty where nothing was."""
+        parts = []
+        if self.strangers:
+            parts.append(f"{plural(self.strangers, 'row')} of networks that are not in the space left out")
+        if self.spread > DIFFER:
+            parts.append(f"rows of one network differ by up to {self.spread:.3g} times: the median counts")
+        return f"{self.path.name}: {'; '.join(parts)}" if parts else ""
 
 
 def check_csv_names(paths: Iterable[str | Path]) -> tuple[Path, ...]:
@@ -101,7 +115,9 @@ def read_table(path: Path, space: Space) -> LatencyTable:
             settings.setdefault(arch_id, setting)
     if not times:
         raise UserError(f"{path} has no measurement of a network of {space.source}.")
-    return LatencyTable(path, {a: statistics.median(t) for a, t in times.items()}, settings, strangers, digest)
+    spread = max(max(found) / min(found) for found in times.values())
+    medians = {arch_id: statistics.median(found) for arch_id, found in times.items()}
+    return LatencyTable(path, medians, settings, strangers, digest, spread)
 
 
 def read_network(path: Path, arch_ids: Set[str], model: str) -> float:

@@ -13,6 +13,7 @@ from ...cost.runtimes.cache import LatencyCache
 from ...cost.runtimes.kinds import RuntimeKind, csv_stem, is_latency, runtime_kind
 from ...cost.runtimes.registry import RUNTIMES
 from ...errors import UserError
+from ...space.budget import Budget
 from .latencies import THREADS, Latencies, Measure, Place, here, of_torch
 from .latency_table import LatencyTable, read_table
 
@@ -73,14 +74,17 @@ def try_out(config: RunConfig, feasible: FeasibleSet, keep: bool = True) -> list
         keep: what was timed, in the user's cache.
 
     Returns:
-        How many networks of a small space each csv covers, a line each.
+        How many networks of a small space each csv covers, and what of it was not taken as it stands, a line each.
 
     Raises:
-        UserError: a csv holds no network within the budgets on counts, or a runtime cannot run these networks.
+        UserError: a csv holds no network within the budgets, or a runtime cannot run these networks.
     """
     notes = []
-    for kind in filter(is_latency, config.limits()):
+    for kind, limit in config.limits().items():
+        if not is_latency(kind):
+            continue
         if table := table_of(config, kind, feasible.space):
+            notes += [table.note] if table.note else []
             if (fit := _arch_ids(feasible)) is not None:
                 known = len(fit & table.seconds.keys())
                 notes.append(
@@ -91,6 +95,12 @@ def try_out(config: RunConfig, feasible: FeasibleSet, keep: bool = True) -> list
                         f"{table.path} measures none of the {len(fit):,} networks of {feasible.space.source} within "
                         "the other budgets, and what it lacks is not trained."
                     )
+            fastest = min(table.seconds[a] for a in (table.seconds if fit is None else fit & table.seconds.keys()))
+            if fastest > limit:
+                raise UserError(
+                    f"Budget {Budget(kind, limit).label}: of the networks in {table.path.name} that are within the "
+                    f"other budgets the fastest takes {fastest * 1e3:.4g} ms."
+                )
         elif (runtime := runtime_kind(kind)) and (cheapest := feasible.cheapest(frozenset())):
             _, measure = _of_machine(config, runtime, keep)
             measure(cheapest.arch_id, feasible.space.config(cheapest.setting))

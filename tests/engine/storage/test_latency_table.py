@@ -40,6 +40,10 @@ def test_networks_by_parameters_as_they_stand_in_trials_csv_too(tmp_path: Path) 
         assert found.settings["a2b4"] == {"a": 2, "b": 4, "alias": 0}
         assert found.strangers == 2  # no a = 9; and a + b = 9 is against `where`
         assert found.kind == KIND
+        assert found.note == (
+            "jetson.csv: 2 rows of networks that are not in the space left out; rows of one network differ by up to "
+            "1.67 times: the median counts"
+        )
 
 
 @pytest.mark.parametrize(
@@ -160,6 +164,9 @@ def test_csv_of_none_that_fits_is_refused_before_anything_is_written(tmp_path: P
     config = make_config(budgets=["5k", f"{KIND}=5ms"], latencies=[table(tmp_path, {"a8b8": 1.0})])
     feasible = SearchProblem.of_run(config, FakeSpace()).feasible
     with pytest.raises(UserError, match=r"measures none of the .* networks of fake space within the other budgets"):
+        try_out(config, feasible)
+    table(tmp_path, {"a1b1": 6.0, "a8b8": 1.0})
+    with pytest.raises(UserError, match=r"=5ms: of the networks in jetson.csv .* the fastest takes 6 ms"):
         try_out(config, feasible)
     table(tmp_path, {"a1b1": 1.0, "a8b8": 1.0})
     assert try_out(config, feasible) == [
