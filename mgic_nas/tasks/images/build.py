@@ -12,7 +12,7 @@ from timm.data import create_transform
 from ...errors import UserError
 from ..base import Split
 from ..spec import Spec
-from .check import check, duplicate_notes, refusal, trait_notes
+from .check import check, duplicate_notes, refusal, refuse_dark, trait_notes
 from .decode import GREY, TURNED, Unreadable, in_channels, traits
 from .loader import ImageDataset, LoaderSplit
 from .parts import Part, Source
@@ -123,6 +123,7 @@ class Builder:
                 _, height, width = self.shape.input_size
                 self.shape = replace(self.shape, input_size=(3, height, width), in_memory=True)
                 pixels = {role: self._read(chosen) for role, chosen in self._parts.items()}
+            refuse_dark(self._traits, len(train) + len(val))
             self.mean, self.std = statistics(pixels["train"])
             self._seen = tuple(self._traits)
             self.train, self.val = (self._tensors(chosen, pixels[role]) for role, chosen in self._parts.items())
@@ -130,7 +131,9 @@ class Builder:
             self._check_files()
             some = Chosen(train.part, np.array(train.sample(SAMPLE)))
             seen = tuple(self._traits)
-            self.mean, self.std = statistics(self._read(some))
+            pixels_of_some = self._read(some)
+            refuse_dark(self._traits[len(seen) :], len(some))
+            self.mean, self.std = statistics(pixels_of_some)
             self._seen = seen or tuple(self._traits)  # of the sample, where not every image was decoded
             self.train, self.val = (self._files(chosen) for _, chosen in self._parts.items())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import UserError
-from .decode import Unreadable, in_channels, traits
+from .decode import DARK_TRAIT, DEEP_TRAIT, Unreadable, in_channels, traits
 from .parts import Part
 
 #: Files of up to this many bytes in all are decoded once to check them; of more, headers and ends are looked at.
@@ -98,10 +99,31 @@ def refusal(broken: Iterable[Unreadable], of: int) -> UserError:
         return UserError(f"{errors[0]}, or go on without it by ?bad=skip")
     some = ", ".join(f"{error.where} ({error.reason})" for error in errors[:_NAMED])
     more = f" and {len(errors) - _NAMED:,} more" if len(errors) > _NAMED else ""
+    hints = {str(error).removeprefix(error.where).rpartition(": ")[2] for error in errors}
+    hint = re.sub(r"\bit\b", "them", hints.pop()) if len(hints) == 1 else "replace or remove them"
     return UserError(
-        f"{len(errors):,} of {of:,} images cannot be read: {some}{more}: replace or remove them, or go on without them "
-        "by ?bad=skip"
+        f"{len(errors):,} of {of:,} images cannot be read: {some}{more}: {hint}, or go on without them by ?bad=skip"
     )
+
+
+def refuse_dark(found: Sequence[str], of: int) -> None:
+    """Refuses images of 16 bits that hold fewer, as of a camera's 10 or 12: of them 8 bits keep next to nothing.
+
+    Args:
+        found: the traits of the images that were looked at.
+        of: how many these are; where most have 8 bits, a note says it of the others.
+
+    Raises:
+        UserError: most are such images, and no image of 16 bits is none.
+    """
+    count = Counter(found)
+    dark = count[DARK_TRAIT]
+    if dark == count[DEEP_TRAIT] and 2 * dark > of:
+        what = DARK_TRAIT.removeprefix("of 16 bits without a ")
+        raise UserError(
+            f"none of {dark:,} images of 16 bits that were looked at has a {what}: scale the values to all of 16 bits "
+            "(by 16 where they have 12), or save the images with 8 bits a channel"
+        )
 
 
 def trait_notes(found: Iterable[str]) -> list[str]:

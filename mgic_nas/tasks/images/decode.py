@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -26,11 +27,20 @@ COLOUR = ("P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBX", "RGBa
 #: What turns an image by EXIF's orientation, by format; TIFF is turned by PIL.
 _TURNED_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF")
 _ORIENTATION = 0x0112
-#: The keys of ``image.info`` under which :func:`decode` notes that it turned an image, or left frames out.
+#: The keys of ``image.info`` under which :func:`decode` notes that an image was turned, has several frames, or has
+#: colours of 16 bits, and whether all of these are in the low ones.
 _TURNED = "mgic_nas turned"
 _FRAMES = "mgic_nas frames"
+_COLOURS_16 = "mgic_nas 16 bits"
+_TOO_LOW = "mgic_nas low bits"
 #: The trait that an earlier version lacked, and which a fingerprint therefore holds.
 TURNED = "turned upright as EXIF says"
+#: The same of a TIFF, which every version turned.
+TURNED_TIFF = "turned upright as TIFF's orientation says"
+#: What the high byte of 16 bits is at most where they hold 13 bits or fewer (of a camera, a scanner, ...).
+_DARK = 31
+DEEP_TRAIT = "of 16 bits, scaled to 8"
+DARK_TRAIT = f"of 16 bits without a value above {256 * _DARK + 255:,}: at most {_DARK + 1} of 256 levels are left"
 _opening = threading.Lock()  # the filters of warnings belong to all threads
 
 
@@ -89,14 +99,49 @@ def decode(content: bytes, where: str) -> Image.Image:
     try:
         image = _open(io.BytesIO(content))
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # asked before load closes the file
+        raw, turned = _raw_mode(image), image.format == "TIFF" and _is_turned(image)
         image.load()
-        image.info[_FRAMES] = frames
-        if image.getexif().get(_ORIENTATION, 1) in range(2, 9):
+        image.info |= {_FRAMES: frames, _TURNED: TURNED_TIFF if turned else ""}
+        if ";16" in raw and image.mode not in (*DEEP, "I"):
+            image.info |= {_COLOURS_16: True, _TOO_LOW: not _peak(image) and _has_low_bytes(content, raw)}
+        if _is_turned(image):
             ImageOps.exif_transpose(image, in_place=True)
-            image.info[_TURNED] = True
+            image.info[_TURNED] = TURNED
     except Exception as error:  # PIL raises OSError, SyntaxError, ValueError, struct.error, ... by format
         raise _unreadable(where, error, not content) from None
     return image
+
+
+def _is_turned(image: Image.Image) -> bool:
+    return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How PIL calls the pixels in the file, such as "RGB;16B": of colours it keeps the high bytes alone."""
+    args = image.tile[0].args if getattr(image, "tile", None) else ""  # type: ignore[attr-defined]
+    first = args[0] if isinstance(args, tuple) and args else args
+    return first if isinstance(first, str) else ""
+
+
+def _has_low_bytes(content: bytes, raw: str) -> bool:
+    """Whether an image of 16-bit colours that is black in the high bytes is not in the low ones."""
+    order = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+    other = "RGBA" if raw == "LA;16B" else raw[:-1] + order.get(raw[-1], "")  # grey with alpha: each byte a channel
+    image: Any = _open(io.BytesIO(content))
+    args = [(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other for tile in image.tile]
+    image.tile = [tile._replace(args=new) for tile, new in zip(image.tile, args)]
+    try:
+        image.load()
+    except (ValueError, OSError, SystemError):  # no such raw mode
+        return False
+    return bool(image.getchannel(1).getextrema()[1] if raw == "LA;16B" else _peak(image))
+
+
+def _peak(image: Image.Image) -> int:
+    """The highest value of an image without its alpha; of 16 bits of their high byte."""
+    if image.mode in (*DEEP, "I"):
+        return int(np.asarray(image).max()) >> 8
+    return max(int(image.getchannel(band).getextrema()[1]) for band in image.getbands() if band not in "Aa")  # type: ignore[arg-type]
 
 
 def header(file: io.BytesIO | str, where: str) -> tuple[tuple[int, int], str]:
@@ -140,11 +185,13 @@ def traits(image: Image.Image) -> list[str]:
     """What a user should know of how a decoded image is read, in words that follow a number of images."""
     found = []
     if image.info.get(_TURNED):
-        found.append(TURNED)
+        found.append(image.info[_TURNED])
     if image.mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in image.info:
         found.append("with transparency, which is dropped")
-    if image.mode in (*DEEP, "I"):
-        found.append("of 16 bits, scaled to 8")
+    if image.mode in (*DEEP, "I") or image.info.get(_COLOURS_16):
+        found.append(DEEP_TRAIT)
+        if _peak(image) <= _DARK:
+            found.append(DARK_TRAIT)
     if image.mode == "CMYK":
         found.append("of CMYK colours, converted to RGB")
     if image.info.get(_FRAMES, 1) > 1:
@@ -174,11 +221,11 @@ def in_channels(image: Image.Image, channels: int, where: str) -> Image.Image:
     if not deep and (image.mode == "I" or image.mode not in GREY + COLOUR):
         reason = f"a {image.mode} image"
         raise Unreadable(f"{where} is {reason}: convert it to 8 bits a channel", where, reason)
+    if image.info.get(_TOO_LOW) or (deep and 0 < np.asarray(image).max() < 256):
+        reason = "16 bits a channel, but no value above 255"
+        raise Unreadable(f"{where} has {reason}: save it with 8 bits a channel", where, reason)
     if deep:
         values = np.asarray(image)
-        if 0 < values.max() < 256:
-            reason = "16 bits a channel, but no value above 255"
-            raise Unreadable(f"{where} has {reason}: save it with 8 bits a channel", where, reason)
         image = Image.fromarray((values >> 8).astype(np.uint8))
     mode = "L" if channels == 1 else "RGB"
     if image.mode == mode:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...errors import UserError
 from ..base import Augment
 from ..split import BaseSplit, Batches, crop, flip_and_pad
 from .loader import ImageDataset, JoinedDataset, LoaderSplit
@@ -96,6 +97,9 @@ def statistics(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ..
     """Per-channel mean and standard deviation of uint8 (N, C, H, W) as 0..1, rounded to four decimals.
 
     From histograms, so from whole numbers: the same on every machine. A constant channel gets std 1.
+
+    Raises:
+        UserError: every channel is constant.
     """
     values = np.arange(256) / 255
     means, stds = [], []
@@ -107,4 +111,10 @@ def statistics(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ..
         std = round(float(np.sqrt((counts @ (values - mean) ** 2) / counts.sum())), 4)
         means.append(round(float(mean), 4))
         stds.append(std or 1.0)
+    if all(std == 1.0 for std in stds):  # no values from 0 to 1 spread so far
+        colour = ", ".join(f"{255 * mean:.0f}" for mean in means)
+        raise UserError(
+            f"all of {len(images):,} training images that were looked at are of one colour, {colour} of 255: look "
+            "whether the files are what they should be; nothing can be learned of them"
+        )
     return tuple(means), tuple(stds)

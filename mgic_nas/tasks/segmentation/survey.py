@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import UserError
 from ..images.build import CHECKED_FILES
 from ..images.check import check
-from ..images.decode import TURNED, Unreadable, header, orientation
+from ..images.decode import TURNED, TURNED_TIFF, Unreadable, header, orientation
 from ..images.folder import FilesPart
 from .files import Pair
 from .read import counts, read_mask
@@ -225,7 +225,7 @@ def notes_of(surveys: Mapping[str, Survey]) -> list[str]:
     """What a user should know of how images and masks are read, one line each."""
     found: Counter[str] = Counter()
     for survey in surveys.values():
-        found.update(f"images {trait}" for trait in survey.traits if trait != TURNED)
+        found.update(f"images {trait}" for trait in survey.traits if trait not in (TURNED, TURNED_TIFF))
         found.update(f"masks {trait}" for seen in survey.seen for trait in seen.traits)
         turned = [seen for seen in survey.seen if seen.orientation != 1]
         found["images turned upright as EXIF says, as their masks are"] += sum(not seen.as_stored for seen in turned)

@@ -42,7 +42,7 @@ import torch.nn.functional as F
 
 from ...errors import UserError
 from ..base import Data, DataInfo, ItemScores, Split, evaluating
-from ..images.check import duplicate_notes
+from ..images.check import duplicate_notes, refuse_dark
 from ..images.decode import Unreadable
 from ..images.folder import FilesPart
 from ..images.parts import Part
@@ -223,6 +223,7 @@ def _load_folder(spec: Spec, seed: int) -> _Loaded:
     surveys: dict[str, Survey] = {
         role: _look(spec, found, role, every) for role in ("train", "val") if role in found.pairs
     }
+    refuse_dark([trait for survey in surveys.values() for trait in survey.traits], sum(map(len, found.pairs.values())))
     exif = fit_sizes(list(surveys.values()), spec.get("exif"))
     left_out = _refuse_or_leave_out(spec, surveys)
     if "size" not in spec.options:
