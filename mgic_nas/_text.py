@@ -80,10 +80,15 @@ def measured(value: float | None, error: float | None, *, decimals: int = 1) -> 
 
 
 def standard_error(acc: float | None, images: int | None) -> float | None:
-    """The binomial standard error, in percent, of an accuracy measured on ``images`` images."""
+    """The binomial standard error, in percent, of an accuracy measured on ``images`` images.
+
+    Where none or all are right that would be 0, as if it were certain: one right and one wrong image are added then.
+    """
     if acc is None or not images or math.isnan(acc):
         return None
     p = min(max(acc / 100, 0.0), 1.0)
+    if p in (0.0, 1.0):
+        p, images = (p * images + 1) / (images + 2), images + 2
     return 100 * math.sqrt(p * (1 - p) / images)
 
 

@@ -45,7 +45,9 @@ def test_accuracies():
 
 def test_the_binomial_standard_error():
     assert words.standard_error(80.0, 1600) == pytest.approx(1.0)
-    assert words.standard_error(100.0, 1600) == 0.0
+    assert words.standard_error(99.9, 1600) == pytest.approx(100 * (0.999 * 0.001 / 1600) ** 0.5)
+    assert words.standard_error(100.0, 6) == words.standard_error(0.0, 6) == pytest.approx(100 * (7 / 8 / 8 / 8) ** 0.5)
+    assert words.standard_error(100.0, 1600) == pytest.approx(0.0624, abs=1e-4)  # never as if it were certain
     assert words.standard_error(80.0, None) is None
 
 
