@@ -248,7 +248,7 @@ def mgicify(
     if isinstance(model, nn.Module):
         if kwargs:
             raise UserError(f"A built network takes no {', '.join(kwargs)}: give its timm name, or build it with them.")
-        net: Any = copy.deepcopy(model)
+        net: Any = _copied(model)
     elif isinstance(model, str) and (":" in model or timm.is_model(model)):
         try:
             net = timm.create_model(model, **kwargs)
@@ -263,3 +263,14 @@ def mgicify(
     net.mgic_report = replace(report, before=before, after=after)
     name_as_mgicified(net)
     return net
+
+
+def _copied(net: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(net)
+    except _FOREIGN as error:
+        computed = "no copies of tensors that are computed" if "deepcopy protocol" in str(error) else _reason(error)
+        raise UserError(
+            f"{type(net).__name__} cannot be copied ({computed}): take off what computes its weights, such as "
+            "torch.nn.utils.weight_norm (by remove_weight_norm), and any output that it keeps"
+        ) from error

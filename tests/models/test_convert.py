@@ -6,6 +6,8 @@
 import copy
 import math
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import timm
@@ -317,6 +319,58 @@ def test_networks_that_are_not_timms_work_too() -> None:
     assert net(torch.randn(2, 3, 10, 10)).shape == (2, 32, 8, 8)
     with pytest.raises(UserError, match="cannot be run on 4x10x10"):
         mgic_nas.mgicify(plain, 8, 16, input_size=(4, 10, 10))
+
+
+class TwoConvs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(64, 64, 3, padding=1, bias=False) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.second(self.first(x).relu())
+
+
+class Tied(nn.Module):
+    """Three residual blocks, of which those named share a tensor or a layer."""
+
+    def __init__(self, tie: Callable[[nn.Module], None]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 64, 3, 2, 1)
+        self.a, self.b, self.c = TwoConvs(), TwoConvs(), TwoConvs()
+        tie(self)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.c(self.b(self.a(self.stem(x)))).mean((2, 3))
+
+
+def tie_weights(net: Any) -> None:
+    net.b.first.weight = net.a.first.weight
+
+
+def tie_layer(net: Any) -> None:
+    net.b.first = net.a.first
+
+
+def tie_inside(net: Any) -> None:
+    net.a.second.weight = net.a.first.weight
+
+
+@pytest.mark.parametrize(("tie", "left"), [(tie_weights, "ab"), (tie_layer, "ab"), (tie_inside, "a")])
+def test_blocks_that_share_weights_stay_tied(tie: Callable[[nn.Module], None], left: str) -> None:
+    net: Any = mgic_nas.mgicify(Tied(tie), 16, 16, input_size=(3, 16, 16))
+    assert [item.name for item in net.mgic_report.left] == list(left)
+    assert all("it shares weights with" in item.reason for item in net.mgic_report.left)
+    assert isinstance(net.c, ConvertedBlock)
+    assert net.a.first.weight is (net.a.second if left == "a" else net.b.first).weight
+
+
+def test_weights_that_are_computed_are_refused_in_one_line() -> None:
+    def normed(net: Any) -> None:
+        torch.nn.utils.weight_norm(net.b.first)
+
+    with pytest.raises(UserError, match="remove_weight_norm") as caught:
+        mgic_nas.mgicify(Tied(normed), 16, 16, input_size=(3, 16, 16))
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_attention_and_inner_hooks_are_left_out() -> None:

@@ -393,3 +393,23 @@ def test_the_report_says_that_changes_of_width_begin_anew() -> None:
     ]
     assert ["begin anew" in text for text in texts] == [True, False, False]
     assert ["recalibrate" in text for text in texts] == [True, True, False]
+
+
+class OwnWeight(nn.Module):
+    """A residual block that no rule can halve."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(64, 64, 3, 3))
+        self.conv = nn.Conv2d(64, 64, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.conv(nn.functional.conv2d(x, self.weight, padding=1))
+
+
+@pytest.mark.parametrize("also", ["", "transition", "plain", "transition+plain", EVERYTHING])
+def test_a_network_of_which_nothing_can_be_converted_is_refused(also: str) -> None:
+    """Its stem, which reads 3 channels, never is smaller in MGIC form; that is no matter of s_g and s_c."""
+    net = nn.Sequential(nn.Conv2d(3, 64, 3, 2, 1), nn.Sequential(OwnWeight()))
+    with pytest.raises(UserError, match=r"nothing to convert.*no rule for its parameter weight"):
+        mgic_nas.mgicify(net, 6, 10, also=also, input_size=(3, 16, 16))

@@ -29,7 +29,7 @@ from ..rows import Level, check_choices, hierarchy
 from .also import check_also
 from .block import ConvertedBlock
 from .change import ConvTransition, find_changes
-from .find import Block, find_blocks, meta_copy, watch_net
+from .find import Block, find_blocks, meta_copy, shared, tie, watch_net
 from .init import INITS
 from .level import NotScalable, call_hooks
 from .mlp import find_mlps
@@ -75,6 +75,7 @@ class Blueprint:
         self._examples: dict[Kind, nn.Module] = {}
         self._kind = cache(self._look_at)
         self._trouble = cache(self._try)
+        self._tied = cache(self._tie)
         self.found = cache(self._find)
 
     def _find(self, also: tuple[str, ...]) -> list[Block]:
@@ -97,6 +98,10 @@ class Blueprint:
         return [found[name] for name, _ in self.net.named_modules() if name in found]
 
     @cached_property
+    def _shared(self) -> Any:
+        return shared(self.net)
+
+    @cached_property
     def _calls(self) -> Any:
         return watch_net(self.net, self.input_size)
 
@@ -115,7 +120,7 @@ class Blueprint:
         replaced: dict[str, Hierarchy] = {}
         left = []
         for block in self.found(check_also(also)):
-            reason = block.reason
+            reason = block.reason or self._tied(block.name)
             if not reason:
                 levels = _levels(block, s_g, s_c, min_levels, min_groups)
                 if len(levels) == 1:
@@ -152,6 +157,10 @@ class Blueprint:
             for n, levels in plan.items()
         )
 
+    def _tie(self, name: str) -> str:
+        other = tie(self.net, name, self._shared)
+        return f"it shares weights with {other}, which would no longer be one" if other else ""
+
     def _look_at(self, name: str) -> Kind:
         facts = self._facts[name]
         block = wrapped(self.net, facts)
@@ -174,8 +183,9 @@ class Blueprint:
         return "" if out.shape == shape else f"at 1/{2**level} of its widths it does not keep the shape"
 
     def _refuse_nothing(self, replaced: Collection[str], left: Sequence[Left]) -> None:
-        if replaced or any(item.reason.startswith(_NARROW) or item.reason.endswith(_LARGER) for item in left):
+        if replaced or any(self._depends(item) for item in left):
             return
+        left = [v for v in left if not v.reason.startswith(_NARROW) and not v.reason.endswith(_LARGER)] or left
         nothing = f"{self.title} has nothing to convert:"
         if left:
             item = next((v for v in left if "it changes the" not in v.reason), left[0])
@@ -186,6 +196,13 @@ class Blueprint:
             f"{nothing} no block of it, at equal width and stride 1, adds its input to what channel-connecting layers "
             "make of it."
         )
+
+    def _depends(self, item: Left) -> bool:
+        """Whether it is for s_g and s_c that something is left, so that others might convert it."""
+        block = self._facts[item.name]
+        if not item.reason.startswith(_NARROW) and not item.reason.endswith(_LARGER):
+            return False
+        return not isinstance(block, ConvTransition) or not block.larger(_levels(block, 1, 1, 0, 1))
 
 
 def _kind_text(facts: Block) -> str:

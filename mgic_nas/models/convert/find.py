@@ -151,6 +151,42 @@ def connects(module: nn.Module) -> bool:
     return any(isinstance(m, nn.Linear) or (isinstance(m, nn.Conv2d) and not depthwise(m)) for m in module.modules())
 
 
+Places = dict[int, list[tuple[str, nn.Module]]]
+
+
+def shared(net: nn.Module) -> Places:
+    """The parameters that stand at several places of ``net``, by their id: (name of the module, the module) of each."""
+    places: Places = {}
+    for place, owner in net.named_modules(remove_duplicate=False):
+        for p in owner._parameters.values():
+            if p is not None:
+                places.setdefault(id(p), []).append((place, owner))
+    return {key: found for key, found in places.items() if len(found) > 1}
+
+
+def tie(net: nn.Module, name: str, places: Places) -> str:
+    """The module with which the one of this name shares a tensor that a conversion would make two; "" for none.
+
+    A module that is used at several places is one, and its conversion is used at all of them.
+
+    Args:
+        net: the network.
+        name: of a module of it.
+        places: of :func:`shared`.
+    """
+    block = net.get_submodule(name)
+    tied = [places[id(p)] for p in block.parameters() if id(p) in places]
+    if not tied:
+        return ""
+    own = [place for place, module in net.named_modules(remove_duplicate=False) if module is block]
+    inside = tuple(f"{place}." if place else "" for place in own)
+    for found in tied:
+        for place, owner in found:
+            if not f"{place}.".startswith(inside) or owner is not found[0][1]:
+                return place
+    return ""
+
+
 def depthwise(conv: nn.Conv2d) -> bool:
     """Whether every channel is a group of its own."""
     return conv.groups == conv.in_channels > 1
