@@ -224,7 +224,10 @@ def _data(config: RunConfig) -> str:
     if data.get("smallest_class"):
         name, count = data["smallest_class"]
         text += f", the smallest {name!r} with {count:,}"
-    return text + (f"; {data['left_out']:,} broken ones left out" if data.get("left_out") else "; nothing left out")
+    if data.get("left_out"):
+        return f"{text}; {data['left_out']:,} broken ones left out"
+    noted = any("left out" in note for note in data.get("notes") or ())  # files of other kinds, a test part
+    return text + ("; what is left out is said in the notes" if noted else "; nothing left out")
 
 
 def _input(config: RunConfig) -> str:

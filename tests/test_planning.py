@@ -30,6 +30,17 @@ def photographs(folder: Path, side: int = 160, each: int = 8) -> Path:
     return folder
 
 
+def test_the_data_line_and_the_notes_agree_on_what_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = photographs(tmp_path / "pets", side=16)
+    (folder / "cats" / "x.heic").write_bytes(b"no image")
+    line = plan("quickstart", str(folder), ["0.5M"]).lines[0]
+    assert "1 file with another ending left out" in capsys.readouterr().err
+    assert "what is left out is said in the notes" in line
+    assert "nothing left out" not in line
+
+
 @pytest.mark.parametrize(("images", "epochs"), [(60, 240), (200, 80), (5_000, 4), (6_400, 3), (1_000_000, 3)])
 def test_few_images_are_seen_often_enough_to_learn_from(images: int, epochs: int) -> None:
     assert default_epochs(images, QUICK) == epochs
