@@ -54,7 +54,9 @@ def wrong_batches() -> list[tuple[str, Any, str]]:
     ]
 
 
-@pytest.mark.parametrize(("images", "words"), [case[1:] for case in wrong_batches()], ids=[c[0] for c in wrong_batches()])
+@pytest.mark.parametrize(
+    ("images", "words"), [case[1:] for case in wrong_batches()], ids=[c[0] for c in wrong_batches()]
+)
 @pytest.mark.parametrize("training", [False, True])
 def test_images_that_it_does_not_take_leave_the_network_as_it_was(images: Any, words: str, training: bool) -> None:
     net = mgic_nas.recalibrate(timm.create_model("resnet18", num_classes=3), torch.randn(8, 3, 64, 64)).train(training)

@@ -39,7 +39,7 @@ from .images.classification import Classification
 from .metrics import CLOUDS
 from .point_file import PointFile, doubled, hashes, measured
 from .spec import COMMON, Spec, parse_spec, whole
-from .split import VALIDATION, BaseSplit, Batches, choose, cut_parts
+from .split import VALIDATION, BaseSplit, Batches, absent_classes, choose, cut_parts
 
 #: What a spec may begin with, where it comes here without the registry.
 PREFIXES = ("points:", "modelnet10:")
@@ -189,7 +189,11 @@ def load(spec: str, *, seed: int = 0) -> Data:
         crop_pct=1.0,
         fingerprint=digest.hexdigest()[:16],
         sizes={"train": len(train), "val": len(val), "test": len(test)},
-        notes=_notes(file, _Rows(clouds, labels, train), _Rows(val_clouds, val_labels, val, "val" if own else "train")),
+        notes=(
+            *_notes(file, _Rows(clouds, labels, train), _Rows(val_clouds, val_labels, val, "val" if own else "train")),
+            *absent_classes(file.classes, val_labels[val], "validation", "clouds"),
+            *absent_classes(file.classes, test_labels[test], "test", "clouds"),
+        ),
         smallest_class=(file.classes[smallest], int(trained[smallest])),
         sized=f"as ?points={points} says" if "points" in parsed.options else "all points of a cloud",
         blind=round(100 * int(np.bincount(val_labels[val]).max()) / len(val), 2),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -158,6 +158,23 @@ def cut_parts(
         return Cut(train_rows, val_rows, len(test_rows), test_rows)
     except UserError as error:
         raise UserError(f"data {spec.source!r}: {error}") from None
+
+
+def absent_classes(classes: Sequence[str], labels: np.ndarray, role: str, items: str = "images") -> list[str]:
+    """A note where a part holds nothing of some classes, so that nothing is known of these.
+
+    Args:
+        classes: their names.
+        labels: int64 (N,) of the part; of none nothing is said.
+        role: "validation" or "test".
+        items: what there is none of.
+    """
+    missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    if not len(labels) or not len(missing):
+        return []
+    names = ", ".join(repr(classes[i]) for i in missing[:3]) + (", ..." if len(missing) > 3 else "")
+    what = "networks are chosen by" if role == "validation" else "a score is of"
+    return [f"{len(missing):,} of {len(classes):,} classes have no {role} {items} ({names}): {what} the others alone"]
 
 
 class BaseSplit(ABC, Generic[A]):

@@ -57,6 +57,13 @@ def test_clouds_are_loaded_and_cut_by_class(file: Path) -> None:
     assert (x.shape, x.dtype, y.shape, y.dtype) == ((2, 3, 40), torch.float32, (2,), torch.int64)
 
 
+def test_classes_without_validation_or_test_clouds_are_named(file: Path) -> None:
+    notes = load(f"{file}?val=1&test=2").info.notes
+    assert any(note.startswith("2 of 3 classes have no validation clouds ('") for note in notes)
+    assert any(note.startswith("1 of 3 classes have no test clouds ('") for note in notes)
+    assert not any("classes have no" in note for note in load(str(file)).info.notes)
+
+
 def test_no_cloud_is_both_trained_on_and_validated_on(file: Path) -> None:
     data = load(f"{file}?val=9")
     train, val = ({x.numpy().tobytes() for x in next(s.batches(100))[0]} for s in (data.train, data.val))

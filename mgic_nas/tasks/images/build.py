@@ -51,12 +51,19 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Shape:
-    """What every image becomes and how it is held. ``strict``: each must have this size already; ``why``: in words."""
+    """What every image becomes and how it is held.
+
+    Attributes:
+        strict: each must have this size already.
+        why: why it is this size, in words.
+        cut: what is said where images have another shape.
+    """
 
     input_size: tuple[int, int, int]
     in_memory: bool
     strict: bool
     why: str
+    cut: str = ""
 
 
 class _Coloured(Exception):
@@ -88,7 +95,21 @@ def find_shape(spec: Spec, source: Source, parts: list[Chosen]) -> Shape:
         )
     count = sum(len(chosen) for chosen in parts)
     in_memory = max(height, width) <= SMALL_SIDE and count * channels * height * width <= SMALL_BYTES
-    return Shape((channels, height, width), in_memory, strict, why)
+    cut = _cut_note([size for (size, _), _ in headers], height, width)
+    return Shape((channels, height, width), in_memory, strict, why, cut)
+
+
+def _cut_note(sizes: list[tuple[int, int]], height: int, width: int) -> str:
+    """What is said of images (width, height) of another shape than the input: their centre alone is seen."""
+    aspects = [(w / h) / (width / height) for w, h in sizes]
+    lost = [percent for aspect in aspects if (percent := round(100 * (1 - min(aspect, 1 / aspect))))]
+    if not lost:
+        return ""
+    return (
+        f"{len(lost):,} of {len(sizes):,} images that were looked at have another shape than the input, "
+        f"{height}x{width}: they are centre-cropped to it, which cuts off up to {max(lost)} % of an image; a "
+        "?size=HEIGHTxWIDTH nearer to theirs keeps more"
+    )
 
 
 def _sizes_differ(size: tuple[int, int], place: str, other: tuple[int, int], other_place: str) -> UserError:
@@ -149,7 +170,8 @@ class Builder:
         chosen = {role: (part.part, part.rows) for role, part in self._parts.items()}
         if test is not None and len(test) and test.length(0) is not None:
             chosen["test"] = (test, np.arange(len(test)))
-        notes = trait_notes(self._seen) + duplicate_notes(chosen, self.shape.in_memory)
+        notes = [self.shape.cut] if self.shape.cut else []
+        notes += trait_notes(self._seen) + duplicate_notes(chosen, self.shape.in_memory)
         if not self._checked:
             notes.append(f"more than {CHECKED_FILES:,} files: a broken one is found when it is read")
         return notes

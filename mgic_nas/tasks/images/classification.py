@@ -44,7 +44,7 @@ from ...errors import UserError
 from ..base import Data, DataInfo, ItemScores, Split, evaluating
 from ..metrics import TOP1
 from ..spec import Spec
-from ..split import choose, cut_parts
+from ..split import absent_classes, choose, cut_parts
 from .build import CHECKED_FILES, INTERPOLATION, Builder, Chosen
 from .check import SomeRows, check
 from .folder import FolderSource
@@ -124,8 +124,13 @@ def load(spec: str, *, seed: int = 0) -> Data:
     )
     built = Builder(parsed, source, Chosen(train_part, train_rows), Chosen(val_part or train_part, val_rows))
 
+    test_part = _test_files(source)
+    test_labels = train_part.labels[test_rows] if test_rows is not None else _chosen_labels(parsed, test_part)
+
     left_out = len(train_bad) + len(val_bad)
     notes = list(getattr(source, "notes", ()))
+    notes += absent_classes(source.classes, built.val.labels, "validation")
+    notes += absent_classes(source.classes, test_labels, "test")
     if left_out:
         notes.append(
             f"broken images left out by ?bad=skip: {left_out:,}, such as {', '.join((train_bad + val_bad)[:2])}"
@@ -144,7 +149,7 @@ def load(spec: str, *, seed: int = 0) -> Data:
         crop_pct=1.0,
         fingerprint=built.fingerprint(),
         sizes={"train": len(train_rows), "val": len(val_rows), "test": tests},
-        notes=(*notes, *built.notes(_test_files(source))),
+        notes=(*notes, *built.notes(test_part)),
         smallest_class=(source.classes[smallest], int(counts[smallest])),
         left_out=left_out,
         sized=built.shape.why,
@@ -202,4 +207,13 @@ def _load_test(source: Source, built: Builder, spec: Spec) -> Split | None:
     part, _ = _usable(spec, _part(source, "test"))
     if part is None:
         return None
-    return built.split(Chosen(part, choose(part.labels, spec.get("test"), spec.get("seed", 0), "test")))
+    return built.split(Chosen(part, _chosen_test(spec, part)))
+
+
+def _chosen_test(spec: Spec, part: Part) -> np.ndarray:
+    return choose(part.labels, spec.get("test"), spec.get("seed", 0), "test")
+
+
+def _chosen_labels(spec: Spec, test: Part | None) -> np.ndarray:
+    """Labels of the test images that are used; none where they are not known yet."""
+    return np.empty(0, dtype=np.int64) if test is None else test.labels[_chosen_test(spec, test)]

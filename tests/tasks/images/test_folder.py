@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fakes.tasks import picture, refused, write_folder
+from PIL import Image
 
 from mgic_nas.tasks import Augment, load_data
 from mgic_nas.tasks.images import build, loader
@@ -148,3 +149,46 @@ def test_a_large_sets_fingerprint_follows_its_files(tmp_path: Path) -> None:
     assert load_data(large(tmp_path / "b") + "?val=3").info.fingerprint == first
     picture(0, 99, (150, 141)).save(tmp_path / "b" / "bee9" / "1.png")
     assert load_data(f"{tmp_path}/b?val=3").info.fingerprint != first
+
+
+def cut_notes(spec: str) -> list[str]:
+    return [note for note in load_data(spec).info.notes if "centre-cropped" in note]
+
+
+def test_what_the_crop_to_the_inputs_shape_cuts_off_is_said(tmp_path: Path) -> None:
+    write_folder(tmp_path / "a", CLASSES, 10, size=(40, 20))
+    assert "30 of 30 images that were looked at have another shape" in cut_notes(f"{tmp_path}/a?size=16")[0]
+    assert "up to 50 % of an image" in cut_notes(f"{tmp_path}/a?size=16")[0]
+    for spec in ("", "?size=16x32", "?size=20x40"):
+        assert not cut_notes(f"{tmp_path}/a{spec}")
+    write_folder(tmp_path / "b", CLASSES, 10, size=(150, 150))
+    assert not cut_notes(f"{tmp_path}/b")
+    picture(0, 99, (140, 200)).save(tmp_path / "b" / "bee9" / "1.png")
+    assert "1 of 30 images" in cut_notes(f"{tmp_path}/b")[0]
+    assert "up to 30 %" in cut_notes(f"{tmp_path}/b")[0]
+
+
+def test_the_crop_cuts_off_what_is_said(tmp_path: Path) -> None:
+    """timm's transform keeps the share of a picture that the note names."""
+    write_folder(tmp_path, CLASSES, 10, size=(8, 8))
+    for number in range(10):
+        image = np.zeros((20, 40, 3), np.uint8)
+        image[:, :10] = (255, 0, 0)  # the quarter on the left
+        Image.fromarray(image).save(tmp_path / "ape" / f"{number}.png")
+    data = load_data(f"{tmp_path}?size=16")
+    apes = data.train.images[torch.from_numpy(data.train.labels) == 0]  # type: ignore[attr-defined]
+    assert int(apes[:, 0].max()) < 60  # but for what bicubic rings at the edge
+    assert "up to 50 %" in cut_notes(f"{tmp_path}?size=16")[0]
+
+
+def test_classes_without_validation_or_test_images_are_named(tmp_path: Path) -> None:
+    write_folder(tmp_path / "train", CLASSES, 10)
+    write_folder(tmp_path / "val", CLASSES[:2], 4)
+    write_folder(tmp_path / "test", CLASSES[1:], 4)
+    notes = load_data(str(tmp_path)).info.notes
+    assert "1 of 3 classes have no validation images ('bee9'): networks are chosen by the others alone" in notes
+    assert "1 of 3 classes have no test images ('ape'): a score is of the others alone" in notes
+    write_folder(tmp_path / "alone", CLASSES, 10)
+    assert any("2 of 3 classes have no validation" in n for n in load_data(f"{tmp_path}/alone?val=1").info.notes)
+    assert any("1 of 3 classes have no test" in n for n in load_data(f"{tmp_path}/alone?test=2").info.notes)
+    assert not any("classes have no" in n for n in load_data(f"{tmp_path}/alone?test=3").info.notes)
