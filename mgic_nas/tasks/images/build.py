@@ -28,6 +28,8 @@ SAMPLE = 512
 #: Most files whose headers are checked at the start, so that a broken one is found before training.
 CHECKED_FILES = 20_000
 INTERPOLATION = "bicubic"
+#: Percent of an image: from so much on it is said that the crop to the input's shape cuts it off.
+CUT = 10
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def find_shape(spec: Spec, source: Source, parts: list[Chosen]) -> Shape:
 def _cut_note(sizes: list[tuple[int, int]], height: int, width: int) -> str:
     """What is said of images (width, height) of another shape than the input: their centre alone is seen."""
     aspects = [(w / h) / (width / height) for w, h in sizes]
-    lost = [percent for aspect in aspects if (percent := round(100 * (1 - min(aspect, 1 / aspect))))]
+    lost = [percent for aspect in aspects if (percent := round(100 * (1 - min(aspect, 1 / aspect)))) >= CUT]
     if not lost:
         return ""
     return (
