@@ -364,6 +364,7 @@ def test_blocks_that_share_weights_stay_tied(tie: Callable[[nn.Module], None], l
     assert net.a.first.weight is (net.a.second if left == "a" else net.b.first).weight
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 def test_weights_that_are_computed_are_refused_in_one_line() -> None:
     def normed(net: Any) -> None:
         torch.nn.utils.weight_norm(net.b.first)
