@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ._text import amount, rough_duration, size_text
+from ._text import amount, plural, rough_duration, size_text
 from .engine.executors.packing import PROBE_SHARE, Packing, packing
 from .engine.executors.slots import plan as plan_slots
 from .engine.executors.slots import this_machine, visible_gpus
@@ -180,7 +180,7 @@ def _plan_of_function(config: RunConfig, problem: SearchProblem, fit: int, left:
     stopping = "" if config.rungs == "none" else f", early stopping {config.rungs}"
     lines = (
         f"  space     {_space(problem, config)}",
-        f"  training  {_trials(config, fit, left)} of {config.epochs:,} epochs by {config.trained_by}, sampler "
+        f"  training  {_trials(config, fit, left)} by {config.trained_by}, sampler "
         f"{config.sampler}{stopping}, {slots.concurrent} at a time",
         f"  cost      {_cost(None, left, slots.concurrent, config, probed=False)}",
     )
@@ -253,7 +253,8 @@ def _fits(found: Survey, fit: Fit) -> str:
 
 def _trials(config: RunConfig, fit: int, left: int) -> str:
     all_of_them = f", all that fit (of {config.trials:,} asked for)" if fit < config.trials else ""
-    return f"{fit:,} trials{all_of_them}" + ("" if left >= fit else f" ({left:,} left)")
+    begun = "" if left >= fit else f" ({left:,} left)"
+    return f"{plural(fit, 'trial')}{all_of_them}{begun} of {plural(config.epochs, 'epoch')}"
 
 
 def _training(config: RunConfig, fit: int, left: int, images: int, concurrent: int) -> str:
@@ -263,7 +264,7 @@ def _training(config: RunConfig, fit: int, left: int, images: int, concurrent: i
     batch = min(recipe.batch_size, images)
     most, ends = ("at most ", f"; {ending}") if (ending := _ending(config)) else ("", "")
     return (
-        f"{most}{_trials(config, fit, left)} of {config.epochs:,} epochs, {steps:,} steps of {batch} "
+        f"{most}{_trials(config, fit, left)}, {plural(steps, 'step')} of {batch} "
         f"(--trials and --epochs choose others); recipe {recipe.name}, sampler {config.sampler}{stopping}, "
         f"{concurrent} at a time{ends}"
     )
