@@ -56,7 +56,7 @@ CHOSEN = """
   with N from 1, the first versions' start, which does not stay.
 - **Residual branches from 0**, as in timm's ResNets. In MobileNetV3 they have to: from one, logits of untrained
   networks are out of bounds, and accuracies are lower everywhere. In ResNets it depends on the depth (see the table
-  by depth): with one or two blocks a stage from one is as good or better after 5 epochs, and no better after 20; with
+  by depth): with one or two blocks a stage from one is as good or better after 5 epochs, and level after 20; with
   three and more, which the registered networks have, from zero is better, with nine by up to 12 points.
   `mgic_resnet34` from one would be out of bounds as well. For a space of shallow networks and short trainings
   `zero_init_last: false` is worth a try.
