@@ -61,7 +61,7 @@ def bounds(truth: Truth, shares: Sequence[float], seeds: int) -> dict[str, dict[
 def _by_the_others(truth: Truth) -> Array:
     """Leave-one-out predictions (A,) of the true accuracies from the features."""
     config = truth.table.config
-    everything = (Budget("macs", float(truth.macs.max()) * 10.0**truth.table.decimals * 1.001),)
+    everything = (Budget("macs", float(truth.macs.max())),)
     pool = CandidatePool(SearchProblem(truth.table.space, config.input_size, config.num_classes, everything))
     features = np.array([pool.describe(a.setting)[1] for a in truth.table.architectures])
     zeros = np.zeros(len(features))

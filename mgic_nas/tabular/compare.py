@@ -197,7 +197,7 @@ def _epochs(value: float) -> str:
 def _limits(table: AnyTable, budgets: Sequence[str | float]) -> dict[str, float]:
     """Label -> MACs."""
     macs = table.cost("macs")
-    budgets = budgets or _default_budgets(macs, whole=not table.decimals)
+    budgets = budgets or _default_budgets(macs, whole=bool(np.all(macs == macs.round())))
     limits = {}
     for budget in parse_budgets(budgets):
         if budget.kind != "macs":

@@ -32,7 +32,6 @@ class ForeignTable:
         space: its rows.
         architectures: A of them, the cheapest first.
         seeds: S of them: columns of accuracies.
-        decimals: of its MACs: the search's own space counts them in units of 10 ** -decimals.
         notes: how its columns were understood, and what was left out: one line each.
 
     Raises:
@@ -63,7 +62,6 @@ class ForeignTable:
         self.notes += notes
         _refuse_twins(self.folder, description, dict(zip(order, rows)))
         self.name = description.name
-        self.decimals = values.decimals(costs["macs"])
         self.space = ListedSpace(description.name, params, rows, _counted(costs, len(rows)))
         self.architectures = [
             Architecture(self.space.arch_id_values(row), dict(zip(params, row)), _as_given(costs, at))
@@ -111,9 +109,9 @@ class ForeignTable:
 
 
 def _counted(costs: Mapping[str, Array], number: int) -> list[Cost]:
-    """Costs as a search counts them: whole numbers, of a cost with decimals in a smaller unit."""
-    whole = {k: (cost * 10.0 ** values.decimals(cost)).round().astype(int).tolist() for k, cost in costs.items()}
-    macs, params, activations = (whole.get(kind, [1] * number) for kind in COST_COLUMNS)
+    """Costs as a space counts them: whole numbers stay such."""
+    found = {kind: [int(c) if c.is_integer() else c for c in cost.tolist()] for kind, cost in costs.items()}
+    macs, params, activations = (found.get(kind, [1] * number) for kind in COST_COLUMNS)
     return [Cost(m, m, p, a) for m, p, a in zip(macs, params, activations)]
 
 

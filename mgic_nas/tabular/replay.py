@@ -132,9 +132,8 @@ class Truth(Judge):
 
     @property
     def searched(self) -> str:
-        """The limit of every search as its budget, in the unit in which the table's space counts MACs."""
-        units = Decimal(repr(self.reference[1])).scaleb(self.table.decimals)
-        return f"{units:.0f}" if self.limit is None else f"{math.floor(units)}"
+        """The limit of every search as its budget."""
+        return f"{Decimal(repr(self.reference[1])):f}"
 
     @property
     def front(self) -> NDArray[np.int_]:

@@ -126,7 +126,6 @@ class Table:
         UserError: no table there, an unreadable one, or one without a single training.
     """
 
-    decimals = 0  # of MACs
     notes: Sequence[str] = ()  # how the columns of somebody else's table were understood
 
     def __init__(self, folder: str | Path) -> None:

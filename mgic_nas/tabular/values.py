@@ -19,7 +19,6 @@ from .frames import MISSING, WORDS, is_missing, number
 Array = NDArray[np.float64]
 
 LARGEST = 2.0**53  # of a cost: whole numbers up to it are exact
-_FINEST = 12  # decimals of a cost that a search sees
 
 
 def accuracies(frame: pd.DataFrame, description: Description) -> Array:
@@ -117,19 +116,6 @@ def _cost(cell: Any, row: int, column: str, description: Description) -> float:
         raise UserError(f"{where} {column} {shown(cell)}, which is no number: {hint}.")
     unit = "a smaller unit (multiply the column)" if value < 1 else "a larger unit (divide the column)"
     raise UserError(f"{where} {column} {value:g}: a cost is 1 or more, up to {LARGEST:.0e}; give the column {unit}.")
-
-
-def decimals(values: Array) -> int:
-    """The power of ten by which costs become whole numbers, or as fine as they can be counted."""
-    finest = 0
-    for power in range(_FINEST + 1):
-        scaled = values * 10.0**power
-        if scaled.max(initial=0.0) > LARGEST:
-            break
-        finest = power
-        if np.all(np.abs(scaled - scaled.round()) <= 1e-12 * scaled):
-            break
-    return finest
 
 
 def settings(
