@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ NAME = "cifar"
 #: The preset "full" with a warm-up that fits few epochs.
 RECIPE = {"name": "full", "warmup_epochs": 1}
 VALIDATION = 5000  # images
+#: What a command has where it says nothing: pixels a side, images to train on, layers (6 n + 2), epochs, seeds.
+FORM = {"size": 16, "train": 20_000, "depth": 20, "epochs": 15, "seeds": 2}
 
 
 def _mgic(s_c: int, s_g: int, paper: str, **more: Any) -> Shown:
@@ -66,7 +69,7 @@ def comparison(args: argparse.Namespace, recipe: str) -> Comparison:
         heading=f"CIFAR-10 at {form}: ResNet-{args.depth}, plain, Ghost and MGIC",
         lines=[
             "The rows of Tables 3 and 12, smaller than the paper's: every one is `mgic_resnet20` with other arguments, "
-            "counted and trained by the same code. `python -m mgic_nas.experiments.cifar` makes this folder.",
+            f"counted and trained by the same code. `{' '.join(made_by(args))}` makes this folder.",
             "",
             f"- data: CIFAR-10 as JPEG of quality 75, {args.train:,} images to train on, resized to {form}; all 10,000 "
             "test images, looked at once a training. One score has a standard error of about 0.5 points from them",
@@ -76,6 +79,15 @@ def comparison(args: argparse.Namespace, recipe: str) -> Comparison:
         ],
         about=f"ResNet-{args.depth} at {form}, {args.train:,} images, {args.epochs} epochs; MGIC: s_c, s_g",
     )
+
+
+def made_by(args: argparse.Namespace) -> list[str]:
+    """The words of the command that makes the folder, but for where data and results are."""
+    words = ["python -m mgic_nas.experiments.cifar"]
+    words += [f"--{name} {getattr(args, name)}" for name in FORM if getattr(args, name) != FORM[name]]
+    if list(args.rows) != list(ROWS):
+        words += ["--rows", *(shlex.quote(name) for name in args.rows)]
+    return words
 
 
 def run(args: argparse.Namespace) -> None:
@@ -96,10 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     parser = argparse.ArgumentParser(prog=f"python -m mgic_nas.experiments.{NAME}", description=__doc__.split("\n")[0])
     parser.add_argument("--data", required=True, metavar="SPEC", help="CIFAR-10 as load_data takes it")
-    add_options(parser, ROWS, "runs/cifar_rows", epochs=15, seeds=2)
-    parser.add_argument("--size", type=int, default=16, help="pixels a side (default: %(default)s)")
-    parser.add_argument("--train", type=int, default=20_000, help="images to train on (default: %(default)s)")
-    parser.add_argument("--depth", type=int, default=20, help="layers: 6 n + 2 (default: %(default)s)")
+    add_options(parser, ROWS, "runs/cifar_rows", epochs=FORM["epochs"], seeds=FORM["seeds"])
+    parser.add_argument("--size", type=int, default=FORM["size"], help="pixels a side (default: %(default)s)")
+    parser.add_argument("--train", type=int, default=FORM["train"], help="images to train on (default: %(default)s)")
+    parser.add_argument("--depth", type=int, default=FORM["depth"], help="layers: 6 n + 2 (default: %(default)s)")
     parser.add_argument("--winners", metavar="RUN", help="a search's folder, whose winners are trained as rows, too")
     parser.add_argument("--recipe", help="a preset's name (default: full with one epoch of warm-up)")
     args = parser.parse_args(argv)
