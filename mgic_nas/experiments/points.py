@@ -4,12 +4,13 @@
 
 Every network gets the same clouds, points, recipe and seeds. The same command goes on where it was stopped, at the
 last finished epoch, and several at a time share the trainings; the folder then holds results.csv (one row a training),
-README.md and accuracy.png.
+README.md and accuracy.png. ``--winners RUN`` trains what a search over points found beside them.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import statistics
 import sys
 import time
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .._figure import GREY, MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
+from .._figure import GREY, INK, MUTED, ORANGE, PURPLE, TEAL, dress, figure, save
 from .._files import write_atomic
 from ..cost.count import count
 from ..errors import UserError, did_you_mean
@@ -30,8 +31,10 @@ from ..tasks._random import seeded
 from ..tasks.base import mix
 from ..tasks.points import load
 from ._record import Table, command, describe, say
+from ._rows import winners
 
 NAME = "points"
+REFERENCE = "mgic_diffgcn"  # what the others are compared with
 #: The points of a cloud in the paper, at which MACs are compared.
 PAPER_POINTS = 1024
 
@@ -44,17 +47,20 @@ class Trained(NamedTuple):
     arguments: Mapping[str, Any]
     color: str
     paper: tuple[float, float, float] | None = None
+    searched: bool = False
 
 
 _MGIC = (0.11, 13.7, 92.9)
 #: By the names of the rows. The residuals of MGIC's layers are a part of what they gain: the residual diffGCN has them
 #: without the levels.
 TRAINED = {
-    "dgcnn": Trained("DGCNN", "dgcnn", {}, PURPLE, (0.16, 125.0, 91.6)),
+    "dgcnn": Trained("DGCNN", "dgcnn", {}, INK, (0.16, 125.0, 91.6)),
     "diffgcn": Trained("diffGCN", "diffgcn", {}, ORANGE, (0.57, 64.0, 92.5)),
     "diffgcn_residual": Trained("diffGCN, residual", "mgic_diffgcn", {"levels": "none"}, MUTED),
-    "mgic_diffgcn": Trained("MGIC-diffGCN, first start", "mgic_diffgcn", start_of("mgic_diffgcn").first, GREY, _MGIC),
-    "mgic_diffgcn_now": Trained(
+    "mgic_diffgcn_first": Trained(
+        "MGIC-diffGCN, first start", "mgic_diffgcn", start_of("mgic_diffgcn").first, GREY, _MGIC
+    ),
+    "mgic_diffgcn": Trained(
         "MGIC-diffGCN", "mgic_diffgcn", {"transfer_init": "aggregation", "zero_init_correction": True}, TEAL, _MGIC
     ),
 }
@@ -68,11 +74,10 @@ WEIGHT_DECAY = 0.05
 class Training:
     """One network between two epochs. What is random in an epoch follows from (seed, epoch): it can be resumed."""
 
-    def __init__(self, name: str, data: Data, args: argparse.Namespace, seed: int) -> None:
-        self.name, self.data, self.args, self.seed = name, data, args, seed
+    def __init__(self, name: str, what: Trained, data: Data, args: argparse.Namespace, seed: int) -> None:
+        self.name, self.what, self.data, self.args, self.seed = name, what, data, args, seed
         with seeded(mix(seed, "weights")):  # on the CPU, so the same weights on every device
-            build = NETWORKS[TRAINED[name].network]
-            self.net: PointNetwork = build(num_classes=data.info.num_classes, **TRAINED[name].arguments)
+            self.net: PointNetwork = NETWORKS[what.network](num_classes=data.info.num_classes, **what.arguments)
         self.net.to(args.device)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=args.lr, weight_decay=WEIGHT_DECAY)
         self.steps = data.train.steps(args.batch_size)
@@ -81,7 +86,7 @@ class Training:
         )
         self.epoch = 0
         self.loss = self.seconds = self.cpu_seconds = 0.0
-        self.checkpoint = Path(args.out) / f".{name}-{seed}.pt"
+        self.checkpoint = Path(args.out) / f".{re.sub(r'[^A-Za-z0-9_.]+', '-', name)}-{seed}.pt"
         if self.checkpoint.exists():
             self._load()
 
@@ -95,7 +100,7 @@ class Training:
         while self.epoch < self.args.epochs:
             self._train_epoch()
             say(
-                f"{TRAINED[self.name].label}, seed {self.seed}: epoch {self.epoch} of {self.args.epochs}, "
+                f"{self.what.label}, seed {self.seed}: epoch {self.epoch} of {self.args.epochs}, "
                 f"loss {self.loss:.3f}, {self.cpu_seconds:.0f} s of CPU"
             )
             self._save()
@@ -176,33 +181,78 @@ def fixed(data: Data, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def page(table: Table, args: argparse.Namespace) -> str:
+class Point(NamedTuple):
+    """What is known of a network; accuracies are percent, of each seed."""
+
+    of: Trained
+    params: int
+    macs_1024: int
+    macs: int
+    test: list[float]
+    val: list[float]
+    seeds: list[int]
+    cpu_seconds: float  # a training's, mean
+
+
+def gather(table: Table, shown: Mapping[str, Trained]) -> dict[str, Point]:
+    """The networks that were trained, in their order."""
+    points = {}
+    for name, what in shown.items():
+        if rows := sorted((row for row in table.rows if row["network"] == name), key=lambda row: int(row["seed"])):
+            test, val, seconds = (
+                [float(row[column]) for row in rows] for column in ("test_acc", "val_acc", "cpu_seconds")
+            )
+            params, macs_1024, macs = (int(rows[0][column]) for column in ("params", "macs_1024", "macs"))
+            seeds = [int(row["seed"]) for row in rows]
+            points[name] = Point(what, params, macs_1024, macs, test, val, seeds, statistics.fmean(seconds))
+    return points
+
+
+def _differs(point: Point, other: Point) -> str:
+    """The mean difference of their common seeds, and its standard error where they share two or more."""
+    theirs = dict(zip(other.seeds, other.test))
+    pairs = [score - theirs[seed] for seed, score in zip(point.seeds, point.test) if seed in theirs]
+    if not pairs or point is other:
+        return "–"
+    if len(pairs) == 1:
+        return f"{pairs[0]:+.2f}"
+    return f"{statistics.fmean(pairs):+.2f} ± {statistics.stdev(pairs) / len(pairs) ** 0.5:.2f}"
+
+
+def page(table: Table, args: argparse.Namespace, shown: Mapping[str, Trained]) -> str:
     """README.md: the numbers beside the paper's, and how they came about."""
-    rows = sorted(table.rows, key=lambda row: (list(TRAINED).index(row["network"]), int(row["seed"])))
-    some = rows[0]
-    scores = [
-        (statistics.fmean(float(row["test_acc"]) for row in rows if row["network"] == name), TRAINED[name].label)
-        for name in dict.fromkeys(row["network"] for row in rows)
-    ]
+    points, some = gather(table, shown), table.rows[0]
     lines = [
         "# Point clouds: Table 11, small",
         "",
-        f"{len(scores)} networks on {some['data']}: {int(some['train']):,} training, {int(some['val']):,} validation "
+        f"{len(points)} networks on {some['data']}: {int(some['train']):,} training, {int(some['val']):,} validation "
         f"and {int(some['test']):,} test clouds of {some['points']} points, k = 10, {some['epochs']} epochs.",
         "",
-        f"| network | params | MACs at {PAPER_POINTS:,} points | MACs as trained | val % | test % | seed | CPU s |"
-        " paper: params M / MACs M / test % |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| network | params | MACs at {PAPER_POINTS:,} points | MACs as trained | val % | test % | difference | seeds "
+        "| CPU s | paper: params M / MACs M / test % |",
+        "|---|---:|---:|---:|---:|---:|---:|---|---:|---|",
     ]
-    for row in rows:
-        numbers = " | ".join(f"{int(row[name]):,}" for name in ("params", "macs_1024", "macs"))
-        paper = " / ".join(map(str, TRAINED[row["network"]].paper or "–"))
+    reference = points.get(REFERENCE)
+    for point in points.values():
+        numbers = " | ".join(f"{number:,}" for number in (point.params, point.macs_1024, point.macs))
+        paper = " / ".join(map(str, point.of.paper or "–"))
         lines.append(
-            f"| {TRAINED[row['network']].label} | {numbers} | {row['val_acc']} | {row['test_acc']} | {row['seed']} "
-            f"| {row['cpu_seconds']} | {paper} |"
+            f"| {point.of.label} | {numbers} | {statistics.fmean(point.val):.2f} | {statistics.fmean(point.test):.2f} "
+            f"| {_differs(point, reference) if reference else '–'} | {', '.join(f'{s:.2f}' for s in point.test)} "
+            f"| {point.cpu_seconds:.0f} | {paper} |"
         )
-    means = ", ".join(f"{label} {score:.2f}" for score, label in sorted(scores, reverse=True))
-    lines += ["", f"Mean test accuracy, best first: {means}. In the paper: MGIC-diffGCN, diffGCN, DGCNN."]
+    ranked = sorted(points.values(), key=lambda point: -statistics.fmean(point.test))
+    means = ", ".join(f"{point.of.label} {statistics.fmean(point.test):.2f}" for point in ranked)
+    lines += [
+        "",
+        f"Difference: of the test accuracies to {TRAINED[REFERENCE].label}'s of the same seeds, mean ± standard error.",
+        "",
+        f"Mean test accuracy, best first: {means}. In the paper: MGIC-diffGCN, diffGCN, DGCNN.",
+    ]
+    for point in points.values():
+        if point.of.searched:
+            arguments = ", ".join(f"{key}={value!r}" for key, value in point.of.arguments.items())
+            lines += ["", f"{point.of.label}: `{point.of.network}({arguments})`"]
     out = Path(args.out).name if Path(args.out).is_absolute() else args.out
     option = f"--points {some['points']} --epochs {some['epochs']} --batch-size {some['batch_size']} --lr {some['lr']}"
     lines += [
@@ -228,25 +278,22 @@ def page(table: Table, args: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def draw(table: Table, path: Path) -> None:
+def draw(table: Table, path: Path, shown: Mapping[str, Trained]) -> None:
     """accuracy.png: test accuracy against MACs at the paper's number of points; hollow: the paper's own."""
     made = figure(7.2, 4.4)
     axes = made.add_subplot()
     first = table.rows[0]
-    for name, (label, _, _, color, published) in TRAINED.items():
-        rows = [row for row in table.rows if row["network"] == name]
-        if not rows:
-            continue
-        macs, scores = int(rows[0]["macs_1024"]) / 1e6, [float(row["test_acc"]) for row in rows]
-        mean = statistics.fmean(scores)
-        if published is not None:
-            _, there, paper = published
+    for point in gather(table, shown).values():
+        color = point.of.color
+        macs, mean = point.macs_1024 / 1e6, statistics.fmean(point.test)
+        if point.of.paper is not None:
+            _, there, paper = point.of.paper
             axes.scatter(there, paper, s=70, marker="D", facecolors="white", edgecolors=color, linewidths=1.5, zorder=3)
             axes.plot([macs, there], [mean, paper], color=color, linewidth=1, linestyle=(0, (1, 2)), zorder=2)
-        axes.scatter([macs] * len(scores), scores, s=16, color=color, alpha=0.5, linewidths=0, zorder=4)
+        axes.scatter([macs] * len(point.test), point.test, s=16, color=color, alpha=0.5, linewidths=0, zorder=4)
         axes.scatter(macs, mean, s=95, color=color, edgecolors="white", linewidths=1, zorder=5)
         axes.annotate(
-            f"{label}\n{mean:.1f} %, {int(rows[0]['params']):,} params", (macs, mean), xytext=(0, -12),
+            f"{point.of.label}\n{mean:.1f} %, {point.params:,} params", (macs, mean), xytext=(0, -12),
             textcoords="offset points", ha="center", va="top", fontsize=8.5, color=color, linespacing=1.35,
         )  # fmt: skip
     for marker, face, text in (("o", MUTED, "here"), ("D", "white", f"paper, {PAPER_POINTS:,} points")):
@@ -270,22 +317,32 @@ def draw(table: Table, path: Path) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Trains what the folder does not hold yet, and writes the table and the page after each."""
+    shown = dict(TRAINED)
+    if args.winners is not None:
+        for name, won in winners(args.winners).items():
+            if won.model not in NETWORKS:
+                raise UserError(
+                    f"--winners {args.winners}: {won.model} is no network of points ({', '.join(NETWORKS)})"
+                )
+            shown[name] = Trained(name, won.model, won.arguments, PURPLE, searched=True)
     for name in args.networks:
-        if name not in TRAINED:
-            raise UserError(f"no network {name!r}.{did_you_mean(name, TRAINED)}")
+        if name not in shown:
+            raise UserError(f"no network {name!r}.{did_you_mean(name, shown)}")
     torch.set_num_threads(args.threads)
     joined = "&" if "?" in args.data else "?"
     data = load(f"{args.data}{joined}points={args.points}")
-    table = Table(Path(args.out) / "results.csv", COLUMNS, ("network", "seed"), fixed(data, args))
+    out = Path(args.out)
+    table = Table(out / "results.csv", COLUMNS, ("network", "seed"), fixed(data, args))
     for seed in args.seeds:
-        for name in args.networks:
+        for name in (*args.networks, *(name for name in shown if name not in TRAINED)):
             if table.claim(network=name, seed=seed):
-                training = Training(name, data, args, seed)
+                training = Training(name, shown[name], data, args, seed)
                 row = table.append(training.run(), args.device)
                 training.checkpoint.unlink(missing_ok=True)
-                say(f"{TRAINED[name].label}, seed {seed}: test {row['test_acc']} %, val {row['val_acc']} %")
-            draw(table, Path(args.out) / "accuracy.png")
-            write_atomic(Path(args.out) / "README.md", page(table, args))
+                say(f"{shown[name].label}, seed {seed}: test {row['test_acc']} %, val {row['val_acc']} %")
+            if table.rows:
+                draw(table, out / "accuracy.png", shown)
+                write_atomic(out / "README.md", page(table, args, shown))
     say(f"{table.path} and README.md beside it hold {len(table.rows)} trainings.")
 
 
@@ -295,8 +352,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="npz of point clouds, or its folder; see mgic_nas.tasks.points")
     parser.add_argument("--out", default="runs/points", help="folder of the results (%(default)s)")
     parser.add_argument("--networks", nargs="+", default=list(TRAINED), metavar="NAME", help=", ".join(TRAINED))
+    parser.add_argument("--winners", metavar="RUN", help="a search's folder, whose winners are trained as well")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="N")
-    parser.add_argument("--points", type=int, default=128, help="points of a cloud (%(default)s)")
+    parser.add_argument("--points", type=int, default=256, help="points of a cloud (%(default)s)")
     parser.add_argument("--epochs", type=int, default=15, help="(%(default)s)")
     parser.add_argument("--batch-size", type=int, default=32, help="(%(default)s)")
     parser.add_argument("--lr", type=float, default=0.003, help="highest learning rate (%(default)s)")

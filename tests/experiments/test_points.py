@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from mgic_nas import search
 from mgic_nas.experiments import points
 
 
@@ -48,6 +49,21 @@ def test_all_are_recorded_beside_the_paper(file: Path, tmp_path: Path) -> None:
     assert "0.11 / 13.7 / 92.9" in page
     assert str(tmp_path) not in page
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "accuracy.png", "results.csv"]
+
+
+def test_a_searchs_winners_are_trained_beside_them(file: Path, tmp_path: Path) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text("model: mgic_diffgcn\nkwargs: {s_g: 4, s_c: 8}\nparams:\n  width: {choices: [16, 32]}\n")
+    search(space, data=f"points:{file}?points=16", budgets=["1M"], trials=2, epochs=1, executor="local",
+           out=tmp_path / "run")  # fmt: skip
+    more = ("--networks", "mgic_diffgcn", "--seeds", "0", "1", "--winners", str(tmp_path / "run"))
+    assert command(file, tmp_path / "out", *more) == 0
+    assert [row["network"] for row in rows(tmp_path / "out")] == ["mgic_diffgcn", "searched, 1M"] * 2
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "| searched, 1M | " in page
+    assert " ± " in page
+    assert "searched, 1M: `mgic_diffgcn(" in page
+    assert str(tmp_path) not in page
 
 
 def test_a_killed_training_goes_on_as_if_it_had_not_been(file: Path, tmp_path: Path, monkeypatch) -> None:
