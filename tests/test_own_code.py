@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import timm
 from fakes import own
 
 import mgic_nas
@@ -44,6 +45,25 @@ if __name__ == "__main__":
     run = mgic_nas.search(space, train=strange_code.train, budgets=["2k", "20k"], trials=6, epochs=4,
                           rungs="halving", out="run", executor="local", concurrent=1, progress=False)
     print(run)
+"""
+MODEL = """
+import json, timm, mgic_nas
+
+
+def train(setting, epochs, report, seed):
+    net = timm.create_model("mgic_resnet20", num_classes=10, in_chans=1, **setting)
+    params = sum(p.numel() for p in net.parameters())
+    for epoch in range(1, epochs + 1):
+        report(50 + params / 10_000 + epoch, epoch)
+    return 50 + params / 10_000 + epochs
+
+
+if __name__ == "__main__":
+    space = mgic_nas.SearchSpace({"width_mult": [0.5, 1.0], "s_g": [4, 8]}, model="mgic_resnet20",
+                                 kwargs={"depths": 1, "s_c": 8})
+    run = mgic_nas.search(space, data="fashion?train=100&val=100", train=train, budgets=["0.6M", "3M"], trials=4,
+                          epochs=4, rungs="halving", out="run", executor="local", concurrent=1, progress=False)
+    print(json.dumps(run.best(macs="3M").row))
 """
 
 
@@ -131,6 +151,20 @@ def test_what_a_run_of_a_function_cannot_do_is_one_line(of_function: Path) -> No
     assert "They are strange_code:train&#39;s own" in report or "they are strange_code:train" in report
     assert "1×1×1" not in report
     assert "create_model" not in (run.folder / "report.md").read_text()
+
+
+def test_a_function_may_train_networks_of_this_package(tmp_path: Path) -> None:
+    """Costed as those networks are; the function gets every argument, what the space fixes included."""
+    done = own.run(tmp_path, MODEL)
+    assert done.returncode == 0, done.stderr
+    best = load_run(tmp_path / "run").best(macs="3M")
+    assert best.row == json.loads(done.stdout.splitlines()[-1])
+    net = timm.create_model("mgic_resnet20", num_classes=10, in_chans=1, **best.arguments)
+    assert best.row["params"] == sum(p.numel() for p in net.parameters())
+    assert best.row["val_acc"] == pytest.approx(54 + best.row["params"] / 10_000)
+    assert best.arguments["depths"] == 1
+    with pytest.raises(UserError, match="weights are that function's own"):
+        best.create_model()
 
 
 @pytest.mark.parametrize(
