@@ -61,7 +61,7 @@ class Interrupted(KeyboardInterrupt):
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:
     """`` Did you mean a, b?`` for a mistyped name, or the known names where they are few, or nothing."""
-    known = sorted(known)
+    known = sorted(set(known))
     near = difflib.get_close_matches(word, known, n=limit)
     if near:
         return f" Did you mean {', '.join(near)}?"

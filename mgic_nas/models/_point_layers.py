@@ -11,7 +11,7 @@ from torch import nn
 from ._graph import Graph, differentiate, knn, unweighted
 from .blocks import WrappedBlock, conv_norm_act
 from .mgic import MultigridBlock
-from .rows import Conv, hierarchy
+from .rows import Conv, Level, hierarchy
 
 
 def _by_points(x: torch.Tensor) -> torch.Tensor:
@@ -176,6 +176,11 @@ class HighestEdge(nn.Module):
         return a + differentiate(b, unweighted(index, b.dtype))[0]
 
 
+def point_levels(width: int, s_g: int, s_c: int, min_levels: int = 0, min_groups: int = 1) -> tuple[Level, ...]:
+    """The hierarchy of a layer on points, whose inside is as wide as its ends."""
+    return hierarchy(width, s_g, s_c, lambda j, w: (w, w), min_levels=min_levels, min_groups=min_groups)
+
+
 class MGICPointBlock(MultigridBlock):
     """Algorithm 1 around a layer of points: ``layer`` is :class:`GConv` or :class:`PointMLP`, with a residual."""
 
@@ -192,7 +197,7 @@ class MGICPointBlock(MultigridBlock):
     ) -> None:
         dd = {"device": device, "dtype": dtype}
         super().__init__(
-            hierarchy(width, s_g, s_c, lambda j, w: (w, w), min_levels=min_levels, min_groups=min_groups),
+            point_levels(width, s_g, s_c, min_levels, min_groups),
             lambda j, level: layer(level.channels, level.channels, level.groups, residual=True, **dd),
             lambda channels: nn.BatchNorm2d(channels, **dd),
             **dd,

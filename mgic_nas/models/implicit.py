@@ -20,16 +20,18 @@ Parameters and MACs of one input; MGIC at s_g = s_c = 16, whose cost is linear i
 """
 
 import math
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import UserError
+from ._canonical import normal_config
 from ._net import _strided
 from .blocks import block_class
 from .mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION, MGICBlock, start
-from .rows import Row, Rows, Stage, check_choices, check_levels, hierarchy, positive_int
+from .rows import Level, Row, Rows, Stage, check_choices, check_levels, hierarchy, positive_int
 
 __all__ = [
     "NETWORKS",
@@ -148,6 +150,19 @@ def implicit_ghostnet(c_max: int = 128, **kwargs: Any) -> ImplicitNetwork:
 def implicit_mgic_mobilenetv3(c_max: int = 128, s_g: int = 16, s_c: int = 16, **kwargs: Any) -> ImplicitNetwork:
     """Table 2 with MGIC-MobileNetV3's block."""
     return ImplicitNetwork(c_max, s_g=s_g, s_c=s_c, **kwargs)
+
+
+def canonical(name: str, config: Mapping[str, Any]) -> Hashable:
+    """The same for two configs (every argument in them) that are the same architecture."""
+    if name != "implicit_mgic_mobilenetv3":  # plain blocks, which nothing of Algorithm 1 changes
+        return normal_config({**config, "s_g": 16, "s_c": 16, "levels": "auto"}, lambda *_: [()], 16)
+
+    def hierarchies(*choices: int) -> list[tuple[Level, ...]]:
+        s_g, s_c, min_levels, min_groups = choices
+        rows = implicit_rows(config["c_max"], config["block"], s_g, s_c, min_levels=min_levels, min_groups=min_groups)
+        return [row.levels for stage in rows.stages for row in stage if row.levels]
+
+    return normal_config(config, hierarchies, config["c_max"])
 
 
 NETWORKS = {

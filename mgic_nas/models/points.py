@@ -27,15 +27,16 @@ Where they differ:
   14.2 M. It has fewer parameters than the paper says, for the reason that diffGCN has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
 from timm.layers import Linear, get_device_dtype
 from torch import nn
 
+from ._canonical import normal_config
 from ._graph import Graph, differentiate, knn, point_graph
-from ._point_layers import EdgeConv, GConv, MGICPointBlock, PointMLP
+from ._point_layers import EdgeConv, GConv, MGICPointBlock, PointMLP, point_levels
 from .mgic import TRANSFER_INIT, ZERO_INIT_CORRECTION, start
 from .rows import check_choices, check_levels, positive_int
 
@@ -217,6 +218,14 @@ def mgic_diffgcn(
     net = PointNetwork(rows, width, k, num_classes, in_chans, drop_rate, **dd)
     start(net, transfer_init, zero_init_correction)
     return net
+
+
+def canonical(name: str, config: Mapping[str, Any]) -> Hashable:
+    """The same for two configs (every argument in them) that are the same architecture."""
+    if name != "mgic_diffgcn":
+        return tuple(sorted(config.items()))
+    width = config["width"]
+    return normal_config(config, lambda *choices: [point_levels(width, *choices)], width)
 
 
 #: Builders by name.

@@ -1,6 +1,8 @@
 """Networks that are no timm names are costed, built, searched and trained like the others."""
 
+import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -52,6 +54,39 @@ def test_one_architecture_has_one_canonical_form() -> None:
     assert family(SMALL).arch_id({}) != known.arch_id({})
     points = family("mgic_diffgcn")
     assert points.arch_id({"k": 9}) != points.arch_id({}) == points.arch_id({"k": 10})
+
+
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [
+        ("mgic_diffgcn", {"width": [24, 32], "s_g": [4, 32], "s_c": [6, 8, 64], "min_levels": [0, 2]}),
+        ("implicit_mgic_mobilenetv3", {"c_max": [32, 64], "s_g": [4, 64], "s_c": [16, 64], "min_groups": [1, 2]}),
+        ("implicit_ghostnet", {"c_max": [32, 64], "s_g": [4, 16], "min_levels": [0, 1]}),
+        (SMALL, {"s_g": [16, 128], "s_c": [64, 1024], "min_levels": [0, 1]}),
+    ],
+)
+def test_two_ids_are_two_networks(name: str, space: dict[str, list[Any]]) -> None:
+    """A network is trained once, whatever arguments say it: by all modules, their sizes and groups."""
+    known = family(name)
+    by_id: dict[str, set[str]] = {}
+    by_network: dict[str, set[str]] = {}
+    for values in itertools.product(*space.values(), ["auto", "none"]):
+        config = dict(zip([*space, "levels"], values))
+        network = repr(known.build(config, 10, known.input_size[0], device="meta"))
+        by_id.setdefault(known.arch_id(config), set()).add(network)
+        by_network.setdefault(network, set()).add(known.arch_id(config))
+    assert all(len(found) == 1 for found in [*by_id.values(), *by_network.values()])
+    assert len(by_id) > 1
+
+
+def test_a_start_is_part_of_the_id_where_there_is_something_to_start() -> None:
+    start = {"transfer_init": "aggregation", "zero_init_correction": True}
+    for name in ("mgic_diffgcn", "implicit_mgic_mobilenetv3"):
+        known, plain = family(name), {"levels": "none"}
+        assert known.arch_id(start) != known.arch_id({})
+        assert known.arch_id(start | plain) == known.arch_id(plain) == known.arch_id({"s_c": 128, "s_g": 7} | start)
+    assert family("mgic_diffgcn").arch_id({}) == "315e5fdcc003"  # as in the first version
+    assert family("implicit_mgic_mobilenetv3").arch_id({}) == "e4cde8f1ff69"
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from mgic_nas.space import FeasibleSet, SearchSpace, shipped_spaces
 from mgic_nas.space.survey import survey
 
 NAMES = (
-    *("cifar10_resnet56", "cifar10_rows", "cifar10_small", "fashion_table", "imagenet_mobilenetv3", "mgic_or_plain"),
-    *("quickstart", "timm_resnet"),
+    *("cifar10_resnet56", "cifar10_rows", "cifar10_small", "fashion_table", "fashion_table_2", "imagenet_mobilenetv3"),
+    *("mgic_or_plain", "modelnet10_diffgcn", "quickstart", "timm_resnet"),
 )
 
 
