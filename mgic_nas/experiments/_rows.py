@@ -13,6 +13,7 @@ import torch
 
 from .._figure import PURPLE, dress, figure, save
 from .._files import write_atomic
+from .._text import fixed
 from ..errors import UserError, did_you_mean
 from ..families import family
 from ..retraining.results import Network
@@ -78,7 +79,11 @@ def networks(
 
 
 def winners(folder: str | Path) -> dict[str, Shown]:
-    """The winners of a run as rows, by the budgets that they won. UserError where the folder is none."""
+    """The winners of a run as rows, by the budgets that they won, and their plain twins.
+
+    A twin has a winner's blocks, widths and depths without levels: what the winner owes to them, and not to MGIC.
+    UserError where the folder is no run.
+    """
     run = load_run(folder)
     labels: dict[str, list[str]] = {}
     rows: dict[str, Shown] = {}
@@ -88,7 +93,21 @@ def winners(folder: str | Path) -> dict[str, Shown]:
             rows.pop(_searched(won), None)
             won.append(label)
             rows[_searched(won)] = Shown(winner.arguments, "–", PURPLE, "*", run.config.model, searched=True)
-    return rows
+    return {**rows, **_twins(rows)}
+
+
+def _twins(rows: Mapping[str, Shown]) -> dict[str, Shown]:
+    """The plain networks in the layouts of winners, each once."""
+    twins: dict[str, Shown] = {}
+    seen: set[str] = set()
+    for name, row in rows.items():
+        known = family(row.model)
+        if "levels" in known.arguments:
+            arguments = {**row.arguments, "levels": "none"}
+            if (arch_id := known.arch_id(arguments)) not in seen | {known.arch_id(row.arguments)}:
+                seen.add(arch_id)
+                twins[f"{name}, without levels"] = Shown(arguments, "–", PURPLE, "X", row.model)
+    return twins
 
 
 def _searched(labels: Sequence[str]) -> str:
@@ -234,6 +253,10 @@ def draw(comparison: Comparison, points: Sequence[Point], path: Path) -> None:
     save(made, path)
 
 
+def _signed(value: float) -> str:
+    return f"{'-' if value < 0 else '+'}{fixed(abs(value), 2)}"
+
+
 def page(comparison: Comparison, points: Sequence[Point], table: Table, times: Table) -> str:
     """README.md: a row a network, as the paper's tables have them."""
     runtimes = [name for name in RUNTIMES_SHOWN if any(name in point.ms for point in points)]
@@ -251,9 +274,9 @@ def page(comparison: Comparison, points: Sequence[Point], table: Table, times: T
     ]
     for point in points:
         ms = "".join(f"{point.ms[name]:.3f} | " if name in point.ms else "– | " for name in runtimes)
-        text = f"{statistics.fmean(point.test):.2f}"
+        text = fixed(statistics.fmean(point.test), 2)
         if first is not None and point != first:
-            text += f" ({statistics.fmean(a - b for a, b in zip(point.test, first.test)):+.2f})"
+            text += f" ({_signed(statistics.fmean(a - b for a, b in zip(point.test, first.test)))})"
         seeds = ", ".join(f"{score:.2f}" for score in point.test)
         lines.append(
             f"| {point.name} | {point.params:,} | {point.macs / 1e6:.2f} | {ms}{text} | {seeds} "
@@ -286,9 +309,9 @@ def _against_winners(comparison: Comparison, points: Sequence[Point]) -> list[st
             continue
         best = max(within, key=lambda winner: statistics.fmean(winner.test))
         difference = statistics.fmean(a - b for a, b in zip(best.test, point.test))
-        lines.append(f"| {point.name} | {best.name} | {difference:+.2f} | {best.params / point.params:.2f}x |")
+        lines.append(f"| {point.name} | {best.name} | {_signed(difference)} | {best.params / point.params:.2f}x |")
     lines.append("")
-    for point in found:
+    for point in (*found, *(point for point in points if comparison.rows[point.name].model and point not in found)):
         row = comparison.rows[point.name]
         arguments = ", ".join(f"{key}={value!r}" for key, value in row.arguments.items())
         lines.append(f"- {point.name}: `{row.model}({arguments})`")

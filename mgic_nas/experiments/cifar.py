@@ -3,8 +3,8 @@
     python -m mgic_nas.experiments.cifar --data CIFAR10 --out runs/cifar_rows
 
 The same command goes on where it was stopped, at the last finished epoch; the folder then holds results.csv (one row a
-training), times.csv, README.md and accuracy.png. The paper's own trainings are
-``--size 32 --train 45000 --depth 56 --epochs 100 --recipe paper``, where there is a GPU.
+training), times.csv, README.md and accuracy.png. Where there is a GPU, ``--size 32 --train 45000 --depth 56
+--epochs 100 --recipe paper`` comes near to the paper's own trainings.
 """
 
 from __future__ import annotations
@@ -62,7 +62,11 @@ def comparison(args: argparse.Namespace, recipe: str) -> Comparison:
     if args.winners is not None:
         searched = winners(args.winners)
         page = f"../{Path(args.winners).name}/report.md"
-        told = [f"- searched: the winners of [a search]({page}) on the training images alone; it saw no test image"]
+        told = [
+            f"- searched: the winners of [a search]({page}) on the training images alone; it saw no test image",
+            "- without levels: plain blocks in a winner's layout (the same blocks, widths and depths): what the winner "
+            "owes to its layout, and not to MGIC",
+        ]
     return Comparison(
         rows={**ROWS, **searched},
         score="top-1 %",
@@ -75,7 +79,7 @@ def comparison(args: argparse.Namespace, recipe: str) -> Comparison:
             "test images, looked at once a training. One score has a standard error of about 0.5 points from them",
             f"- recipe, the same for all: `{recipe}`, {args.epochs} epochs",
             "- paper: ResNet-56 at 32x32, 100 epochs, 50,000 images; where there is a GPU, `--size 32 --train 45000 "
-            "--depth 56 --epochs 100 --recipe paper` trains them so",
+            "--depth 56 --epochs 100 --recipe paper` comes near to it",
             *told,
         ],
         about=f"ResNet-{args.depth} at {form}, {args.train:,} images, {args.epochs} epochs; MGIC: s_c, s_g",
@@ -88,6 +92,8 @@ def made_by(args: argparse.Namespace) -> list[str]:
     words += [f"--{name} {getattr(args, name)}" for name in FORM if getattr(args, name) != FORM[name]]
     if list(args.rows) != list(ROWS):
         words += ["--rows", *(shlex.quote(name) for name in args.rows)]
+    words += [f"--winners {Path(args.winners).name}"] if args.winners else []
+    words += [f"--recipe {shlex.quote(args.recipe)}"] if args.recipe else []
     return words
 
 

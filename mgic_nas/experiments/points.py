@@ -355,7 +355,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--winners", metavar="RUN", help="a search's folder, whose winners are trained as well")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="N")
     parser.add_argument("--points", type=int, default=256, help="points of a cloud (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=15, help="(%(default)s)")
+    parser.add_argument("--epochs", type=int, default=12, help="(%(default)s)")
     parser.add_argument("--batch-size", type=int, default=32, help="(%(default)s)")
     parser.add_argument("--lr", type=float, default=0.003, help="highest learning rate (%(default)s)")
     parser.add_argument("--device", default="cpu", help="(%(default)s)")

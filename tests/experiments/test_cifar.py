@@ -36,7 +36,7 @@ def test_it_leaves_tables_a_page_and_a_picture_and_goes_on(tmp_path: Path, comma
     page = (tmp_path / "README.md").read_text()
     assert "| MGIC s_c=16 s_g=8 | " in page
     assert "4 trainings" in page
-    assert "--size 8 --train 32 --depth 8 --epochs 1 --rows plain 'MGIC s_c=16 s_g=8'` makes this folder." in page
+    assert "--size 8 --train 32 --depth 8 --epochs 1 --rows plain 'MGIC s_c=16 s_g=8' --recipe quick` makes this folder." in page
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,8 @@ def test_winners_of_a_search_are_trained_as_rows(tmp_path: Path, command: list[s
     options = [*command[:-2], *smallest, "--seeds", "1", "--winners", str(run)]
     assert cifar.main(options) == 0
     rows = {row["row"]: row for row in csv.DictReader((tmp_path / "results.csv").open())}
-    searched = [name for name in rows if name.startswith("searched, ")]
+    twins = [name for name in rows if name.endswith(", without levels")]
+    searched = [name for name in rows if name.startswith("searched, ") and name not in twins]
     assert sorted(label for name in searched for label in name.removeprefix("searched, ").split(" and ")) == sorted(
         labels
     )
@@ -101,4 +102,7 @@ def test_winners_of_a_search_are_trained_as_rows(tmp_path: Path, command: list[s
     page = (tmp_path / "README.md").read_text()
     assert "## What the search found" in page
     assert "../cifar10_small/report.md" in page
-    assert page.count("- searched, ") == len(searched)
+    assert page.count("- searched, ") == len(searched) + len(twins)
+    assert len({rows[name]["arch_id"] for name in (*searched, *twins)}) == len(searched) + len(twins)
+    assert all(int(rows[twin]["macs"]) > int(rows[twin.removesuffix(", without levels")]["macs"]) for twin in twins)
+    assert twins
