@@ -8,6 +8,7 @@ import statistics
 import time
 from pathlib import Path
 
+from .._text import fixed
 from ..train.job import Job, Setup
 from ..train.loop import train
 from ..train.recipes import get_recipe
@@ -67,7 +68,7 @@ def page(table: Table, specs: dict[str, str]) -> list[str]:
         "## By depth: the last BatchNorm of a residual branch",
         "",
         f"`{MODEL}` with the aggregation start and N from 0, recipe `{RECIPE}`, {EPOCHS} epochs of 5,000 images "
-        "(CIFAR-10 at 32x32: 10,000); top-1 %, mean over seeds: from 0, from 1.",
+        "(CIFAR-10 at 32x32: 10,000); top-1 %, mean over seeds (how many): from 0, from 1.",
         "",
         f"| blocks a stage | {' | '.join(specs)} |",
         f"|---|{'---|' * len(specs)}",
@@ -82,7 +83,7 @@ def page(table: Table, specs: dict[str, str]) -> list[str]:
                     for row in table.rows
                     if (row["depths"], row["data"], row["zero_init_last"]) == (str(depths), name, zero)
                 ]
-                means.append(f"{statistics.fmean(found):.2f}" if found else "–")
+                means.append(f"{fixed(statistics.fmean(found), 2)} ({len(found)})" if found else "–")
             cells.append(", ".join(means))
         lines.append(f"| {depths} | {' | '.join(cells)} |")
     return lines

@@ -110,9 +110,10 @@ def page(table: Table) -> list[str]:
         return []
     lines = ["", "## Errors: Table 1's transfers alone, Figure 4's functions", ""]
     lines += [
-        "MSE, mean over seeds. Table 1: R and P alone reconstruct 64 maps from 8, 1,000 steps of Adam, as in "
+        "MSE, mean over seeds. Table 1: R and P alone reconstruct 64 maps from 8, 1,000 steps of Adam, like "
         "runs/coarse. "
-        f"Figure 4: MGIC-MobileNetV3 learns eq. 4.1 in {STEPS:,} steps of {BATCH} samples, as in runs/implicit.",
+        f"Figure 4: MGIC-MobileNetV3 learns eq. 4.1 in {STEPS:,} steps of {BATCH} samples, fewer than in "
+        "runs/implicit, and with BatchNorm as usual to the end.",
         "",
         "| problem | start | MSE, mean (min to max) |",
         "|---|---|---|",

@@ -56,8 +56,9 @@ CHOSEN = """
   with N from 1, the first versions' start, which does not stay.
 - **Residual branches from 0**, as in timm's ResNets. In MobileNetV3 they have to: from one, logits of untrained
   networks are out of bounds, and accuracies are lower everywhere. In ResNets it depends on the depth (see the table
-  by depth): with one or two blocks a stage from one is as good or better after 5 epochs, and level after 20; with
-  three and more, which the registered networks have, from zero is better, with nine by up to 12 points.
+  by depth): with one or two blocks a stage neither is better on all data after 5 epochs, and both are level after 20;
+  with three and more, which all registered ResNets but `mgic_resnet18` have, from zero is better, with nine by up to
+  12 points.
   `mgic_resnet34` from one would be out of bounds as well. For a space of shallow networks and short trainings
   `zero_init_last: false` is worth a try.
 """
@@ -91,10 +92,11 @@ STARTS: dict[str, tuple[Start, ...]] = {"ResNet": (*_GRID, PRESENT["ResNet"]), "
 
 
 def may_be_default(network: str, start: Start) -> bool:
-    """Whether untrained networks of every size are within tests/models/test_starts.py's bounds.
+    """Whether untrained networks of the sizes for CIFAR are within tests/models/test_starts.py's bounds.
 
     MobileNetV3-large gives logits of deviation 40 and more unless its residual branches start at zero; in ResNets that
-    start at one, N from 1 adds up to 10^8 over 54 blocks, and N from 0 does not.
+    start at one, N from 1 adds up to 10^8 over 54 blocks, and N from 0 does not, but for the first stage of
+    ``mgic_resnet34``, 10.5 times its stem (bound: 10).
     """
     return start.group_fan and (start.zero_init_last or (network == "ResNet" and start.zero_init_correction))
 
@@ -217,7 +219,12 @@ def page(table: Table, more: Sequence[str] = ()) -> str:
     if left := sum(1 for _ in wanted(table, list(data_specs("")))):
         lines += ["", f"Not finished: at least {left} trainings are still to be made; the same command makes them."]
     if table.rows:
-        lines += ["", "![Learning curves](curves.png)", "", f"{len(table.rows)} trainings, {describe(table.rows[-1])}."]
+        lines += [
+            "",
+            "![Learning curves](curves.png)",
+            "",
+            f"{len(table.rows)} trainings of several starts, {describe(table.rows[-1])}.",
+        ]
     return "\n".join(lines) + "\n"
 
 
