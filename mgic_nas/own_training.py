@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,7 +34,7 @@ class OwnTraining:
 
     Attributes:
         function: as text, for the workers.
-        place: ``module:name``, for people.
+        place: ``module:name``, for people, with a hash of what a partial or an object carries.
         keeps_checkpoints: whether a paused training goes on where it was.
     """
 
@@ -42,7 +45,9 @@ class OwnTraining:
     @classmethod
     def of(cls, train: Callable[..., Any] | None) -> OwnTraining | None:
         """UserError where it is no train function, or a worker cannot import it."""
-        return None if train is None else cls(portable(train), place_of(train), keeps_checkpoints(train))
+        if train is None:
+            return None
+        return cls(portable(train), place_of(train) + _carried(train), keeps_checkpoints(train))
 
     def info(self) -> DataInfo:
         """What is known of its data."""
@@ -60,6 +65,31 @@ class OwnTraining:
             f"{self.place} takes no checkpoint, so with {rungs} a paused training begins again when it goes on: a "
             "parameter checkpoint (the path of a file for its state) spares that"
         ]
+
+
+def _carried(train: Any) -> str:
+    """``#`` and a hash of the values that a partial, a callable object or a bound method brings, if any.
+
+    With others it is another training. Only plain values count, since others read differently in each process.
+    """
+    found: list[str] = []
+    while isinstance(train, functools.partial):
+        found += [repr(value) for value in train.args if _is_plain(value)]
+        found += [f"{name}={value!r}" for name, value in sorted(train.keywords.items()) if _is_plain(value)]
+        train = train.func
+    owner = getattr(train, "__self__", train)
+    if not isinstance(owner, type | types.FunctionType | types.BuiltinFunctionType | types.ModuleType):
+        state = getattr(owner, "__dict__", {})
+        found += [f"{name}={value!r}" for name, value in sorted(state.items()) if _is_plain(value)]
+    return f"#{hashlib.sha256(', '.join(found).encode()).hexdigest()[:8]}" if found else ""
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(_is_plain(part) for pair in value.items() for part in pair)
+    return value is None or isinstance(value, str | bool | int | float)
 
 
 def check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections import Counter
@@ -15,6 +16,7 @@ import mgic_nas
 from mgic_nas import UserError, load_run
 from mgic_nas._files import read_csv
 from mgic_nas._portable import importing
+from mgic_nas.own_training import OwnTraining
 from mgic_nas.report import build
 
 FAMILY = """
@@ -195,6 +197,36 @@ def test_another_call_on_the_same_folder_is_one_line(
     with own.fresh(), pytest.raises(UserError, match=hint) as told:
         exec(compile(code, "script", "exec"), {"__name__": "__main__"})
     assert "\n" not in str(told.value)
+
+
+def trained(setting: dict[str, int], epochs: int, report: object, rate: float = 0.1) -> float:
+    return 50.0
+
+
+class Trainer:
+    def __init__(self, rate: float) -> None:
+        self.rate, self.data = rate, object()
+
+    def __call__(self, setting: dict[str, int], epochs: int, report: object) -> float:
+        return self.rate
+
+    def train(self, setting: dict[str, int], epochs: int, report: object) -> float:
+        return self.rate
+
+
+def test_what_a_function_brings_is_part_of_what_trains() -> None:
+    """Two partials of one function, or two objects of one class, are two trainings; the values are not written down."""
+    ways = [
+        lambda rate: functools.partial(trained, rate=rate),
+        lambda rate: functools.partial(Trainer(rate)),
+        lambda rate: Trainer(rate),
+        lambda rate: Trainer(rate).train,
+    ]
+    for way in ways:
+        first, same, other = (OwnTraining.of(way(rate)).place for rate in (0.123, 0.123, 0.5))  # type: ignore[union-attr]
+        assert first == same != other
+        assert "0.123" not in first
+    assert OwnTraining.of(trained).place.endswith(":trained")  # type: ignore[union-attr]
 
 
 def test_a_script_without_its_guard_is_told_so() -> None:

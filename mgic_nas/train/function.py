@@ -120,6 +120,8 @@ def _finish(folder: Path, job: Job, setup: Setup, curve: list[dict[str, Any]]) -
     last = curve[-1]
     if last["epoch"] < setup.epochs:
         own = folder / OWN
+        if own.is_dir():
+            raise UserError("train left a folder at checkpoint: save its state in a file of that name.")
         if own.exists():
             os.replace(own, folder / "checkpoint.pt")
         else:  # a training that begins again; what it has reported is kept
@@ -179,13 +181,14 @@ class _Call:
     def _run(self) -> None:
         try:
             returned = self._function(dict(self._job.config), self._epochs, self._report, **self._options)
-            self._end(returned)
+            if not self._stopped:  # else it went on after it was told to end: by finally, or in another thread
+                self._end(returned)
         except _Stop:
             pass
         except SystemExit as error:  # of a script that was wrapped: it must not end the worker
             self._error = RuntimeError(f"train called sys.exit({error.code!r}): return, or raise an error")
         except BaseException as error:  # told in the generator, whose worker knows what to do with it
-            self._error = error
+            self._error = None if self._stopped else error
         finally:
             self._rows.put(None)
 
@@ -233,6 +236,8 @@ def _accuracy(value: Any, what: str) -> float:
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UserError(f"{what} is no accuracy: a number in percent.")
-    if value > 100 or (math.isinf(value)):
+    if math.isinf(value):
+        raise UserError(f"{what} is infinite, and no accuracy: a number in percent.")
+    if value > 100:
         raise UserError(f"{what} is above 100: accuracies are percent, the higher the better.")
     return float(value)

@@ -36,7 +36,10 @@ def test_it_leaves_tables_a_page_and_a_picture_and_goes_on(tmp_path: Path, comma
     page = (tmp_path / "README.md").read_text()
     assert "| MGIC s_c=16 s_g=8 | " in page
     assert "4 trainings" in page
-    assert "--size 8 --train 32 --depth 8 --epochs 1 --rows plain 'MGIC s_c=16 s_g=8' --recipe quick` makes this folder." in page
+    assert (
+        "--size 8 --train 32 --depth 8 --epochs 1 --rows plain 'MGIC s_c=16 s_g=8' --recipe quick` makes this folder."
+        in page
+    )
 
 
 @pytest.mark.parametrize(

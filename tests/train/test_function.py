@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,57 @@ def test_stopped_from_outside_it_ends_at_its_report(call: Any, tmp_path: Path) -
     assert read_result(tmp_path / "trials", 0, 1) is None
 
 
+def by_finally(setting: dict[str, Any], epochs: int, report: Any) -> float:
+    try:
+        report(50, 1)
+        report(60, 2)
+    finally:
+        return 33.0  # noqa: B012
+
+
+def by_a_bare_except(setting: dict[str, Any], epochs: int, report: Any) -> float:
+    for epoch in range(1, epochs + 1):
+        with contextlib.suppress(BaseException):  # as a bare except does
+            report(40 + 10 * epoch, epoch)
+    return 33.0
+
+
+def by_another_error(setting: dict[str, Any], epochs: int, report: Any) -> float:
+    try:
+        return by_a_bare_except(setting, 1, report)
+    finally:
+        raise RuntimeError("interrupted")
+
+
+def by_a_thread(setting: dict[str, Any], epochs: int, report: Any) -> float:
+    def told() -> None:
+        with contextlib.suppress(BaseException):
+            report(50, 1)
+
+    thread = threading.Thread(target=told)
+    thread.start()
+    thread.join()
+    return 33.0
+
+
+@pytest.mark.parametrize("train", [by_finally, by_a_bare_except, by_another_error, by_a_thread])
+def test_what_a_function_says_after_it_was_paused_counts_for_nothing(call: Any, tmp_path: Path, train: Any) -> None:
+    """It has had one epoch of four, whatever it makes of being told to end."""
+    assert accs(call(train, job(0, 1, 0, 1), 4)) == [(1, 50)]
+    result = read_result(tmp_path / "trials", 0, 1)
+    assert result is not None
+    assert (result["epochs"], result["val_acc"]) == (1, 50)
+
+
+def test_a_folder_is_no_checkpoint(call: Any) -> None:
+    def folder(setting: dict[str, Any], epochs: int, report: Any, checkpoint: Path) -> None:
+        checkpoint.mkdir()
+        report(50, 1)
+
+    with pytest.raises(UserError, match="save its state in a file"):
+        call(folder, job(0, 1, 0, 1), 4)
+
+
 def test_one_that_reports_nothing_is_trained_whole(call: Any, tmp_path: Path) -> None:
     """Also where it was to be paused: it is at its end then."""
 
@@ -130,7 +183,8 @@ def test_one_that_reports_nothing_is_trained_whole(call: Any, tmp_path: Path) ->
         ([(50, 1), (50, 1)], 1.0, "epoch 1 comes after epoch 1"),
         ([(50, 3)], 1.0, "epoch 3 comes after epoch 0"),
         ([("50", 1)], 1.0, "is no accuracy: a number in percent"),
-        ([(math.inf, 1)], 1.0, "is above 100"),
+        ([(math.inf, 1)], 1.0, "is infinite, and no accuracy"),
+        ([], -math.inf, "is infinite, and no accuracy"),
     ],
 )
 def test_what_is_no_accuracy_is_one_line(call: Any, reports: Any, returned: Any, hint: str) -> None:

@@ -308,10 +308,10 @@ def continued(old: RunConfig, new: RunConfig, folder: str | Path) -> RunConfig:
             if bool(before) != bool(after):
                 mend = f"pass train= again, as it was ({before})" if before else "leave train= out"
                 raise UserError(f"{folder} is a run trained by {before or 'mgic_nas'}: {mend}, or name another folder.")
-            if before.rpartition(":")[2] != after.rpartition(":")[2]:  # its module may have another name now
+            if before.partition(":")[2] != after.partition(":")[2]:  # its module may have another name now
                 raise UserError(
-                    f"{folder} is a run trained by {before}, not {after}: accuracies of two functions do not compare. "
-                    "Name another folder for a new run."
+                    f"{folder} is a run trained by {before}, not {after}: accuracies of two functions, or of one with "
+                    "other arguments, do not compare. Name another folder for a new run."
                 )
             continue
         if name == "space":

@@ -13,7 +13,7 @@ from ...errors import UserError
 from ...space.budget import latency_kinds
 from .config import RunConfig, continued, find_run
 from .latencies import file_name
-from .record import TRIALS_CSV, read_record
+from .record import TRIALS_CSV, lost_trials
 from .study import STUDY_DB
 
 LOCK = ".lock"
@@ -60,10 +60,10 @@ def lock_folder(folder: Path, config: RunConfig) -> Lock:
         refuse_links(folder, [*_IN_PLACE, *map(file_name, {LATENCY, *kinds})])
         refuse_links(trials.parent, [_TUNE])
         refuse_links_in(trials, levels=2)
-        if not (folder / STUDY_DB).exists() and (folder / TRIALS_CSV).exists() and read_record(folder).entries:
+        if lost := lost_trials(folder):
             raise UserError(
-                f"{folder} has the results of a run ({TRIALS_CSV}) whose {STUDY_DB} is gone, so it can be reported but "
-                f"not go on: put {STUDY_DB} back, or name another folder."
+                f"{folder} has the results of a run ({TRIALS_CSV}) whose {STUDY_DB} is gone or lacks {lost} of them, "
+                f"so it can be reported but not go on: put {STUDY_DB} back, or name another folder."
             )
     try:
         folder.mkdir(parents=True, exist_ok=True)

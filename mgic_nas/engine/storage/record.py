@@ -84,7 +84,7 @@ def read_record(folder: str | Path) -> Record:
     """
     folder = Path(folder)
     config = RunConfig.load(folder)
-    if not (folder / STUDY_DB).exists() and (folder / TRIALS_CSV).exists():
+    if _study_is_gone(folder) and (folder / TRIALS_CSV).exists():
         return _record_of_csv(folder, config)
     frozen, attributes = read_study(folder)
     trials = sorted((t for f in frozen if (t := Trial.from_frozen(f))), key=lambda t: t.number)
@@ -105,6 +105,29 @@ def read_record(folder: str | Path) -> Record:
         {kind: str(place or "") for kind, (_, place) in found.items()},
         bool(attributes.get(OVER, False)),
     )
+
+
+def _study_is_gone(folder: Path) -> bool:
+    """Whether there is no study, or an empty file in its place, which a lost disk or a broken copy leaves."""
+    try:
+        return not (folder / STUDY_DB).stat().st_size and not (folder / f"{STUDY_DB}-wal").exists()
+    except FileNotFoundError:
+        return True
+
+
+def lost_trials(folder: Path) -> int:
+    """How many trials trials.csv has that the study, which is written before it, does not know."""
+    numbers = _numbers_of_csv(folder / TRIALS_CSV)  # before the study, which a driver may be filling
+    known = 0 if _study_is_gone(folder) or not numbers else len(read_study(folder)[0])
+    return sum(number >= known for number in numbers)
+
+
+def _numbers_of_csv(path: Path) -> list[int]:
+    """What a trials.csv that somebody may have edited says; a cell that is no number counts as none."""
+    try:
+        return [int(row["number"]) for row in read_csv(path) if str(row.get("number")).isdecimal()]
+    except (OSError, ValueError):
+        return []
 
 
 def read_trials(folder: str | Path) -> list[Row]:

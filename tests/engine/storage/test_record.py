@@ -118,6 +118,22 @@ def test_a_kept_table_is_read_without_its_study_and_never_replaced(run: Any) -> 
     assert (run.folder / "trials.csv").read_text() == text
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_study_that_lacks_trials_of_the_table_is_not_gone_on_with(run: Any, left: int) -> None:
+    """An empty file, and a copy of an earlier moment: what they lack would be trained again, its files deleted."""
+    with run.open(trials=1) as controller:
+        run.finish(controller)
+    before = (run.folder / "study.db").read_bytes() if left else b""
+    with run.open(trials=3) as controller:
+        run.finish(controller)
+    (run.folder / "study.db").write_bytes(before)
+    trained = sorted(run.trials.glob("*/attempt-*/*"))
+    with pytest.raises(UserError, match=rf"study.db is gone or lacks {3 - left} of them"):
+        run.open(trials=3)
+    assert sorted(run.trials.glob("*/attempt-*/*")) == trained
+    assert len(read_trials(run.folder)) == (left or 3)
+
+
 def weights(run: Any) -> set[int]:
     """The trials whose weights are on disk."""
     return {int(p.parent.parent.name) for p in run.trials.glob("*/attempt-*/weights.safetensors")}
