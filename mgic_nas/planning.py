@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ._text import amount, plural, rough_duration, size_text
 from .engine.executors.packing import PROBE_SHARE, Packing, packing
 from .engine.executors.slots import plan as plan_slots
@@ -18,12 +20,14 @@ from .engine.proposals.candidate import SearchProblem
 from .engine.stopping import AHEAD
 from .engine.storage.config import RunConfig
 from .errors import UserError
+from .families import family
 from .space.feasible import Candidate, FeasibleSet
 from .space.search_space import SearchSpace
 from .space.survey import impossible, largest_side, overview
 from .space.survey_result import Fit, Survey
 from .tasks import metric_of, resolve_spec
-from .tasks.base import DataInfo
+from .tasks._random import seeded
+from .tasks.base import Data, DataInfo
 from .train.job import Setup
 from .train.recipes import Recipe, get_recipe
 from .train.timing import image_seconds, passes
@@ -67,6 +71,32 @@ def refuse_impossible(problem: SearchProblem, space: SearchSpace, info: DataInfo
             if data is not None and side
             else found
         )
+
+
+def refuse_misfit(problem: SearchProblem, data: Data) -> None:
+    """UserError where none of three networks takes the inputs, or gives what the task learns from: one line for all.
+
+    A space of networks for images searched on point clouds is such. What fails in some networks alone is found by
+    their trials, and recorded there.
+    """
+    x, y = next(iter(data.val.batches(2)))
+    problems = []
+    with seeded(0), torch.inference_mode():
+        for candidate in _three(problem.feasible):
+            try:
+                config = problem.space.config(candidate.setting)
+                net = family(problem.space.model).build(config, problem.num_classes, problem.input_size[0])
+                data.task.loss(net.eval()(x), y)
+            except MemoryError:
+                return
+            except Exception as error:
+                problems.append(f"{type(error).__name__}: {' '.join(str(error).split())[:150]}")
+            else:
+                return
+    raise UserError(
+        f"{problem.space.model} does not fit {data.info.name}, inputs of {size_text(problem.input_size)} and its task "
+        f"({problems[0]}): name a space of networks for such data."
+    )
 
 
 def _resizable(data: str) -> bool:

@@ -40,7 +40,7 @@ from .engine.storage.trial import FINISHED
 from .errors import UserError
 from .families import start_of
 from .own_training import EPOCHS, OwnTraining
-from .planning import AUTO_TRIALS, DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible
+from .planning import AUTO_TRIALS, DEFAULT_TRIALS, default_epochs, default_trials, refuse_impossible, refuse_misfit
 from .progress import say
 from .space import SearchSpace, parse_budgets
 from .space.budget import latency_kinds, refuse_unnamed
@@ -232,6 +232,8 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         config.refuse_occupied_storage()
     if old is None or old.budgets != config.budgets:
         refuse_impossible(problem, space, info, given.data)
+    if old is None and own is None and data is not None:
+        refuse_misfit(problem, data)
     if own is not None:
         notes += own.notes(config.rungs)
     if old is None or (old.budgets, old.latencies) != (config.budgets, config.latencies):

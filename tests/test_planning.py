@@ -116,3 +116,24 @@ def test_no_size_is_named_where_none_helps_or_none_can_be_chosen(tmp_path: Path)
         with pytest.raises(UserError) as refused:
             plan("quickstart", data, budget)
         assert "?size=" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("space", "data"),
+    [("quickstart", "segmentation:shapes?train=8&val=4&test=4"), ("quickstart", "points"), ("timm_resnet", "points")],
+)
+def test_a_space_of_other_data_is_refused_before_anything_is_made(
+    space: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Networks of images on point clouds or masks: --dry-run says it as the search does, in one line."""
+    if data == "points":
+        rng, labels = np.random.default_rng(0), np.arange(12) % 2
+        clouds = {f"{part}_points": rng.normal(size=(12, 16, 3)).astype(np.float32) for part in ("train", "test")}
+        np.savez(tmp_path / "some.npz", classes=["a", "b"], train_labels=labels, test_labels=labels, **clouds)
+        data = f"points:{tmp_path / 'some.npz'}"
+    for more in ([], ["--dry-run"]):
+        assert main(["search", space, "--data", data, "--budget", "500M", "--out", str(tmp_path / "run"), *more]) == 2
+        said = capsys.readouterr().err.strip().splitlines()
+        assert len(said) == 1
+        assert "does not fit" in said[0]
+    assert not (tmp_path / "run").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import zipfile
@@ -80,12 +81,7 @@ class PointFile:
         """Clouds (clouds, points, 3), of a float type that torch has, and labels (clouds,) of a role."""
         name = self._name(role, "points")
         clouds, labels = self._read(name), self.labels(role)
-        if clouds.ndim != 3 or clouds.shape[2] != 3 or not clouds.shape[1] or clouds.dtype.kind != "f":
-            turned = clouds.ndim == 3 and clouds.shape[1] == 3 and clouds.dtype.kind == "f"
-            hint = ": swap its last two axes" if turned else ""
-            raise self._wrong(f"{name} is {clouds.dtype} {clouds.shape}, not float (clouds, points, 3){hint}")
-        if len(clouds) != len(labels):
-            raise self._wrong(f"it has {len(clouds)} {name} and {len(labels)} {self._name(role, 'labels')}")
+        self._check_form(role, clouds.shape, clouds.dtype, len(labels))
         if clouds.dtype.itemsize > 8 or not clouds.dtype.isnative:
             clouds = clouds.astype(np.float64 if clouds.dtype.itemsize > 8 else clouds.dtype.newbyteorder("="))
         finite = np.isfinite(clouds).all((1, 2)) & (np.abs(clouds) <= np.finfo(np.float32).max).all((1, 2))
@@ -97,6 +93,28 @@ class PointFile:
             )
         return clouds, labels
 
+    def form(self, role: str) -> tuple[int, int]:
+        """(clouds, points) of a role, without reading a coordinate. UserError where :meth:`part` refuses their form."""
+        labels = self.labels(role)
+        name = self._name(role, "points")
+        if name in self._names():  # else what is wrong is said when it is read
+            with contextlib.suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+                with zipfile.ZipFile(self.path) as archive, archive.open(f"{name}.npy") as file:
+                    shape, _, dtype = _header(file)
+                self._check_form(role, shape, dtype, len(labels))
+                return shape[0], shape[1]
+        clouds, _ = self.part(role)
+        return clouds.shape[0], clouds.shape[1]
+
+    def _check_form(self, role: str, shape: tuple[int, ...], dtype: np.dtype[Any], labels: int) -> None:
+        name = self._name(role, "points")
+        if len(shape) != 3 or shape[2] != 3 or not shape[1] or dtype.kind != "f":
+            turned = len(shape) == 3 and shape[1] == 3 and dtype.kind == "f"
+            hint = ": swap its last two axes" if turned else ""
+            raise self._wrong(f"{name} is {dtype} {shape}, not float (clouds, points, 3){hint}")
+        if shape[0] != labels:
+            raise self._wrong(f"it has {shape[0]} {name} and {labels} {self._name(role, 'labels')}")
+
     def compared(self, role: str, like: np.ndarray) -> tuple[list[bytes], float] | None:
         """Of clouds of a role, read one by one: a hash of each, and how far they reach from the origin in the median.
 
@@ -104,9 +122,7 @@ class PointFile:
         """
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(f"{self._name(role, 'points')}.npy") as file:
-                version = np.lib.format.read_magic(file)
-                header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
-                shape, by_column, dtype = header(file)
+                shape, by_column, dtype = _header(file)
                 length = like[0].nbytes
                 if by_column or dtype != like.dtype or shape[1:] != like.shape[1:] or shape[0] * length > HASHED_BYTES:
                     return None
@@ -171,6 +187,13 @@ class PointFile:
 
     def _wrong(self, what: str) -> UserError:
         return UserError(f"{self.path} is not an npz of point clouds: {what}")
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """(shape, whether by columns, dtype) of an array in an archive."""
+    version = np.lib.format.read_magic(file)
+    read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
+    return read(file)
 
 
 def doubled(clouds: Iterable[tuple[str, str, int, bytes]]) -> list[str]:

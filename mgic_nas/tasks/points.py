@@ -158,17 +158,14 @@ def load(spec: str, *, seed: int = 0) -> Data:
     if counts.min() < 2:
         scarce = file.classes[int(counts.argmin())]
         raise UserError(f"{file.path} has fewer than two training clouds of the class {scarce!r}: it needs two or more")
-    test_labels = file.labels("test")
+    test_labels = _checked_test(file, points)
     train, val, _, _ = cut_parts(parsed, labels, own and val_labels, test_labels.__len__, classes, VALIDATION)
     if not len(val):
         raise UserError(f"{file.path} has too few clouds to validate on: add some, or say ?val=1")
     test = choose(test_labels, parsed.get("test"), seed, "test")
 
     def load_test() -> PointSplit:
-        test_clouds, _ = file.part("test")
-        if points > test_clouds.shape[1]:
-            raise UserError(f"{file.path} has {test_clouds.shape[1]:,} points in a test cloud, fewer than {points:,}")
-        return PointSplit(test_clouds[test], test_labels[test], points)
+        return PointSplit(file.part("test")[0][test], test_labels[test], points)
 
     digest = hashlib.sha256(f"{file.classes} {points}".encode())
     for array in (clouds, labels, train, val, *(own or ())):
@@ -206,6 +203,14 @@ def load(spec: str, *, seed: int = 0) -> Data:
         val=splits[1],
         load_test=load_test,
     )
+
+
+def _checked_test(file: PointFile, points: int) -> np.ndarray:
+    """The labels of the test part. The form of its clouds is looked at now: a fault should not wait for the winner."""
+    labels = file.labels("test")
+    if points > (there := file.form("test")[1]):
+        raise UserError(f"points={points} is more than the {there:,} points of a test cloud in {file.path}")
+    return labels
 
 
 def _parse(spec: str) -> Spec:

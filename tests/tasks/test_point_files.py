@@ -76,6 +76,9 @@ def test_the_same_clouds_in_other_forms_are_the_same(tmp_path: Path, changes: di
     ("changes", "said"),
     [
         ({"train_points": TRAIN.transpose(0, 2, 1)}, "swap its last two axes"),
+        ({"test_points": TRAIN[:6].transpose(0, 2, 1)}, "swap its last two axes"),
+        ({"test_points": TRAIN[:5]}, "it has 5 test_points and 6 test_labels"),
+        ({"test_points": TRAIN[:6, :7]}, "points=10 is more than the 7 points of a test cloud"),
         ({"train_points": TRAIN.transpose(1, 0, 2)}, "10 train_points and 20 train_labels"),
         ({"train_points": (100 * TRAIN).astype(np.int16)}, "not float (clouds, points, 3)"),
         ({"train_points": np.array([cloud[: 5 + n] for n, cloud in enumerate(TRAIN[:3])], object)}, "unequal size"),
