@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from . import engine
 from ._files import read_json
 from ._text import size_text
@@ -22,7 +24,7 @@ from .engine.storage.config import MEASURED, RUN_YAML, RunConfig, check_winner
 from .engine.storage.folder import refuse_links, update_config
 from .engine.storage.trial import COMPLETE, Trial
 from .engine.surrogate.choice import Choice, choice_of
-from .errors import UserError
+from .errors import TrainingFailed, UserError
 from .families import SETTINGS
 from .networks import WEIGHTS
 from .retraining.results import RETRAINED, Network, Trainings
@@ -415,7 +417,7 @@ class Run:
             raise UserError(f"{self.folder}: nothing was trained: {record.ended}.")
 
     def refuse_no_result(self) -> None:
-        """RuntimeError, with the first trial's error, where nothing could be trained to its end.
+        """TrainingFailed, with the first trial's error, where nothing could be trained to its end.
 
         UserError where nothing was there to be trained: every candidate is slower than the budget on latency.
         """
@@ -425,7 +427,7 @@ class Run:
             return
         errors = [trial.error for trial in trials if trial.error]
         reason = f"; the first one: {errors[0]}" if errors else ""
-        raise RuntimeError(f"{self.folder}: none of {len(trials)} trials could be trained to its end{reason}")
+        raise TrainingFailed(f"{self.folder}: none of {len(trials)} trials could be trained to its end{reason}")
 
 
 def _expected(winner: Winner) -> str:
@@ -436,6 +438,7 @@ def _expected(winner: Winner) -> str:
 
 
 def _limit(kind: str, value: str | float) -> Budget:
+    value = value.item() if isinstance(value, np.generic) else value  # such as a cell of a frame
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UserError(f"{kind} must be a number or a text such as '1M', not {value!r}.")
     if not isinstance(kind, str):

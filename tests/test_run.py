@@ -16,6 +16,7 @@ from fakes.training import train_here
 
 import mgic_nas
 from mgic_nas import UserError, load_run, search
+from mgic_nas.errors import TrainingFailed
 from mgic_nas.run import plan
 
 DATA = "fashion?train=80&val=60"
@@ -196,7 +197,7 @@ def test_search_of_which_every_trial_fails_is_no_success(tmp_path: Path, monkeyp
     monkeypatch.setattr("mgic_nas.run.executor", lambda name: train_here)
     monkeypatch.setattr("mgic_nas.preparation.check_recipe", lambda *_: None)
     recipe = {"name": "quick", "opt": "no_such_optimiser"}
-    with pytest.raises(RuntimeError, match=r"none of 2 trials could be trained to its end.*no_such_opt"):
+    with pytest.raises(TrainingFailed, match=r"none of 2 trials could be trained to its end.*no_such_opt"):
         search(**small(tmp_path / "new", trials=2, recipe=recipe))
     rows = load_run(tmp_path / "new").trials()
     assert list(rows["state"]) == ["failed"] * 2

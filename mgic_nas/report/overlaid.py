@@ -96,6 +96,11 @@ def gather_runs(folders: Iterable[str | Path]) -> Overlay:
 def _other_data(first: Summary, other: Summary) -> str:
     """In what two runs' data differ; empty where every network was scored on the same inputs."""
     one, two = first.config.data, other.config.data
+    by, its = first.config.trained_by, other.config.trained_by
+    if by != its:
+        return f"its networks were trained by {its or 'mgic_nas'}, not {by or 'mgic_nas'}"
+    if by and not one.get("fingerprint") and not two.get("fingerprint"):
+        return ""  # notes() says what is not known
     if one.get("fingerprint") != two.get("fingerprint") or not one.get("fingerprint"):
         specs = [str(data.get("spec")) for data in (two, one)]
         return f"its data are {specs[0]}, not {specs[1]}" if specs[0] != specs[1] else "its data were others then"
@@ -116,6 +121,8 @@ def notes(over: Overlay) -> list[str]:
         if len(set(values)) > 1:
             said.append(what)
     lines = [f"The runs differ in their {words.listed(said)}."] if said else _noise(over)
+    if (by := over.runs[0].config.trained_by) and not over.runs[0].config.data.get("fingerprint"):
+        lines.append(f"Accuracies are as {by} says them: on what data is not known here.")
     if unfinished := [name for run, name in zip(over.runs, over.names, strict=True) if not run.over]:
         lines.append(f"Unfinished: {words.listed(unfinished)}.")
     return lines

@@ -61,6 +61,16 @@ def test_other_data_are_refused(two, tmp_path):
         gather_runs([two[0], tmp_path / "nothing"])
 
 
+def test_runs_of_a_train_function_are_laid_over_runs_of_the_same_alone(tmp_path):
+    """Nobody knows its data: that is said."""
+    own = {"data": {**fakes.DATA, "fingerprint": ""}, "trained_by": "mine:train"}
+    runs = [fakes.folder(tmp_path / name, fakes.rows(seed=seed)[0], **own) for seed, name in enumerate("ab")]
+    assert any("as mine:train says them" in line for line in notes(gather_runs(runs)))
+    other = fakes.folder(tmp_path / "c", **{**own, "trained_by": "mine:train#1234"})
+    with pytest.raises(UserError, match="trained by mine:train#1234, not mine:train"):
+        gather_runs([runs[0], other])
+
+
 def test_what_the_runs_differ_in_is_said(two, tmp_path):
     longer = fakes.folder(tmp_path / "longer", fakes.rows(seed=2)[0], epochs=30)
     assert notes(gather_runs([two[0], longer])) == ["The runs differ in their epochs."]
