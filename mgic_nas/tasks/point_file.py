@@ -165,7 +165,8 @@ class PointFile:
             # Never a pickle: data must not run code.
             arrays = np.load(self.path, allow_pickle=False)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise self._wrong(f"it cannot be read ({_line(error)})") from None
+            why = "it is no archive as numpy.savez makes it" if "pickle" in str(error) else _line(error)
+            raise self._wrong(f"it cannot be read ({why})") from None
         if isinstance(arrays, np.ndarray):
             raise self._wrong("it holds a single array")
         return arrays

@@ -47,10 +47,10 @@ def amount(wanted: int | float | None, available: int, default: int, what: str) 
     if wanted is None:
         return default
     if available == 0:
-        raise UserError(f"{what}={wanted} asks for images where there are none: remove the option")
+        raise UserError(f"{what}={wanted} asks for items where there are none: remove the option")
     count = max(1, round(wanted * available)) if isinstance(wanted, float) else wanted
     if count > available:
-        raise UserError(f"{what}={wanted} asks for more than the {available:,} images that there are: lower it")
+        raise UserError(f"{what}={wanted} asks for more than the {available:,} items that there are: lower it")
     return count
 
 
@@ -88,12 +88,12 @@ def cut(
         val, len(labels), round(default_val * len(labels)) if default_val < 1 else int(default_val), "val"
     )
     if val_count > spare.sum():
-        raise UserError(f"val={val_count} leaves too few of the {len(labels):,} images to train on: lower val")
+        raise UserError(f"val={val_count} leaves too few of the {len(labels):,} items to train on: lower val")
     val_shares = _shares(spare, val_count)
     spare = spare - val_shares
     test_count = amount(test, len(labels), 0, "test")
     if test_count > spare.sum():
-        raise UserError(f"test={test_count} leaves too few of the {len(labels):,} images to train on: lower test")
+        raise UserError(f"test={test_count} leaves too few of the {len(labels):,} items to train on: lower test")
     test_shares = _shares(spare, test_count)
     held = val_shares + test_shares
     left = counts - held

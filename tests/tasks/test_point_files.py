@@ -163,3 +163,10 @@ def test_hidden_files_beside_the_npz_are_not_there(tmp_path: Path) -> None:
     path = write(tmp_path)
     (tmp_path / "._clouds.npz").write_bytes(b"x")
     assert load(str(tmp_path)).info.fingerprint == load(str(path)).info.fingerprint
+
+
+def test_a_text_is_no_archive(tmp_path: Path) -> None:
+    (tmp_path / "clouds.npz").write_text("x y z\n")
+    said = refused(lambda: load(str(tmp_path / "clouds.npz")))
+    assert "no archive as numpy.savez makes it" in said
+    assert "pickle" not in said
