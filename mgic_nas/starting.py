@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,14 @@ from .engine.proposals.candidate import LazyCandidate, SearchProblem
 from .engine.proposals.filters import Budgets, Where
 from .engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS
 from .engine.storage.config import RUN_YAML, RunConfig
-from .engine.storage.starting import Earlier, read_earlier, read_known, settings_of, winners_of
+from .engine.storage.record import read_record
+from .engine.storage.starting import Earlier, config_of, network_of, read_earlier, read_known
+from .engine.storage.trial import Trial
+from .engine.surrogate.choice import choice_of
 from .errors import UserError
 from .space import SearchSpace
 from .space.designs import fitted, written_designs
+from .space.elsewhere import differences, in_words, placed
 from .space.parameters import Setting
 from .space.prior import Prior, prior_of, read_prior
 
@@ -68,12 +72,11 @@ def starting(
     # The run's own may have been changed by anybody.
     found = [fitted(space, one, f"{folder / RUN_YAML}, enqueue") for one in (old.enqueue if old else ())]
     for given in _several(enqueue):
-        run = isinstance(given, str | os.PathLike) and (Path(given) / RUN_YAML).is_file()
-        designs = winners_of(Path(given)) if run else written_designs(given)
-        settings, left_out = settings_of(space, designs, lenient=run)
-        if run and not settings:
-            raise UserError(f"enqueue: {given} has no winner of this space: {left_out[0]}.")
-        notes += left_out
+        if isinstance(given, str | os.PathLike) and (Path(given) / RUN_YAML).is_file():
+            settings, left_out = _winning_settings(Path(given), space)
+            notes += [f"{line}: it is left out" for line in left_out]
+        else:
+            settings = [fitted(space, written, where) for where, written in written_designs(given)]
         found += [setting for setting in settings if setting not in found]
     believed = prior_of(space, prior) if prior else {}
     if old is not None and not believed:
@@ -81,8 +84,45 @@ def starting(
     return Start(earlier, source, found, believed, notes)
 
 
-def unfit(problem: SearchProblem) -> list[str]:
-    """A line for each enqueued design that is not trained: outside the budgets, or against the space's conditions."""
+def winners_of(folder: Path) -> list[Trial]:
+    """The winners of a run within its budgets, each once, the cheapest budget first."""
+    config, record = config_of(folder, "enqueue"), read_record(folder)
+    choice = choice_of(config, record)
+    won = (choice.winner(record.entries, [budget]) for budget in config.parsed_budgets())
+    found = {trial.number: trial for trial in won if trial is not None}
+    if not found:
+        raise UserError(f"{folder} has no winner yet: nothing was trained to the end within its budgets.")
+    return [*found.values()]
+
+
+def _winning_settings(folder: Path, space: SearchSpace) -> tuple[list[Setting], list[str]]:
+    """The winners of a run that are networks of a space, and of the others why they are none, a line each.
+
+    UserError where none is.
+    """
+    config = config_of(folder, "enqueue")
+    settings: list[Setting] = []
+    left_out: list[str] = []
+    for trial in winners_of(folder):
+        where, network = f"{folder}, trial {trial.number}", network_of(config, trial)
+        try:
+            setting = placed(space, network, where)
+            if differs := differences(space, setting, network):
+                what = ", ".join(in_words(name, *values, "its") for name, values in differs.items())
+                raise UserError(f"{where}: {what}, so it is another network")
+            settings.append(setting)
+        except UserError as error:
+            left_out.append(str(error).rstrip("."))
+    if not settings:
+        raise UserError(f"enqueue: {folder} has no winner of this space: {left_out[0]}.")
+    return settings, left_out
+
+
+def unfit(problem: SearchProblem, trained: Container[str] = ()) -> list[str]:
+    """A line for each enqueued design that is not trained: outside the budgets, or against the space's conditions.
+
+    ``trained``: the arch_ids of the run's trials.
+    """
     where, budgets = Where(), Budgets(problem.budgets)
     lines = []
     for setting in problem.enqueued:
@@ -91,12 +131,11 @@ def unfit(problem: SearchProblem) -> list[str]:
         if rejection := where(candidate):
             why = "it is against where" if rejection.reason == "where" else "the model cannot be built so"
             lines.append(f"enqueued {name} is not trained: {why}")
-        elif budgets(candidate):
+        elif budgets(candidate) and candidate.arch_id not in trained:
             cost = candidate.cost
-            lines.append(
-                f"enqueued {name} is not trained: it is over the largest budget with {count(cost.macs)} MACs, "
-                f"{count(cost.params)} parameters, {count(cost.activations)} activations"
-            )
+            known = ((cost.macs, "MACs"), (cost.params, "parameters"), (cost.activations, "activations"))
+            costs = ", ".join(f"{count(number)} {unit}" for number, unit in known if number)
+            lines.append(f"enqueued {name} is not trained: it is over the largest budget with {costs}")
     return lines
 
 

@@ -9,21 +9,25 @@ from typing import Any
 import pytest
 from fakes.engine import write_result
 from optuna.samplers import BaseSampler
-from test_run import small
+from test_run import SPACE, small
 
 import mgic_nas
 import mgic_nas.run
 from mgic_nas import UserError, search
 from mgic_nas.cli import main
+from mgic_nas.engine.proposals.candidate import SearchProblem
 from mgic_nas.engine.samplers.registry import SAMPLERS, make_sampler
 from mgic_nas.engine.storage.record import read_record
 from mgic_nas.engine.storage.winner import winner
+from mgic_nas.engine.surrogate import choice
+from mgic_nas.engine.surrogate.expectation import Expected
 from mgic_nas.preparation import Given, prepare
 from mgic_nas.report import story
 from mgic_nas.report.command import shown
 from mgic_nas.report.gather import gather
 from mgic_nas.report.markdown import markdown
 from mgic_nas.space import parse_budget
+from mgic_nas.starting import unfit, winners_of
 
 FIRST = {"s_g": 8, "s_c": 16, "width_mult": 0.5}
 SECOND = "s_g=4,s_c=8,width_mult=0.25"
@@ -49,6 +53,14 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> mgic_nas.Run:
         patch.setattr(mgic_nas.run, "_train", pretend)
         patch.setattr(mgic_nas.run, "_reported", mgic_nas.load_run)
         return search(**small(tmp_path_factory.mktemp("runs") / "old", trials=6))
+
+
+def without_progress(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "progress"}
+
+
+def width(setting: dict[str, Any]) -> int:
+    return int(setting["width"])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -118,6 +130,65 @@ def test_winners_of_a_run_are_trained_first_and_the_command_says_the_same(
     assert settings(mgic_nas.load_run(tmp_path / "typed")) == settings(run)
 
 
+def other(folder: Path, kwargs: dict[str, Any], searched: tuple[str, ...] = ("s_g", "s_c", "width_mult")) -> Any:
+    """Options of a search of a space with other fixed arguments than :func:`earlier`'s."""
+    space = {**SPACE, "kwargs": kwargs, "params": {name: SPACE["params"][name] for name in searched}}
+    return small(folder, sampler="cost", space=mgic_nas.SearchSpace.from_dict(space), budgets=["5M"])
+
+
+def test_networks_that_differ_in_a_fixed_argument_are_left_out_and_no_setting_is_two_networks(
+    earlier: mgic_nas.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = other(tmp_path / "new", {"depths": 1, "s_g": 8}, ("s_c", "width_mult"))
+    found = prepare(Given(**without_progress(options), start_from=earlier.folder), keep=False).problem.earlier
+    table = earlier.trials()
+    agree = table[table["p.s_g"] == 8]
+    assert 0 < len(agree) < len(table)
+    assert list(found.accs) == list(agree["val_acc"])
+    assert len({tuple(setting.values()) for setting in found.settings}) == len(found.accs)
+    said = capsys.readouterr().err
+    assert f"starts from {len(agree)} of the 6 networks of" in said
+    assert re.search(r"the others are not in this space \(trial \d: s_g is 4, here 8\)", said)
+
+
+def test_what_a_whole_run_has_otherwise_is_said_and_learned_from_but_its_winners_are_not_enqueued(
+    earlier: mgic_nas.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = without_progress(other(tmp_path / "new", {"depths": 2}))
+    found = prepare(Given(**options, start_from=earlier.folder), keep=False).problem.earlier
+    assert list(found.accs) == list(earlier.trials()["val_acc"])
+    assert "1 epoch); their depths is 1, here 2: trusted as far" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"no winner of this space: .*its depths is 1, here 2, so it is another") as no:
+        prepare(Given(**options, enqueue=earlier.folder), keep=False)
+    assert "\n" not in str(no.value)
+    with pytest.raises(UserError, match=r"trials.csv, row 2 is the network"):
+        prepare(Given(**options, enqueue=earlier.folder / "trials.csv"), keep=False)
+    # The start of its weights is a part of a design, and no reason to learn nothing.
+    options = without_progress(other(tmp_path / "new", {"depths": 1, "zero_init_last": False}))
+    assert len(prepare(Given(**options, start_from=earlier.folder), keep=False).problem.earlier.accs) == 6
+    assert "their" not in capsys.readouterr().err
+    with pytest.raises(UserError, match="its zero_init_last is True, here False"):
+        prepare(Given(**options, enqueue=earlier.folder), keep=False)
+
+
+def test_the_winners_that_are_enqueued_are_those_that_the_run_names(
+    earlier: mgic_nas.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ``winner: expected`` luck does not win; what is enqueued is what budgets.csv hands over."""
+    lucky = winner(read_record(earlier.folder).entries, [parse_budget("1M")])
+    assert lucky is not None
+
+    def expect(trials: Any, *_: Any) -> dict[int, Expected]:
+        return {t.number: Expected(t.val_acc - 20 * (t.number == lucky.number), 1.0) for t in trials}
+
+    monkeypatch.setattr(choice, "expect", expect)
+    run = mgic_nas.load_run(shutil.copytree(earlier.folder, tmp_path / "old"))
+    assert run.config.winner == "expected"
+    won = [found.trial.number for found in run.winners().values() if found]
+    assert lucky.number not in won
+    assert [trial.number for trial in winners_of(run.folder)] == list(dict.fromkeys(won))
+
+
 def test_a_sampler_from_outside_says_that_it_learns(
     earlier: mgic_nas.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +204,30 @@ def test_a_sampler_from_outside_says_that_it_learns(
     assert len(search(**options | {"rungs": "thaw", "epochs": 4, "out": tmp_path / "thaw"}).trials()) == 2
     setattr(mine, "uses_earlier", True)  # noqa: B010
     assert len(search(**options).trials()) == 2
+
+
+def test_a_design_that_was_trained_is_not_said_to_be_left_out_by_a_smaller_budget(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = small(tmp_path / "new", trials=2, enqueue=[FIRST])
+    search(**options)
+    search(**{**options, "trials": 3, "budgets": ["0.3M"], "enqueue": ()})
+    assert "is not trained" not in capsys.readouterr().err
+
+
+def test_a_design_over_the_budget_is_said_with_the_costs_that_are_known() -> None:
+    space = mgic_nas.SearchSpace({"width": [16, 64]}, cost=width)
+    problem = SearchProblem(space, (1, 1, 1), 1, (parse_budget("50"),), enqueued=({"width": 64},))
+    assert unfit(problem) == ["enqueued width=64 is not trained: it is over the largest budget with 64 MACs"]
+    assert unfit(problem, {space.arch_id({"width": 64})}) == []
+
+
+def test_that_a_sampler_may_not_change_comes_before_what_it_makes_use_of(earlier: mgic_nas.Run, tmp_path: Path) -> None:
+    options = small(tmp_path / "new", sampler="cost", prior="s_g=8", start_from=earlier.folder)
+    search(**options)
+    for more in ({}, {"prior": (), "start_from": None}):
+        with pytest.raises(UserError, match="is a run with sampler = 'cost', not 'tpe'"):
+            search(**{**options, "sampler": "tpe", **more})
 
 
 def test_a_prior_is_kept_and_may_be_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

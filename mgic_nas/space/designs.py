@@ -12,16 +12,17 @@ from .._files import read_csv
 from ..errors import UserError, did_you_mean
 from .assignments import assignments
 from .document import read_yaml
-from .parameters import Setting
+from .parameters import Setting, unwrapped
 from .search_space import SearchSpace
 
 MOST = 1_000  # designs of one file
 _LARGEST = 10_000_000  # bytes
 
+ARCH_ID = "arch_id"  # of a design of trials.csv: which network it was there
 Design = tuple[str, Mapping[str, Any]]  # how messages call it, and what is written of it
 
 
-def fitted(space: SearchSpace, written: Mapping[str, Any], where: str, lenient: bool = False) -> Setting:
+def fitted(space: SearchSpace, written: Mapping[str, Any], where: str) -> Setting:
     """The setting of the space that a design is; texts may stand for numbers.
 
     Args:
@@ -29,12 +30,13 @@ def fitted(space: SearchSpace, written: Mapping[str, Any], where: str, lenient: 
             ``w: [0.5, 1.0]`` and ``w.0: 0.5`` for each.
         written: name -> value.
         where: how messages call the design.
-        lenient: what is no parameter of the space is ignored, as of a network of another space.
 
     Raises:
-        UserError: a parameter is missing or unknown, or a value is not one of the space's.
+        UserError: a parameter is missing or unknown, a value is not one of the space's, or the design says by an
+            ``arch_id`` that it is another network.
     """
-    written = {str(name): value for name, value in written.items()}
+    written = {str(name): unwrapped(value) for name, value in written.items()}
+    arch_id = "" if ARCH_ID in space.params else str(written.pop(ARCH_ID, None) or "")
     flat: dict[str, Any] = {}
     for p in space.parameters:
         if p.name in written and p.per_stage is not None:
@@ -49,8 +51,8 @@ def fitted(space: SearchSpace, written: Mapping[str, Any], where: str, lenient: 
             if name in flat:
                 raise UserError(f"{where}: {name} is given twice: keep one.")
             flat[name] = value
-        elif name not in known and not lenient and not (name in space.kwargs and space.kwargs[name] == value):
-            raise UserError(f"{where}: the space has no parameter {name!r}.{did_you_mean(name, space.params)}")
+        elif name not in known:
+            _refuse_other(space, name, value, where)
     setting: Setting = {}
     for name, values in space.params.items():
         if name not in flat and len(values) > 1:
@@ -60,7 +62,30 @@ def fitted(space: SearchSpace, written: Mapping[str, Any], where: str, lenient: 
             some = ", ".join(map(shown, values[:8])) + (", ..." if len(values) > 8 else "")
             raise UserError(f"{where}: {name} is {shown(flat[name])}, which is not in the space ({some}).")
         setting[name] = values[at]
+    _refuse_stranger(space, setting, arch_id, where)
     return setting
+
+
+def _refuse_other(space: SearchSpace, name: str, value: Any, where: str) -> None:
+    """UserError for what is no parameter, but for a fixed argument at its value."""
+    if name not in space.kwargs:
+        raise UserError(f"{where}: the space has no parameter {name!r}.{did_you_mean(name, space.params)}")
+    fixed = space.kwargs[name]
+    same = [*value] == fixed if isinstance(value, list | tuple) else not isinstance(fixed, list) and _same(fixed, value)
+    if not same:
+        raise UserError(
+            f"{where}: {name} is {shown(value)}, and the space fixes it at {shown(fixed)}: leave it out, or change the "
+            "space's kwargs."
+        )
+
+
+def _refuse_stranger(space: SearchSpace, setting: Setting, arch_id: str, where: str) -> None:
+    """UserError where a setting is another network in this space than where it was taken from."""
+    if arch_id and arch_id != (own := space.arch_id(setting)):
+        raise UserError(
+            f"{where} is the network {arch_id}, and in this space, whose fixed arguments or model are others, its "
+            f"settings are {own}: leave arch_id out to train that one."
+        )
 
 
 def written_designs(given: str | os.PathLike[str] | Mapping[str, Any]) -> list[Design]:
@@ -107,7 +132,10 @@ def _of_csv(path: Path) -> list[Design]:
     # Of trials.csv the parameters are p.NAME, and everything else is no part of the design.
     plain = not any(column.startswith("p.") for column in (rows[0] if rows else ()))
     return [
-        (f"{path}, row {line}", {k.removeprefix("p."): v for k, v in row.items() if plain or k.startswith("p.")})
+        (
+            f"{path}, row {line}",
+            {k.removeprefix("p."): v for k, v in row.items() if plain or k.startswith("p.") or k == ARCH_ID},
+        )
         for line, row in enumerate(rows, 2)
     ]
 
@@ -146,6 +174,7 @@ def position(values: Iterable[Any], wanted: Any) -> int | None:
 
 def _same(value: Any, wanted: Any) -> bool:
     """Whether a value of the space is meant: also where a number, a truth or nothing is written as text."""
+    wanted = unwrapped(wanted)
     if isinstance(wanted, str) and not isinstance(value, str):
         if value is None or isinstance(value, bool):
             return wanted.strip().lower() in {str(value).lower(), *(["", "null", "~"] if value is None else [])}

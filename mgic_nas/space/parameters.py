@@ -141,6 +141,11 @@ def is_finite(value: float) -> bool:
         return False
 
 
+def unwrapped(value: Any) -> Any:
+    """Python's numbers for those of numpy, lists for arrays; everything else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def _exponent(value: Any) -> str:
     """YAML 1.1 reads 1e-3 as text."""
     try:

@@ -223,6 +223,13 @@ class SearchSpace:
         """12 hex digits that name the architecture of a setting."""
         return self.arch_id_values(self._values(setting))
 
+    def same(self, config: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+        """Whether two dicts of arguments are one architecture of the model; not where it refuses either."""
+        try:
+            return bool(self._family.canonical(config) == self._family.canonical(other))
+        except (UserError, TypeError):
+            return False
+
     def cost(self, setting: Mapping[str, Scalar], input_size: InputSize, num_classes: int) -> Cost:
         """What a setting's network costs for one image of ``input_size`` (C, H, W)."""
         return self.cost_values(self._values(setting), input_size, num_classes)

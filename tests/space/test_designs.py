@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mgic_nas import SearchSpace, UserError
@@ -36,6 +37,7 @@ def one(given: Any) -> Any:
         "s_g=8, s_c=16, width_mult.0=0.5, width_mult.1=0.5, width_mult.2=1.0, block=basic",
         {"s_g": 8, "s_c": "16", "width_mult": (0.5, 0.5, 1.0), "block": "basic"},
         {**WHOLE, "depths": 1},
+        "s_g=8,s_c=16,width_mult=[0.5, 0.5, 1],block=basic,depths=1.0",
     ],
 )
 def test_settings_as_people_write_them(given: Any) -> None:
@@ -71,7 +73,7 @@ def test_files(tmp_path: Path) -> None:
         ("s_g=9,s_c=16,width_mult=0.5,block=basic", "s_g is 9, which is not in the space \\(4, 8\\)"),
         ("s_g=8,s_c=16,width_mult=[0.5, 1.0],block=basic", "width_mult has 2 values; the space has 3 stages"),
         ("sg=8,s_g=8,s_c=16,width_mult=0.5,block=basic", "no parameter 'sg'.*s_g"),
-        ("depths=2,s_g=8,s_c=16,width_mult=0.5,block=basic", "no parameter 'depths'"),
+        ("depths=2,s_g=8,s_c=16,width_mult=0.5,block=basic", "depths is 2, and the space fixes it at 1"),
         ("s_g=8,s_g=4", "given twice"),
         ("width_mult=0.5,width_mult.0=1.0,s_g=8,s_c=16,block=basic", "width_mult.0 is given twice"),
         ("s_g=true,s_c=16,width_mult=0.5,block=basic", "s_g is True"),
@@ -107,11 +109,20 @@ def test_a_file_that_is_none(tmp_path: Path, name: str, content: bytes, said: st
     assert "\n" not in str(caught.value)
 
 
-def test_of_another_space_only_what_fits_is_asked() -> None:
-    """A winner of a run has arguments that this space does not search."""
-    other = {**WHOLE, "depths": 3, "drop_path_rate": 0.1}
-    with pytest.raises(UserError, match="no parameter"):
-        fitted(SPACE, other, "trial 3")
-    assert fitted(SPACE, other, "trial 3", lenient=True) == WHOLE
-    with pytest.raises(UserError, match="trial 3: s_c is 64"):
-        fitted(SPACE, {**other, "s_c": 64}, "trial 3", lenient=True)
+def test_a_design_that_says_which_network_it_was_is_that_network_or_refused(tmp_path: Path) -> None:
+    """trials.csv has the searched parameters alone: with other fixed arguments they would be another network."""
+    names = ",".join(f"p.{name}" for name in WHOLE)
+    (tmp_path / "trials.csv").write_text(f"arch_id,{names}\n{SPACE.arch_id(WHOLE)},8,16,0.5,0.5,1.0,basic\n")
+    assert one(tmp_path / "trials.csv") == WHOLE
+    deeper = SearchSpace.from_dict({**SPACE.to_dict(), "kwargs": {"depths": 2}})
+    ((where, written),) = written_designs(tmp_path / "trials.csv")
+    with pytest.raises(UserError, match=r"row 2 is the network .* leave arch_id out") as caught:
+        fitted(deeper, written, where)
+    assert "\n" not in str(caught.value)
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    given = {**WHOLE, "s_g": np.int64(8), "width_mult.0": np.float32(0.5), "depths": np.int64(1)}
+    assert one(given) == WHOLE
+    with pytest.raises(UserError, match="s_g is 9, which"):
+        one({**given, "s_g": np.int64(9)})

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mgic_nas import SearchSpace, UserError
@@ -30,6 +31,7 @@ SPACE = SearchSpace.from_dict(
             {"s_g": {8: WEIGHT}, "block": {"basic": 3, "bottleneck": 1}},
         ),
         ({"s_g": {"8": "2"}}, {"s_g": {8: 2.0}}),
+        ({"s_g": {np.int64(8): np.float64(2)}}, {"s_g": {8: 2.0}}),
         ("width_mult=0.5:2", {f"width_mult.{i}": {0.5: 2.0} for i in range(3)}),
         ("width_mult.1=1:2", {"width_mult.1": {1.0: 2.0}}),
     ],

@@ -1,4 +1,4 @@
-"""What a run starts from: the accuracies of an earlier one, and the winners of one.
+"""What a run starts from: the accuracies of an earlier one.
 
 The earlier run is read and never written. Its accuracies are copied into the new run's folder when that is made, so
 that to go on needs the earlier one no more.
@@ -6,20 +6,20 @@ that to go on needs the earlier one no more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..._files import read_csv, write_csv
+from ..._text import plural
 from ...errors import UserError
-from ...space.designs import Design, fitted
+from ...space.elsewhere import Network, differences, in_words, placed, searched, start_names
 from ...space.parameters import Setting
 from ...space.search_space import SearchSpace
 from .config import RUN_YAML, RunConfig
 from .record import read_record
 from .trial import COMPLETE, Trial
-from .winner import winner
 
 KNOWN_CSV = "known.csv"  # in the run's folder: p.<parameter>, val_acc of the earlier run
 
@@ -35,36 +35,61 @@ class Earlier:
 def read_earlier(folder: str | Path, space: SearchSpace) -> tuple[Earlier, str]:
     """What a run found of the networks that a space has too, and one line about it.
 
+    Where the whole run has another model or other fixed arguments than the space, its networks are taken for the
+    space's, and the line says what differs. Of networks that differ in an argument which the run searched and the space
+    fixes, only those that agree are taken, so that each setting is one network.
+
     UserError where there is no run, or it has no network of the space trained to the end.
     """
-    config = _config(folder, "from")
+    config = config_of(folder, "from")
     complete = [t for t in read_record(folder).entries if t.state == COMPLETE]
     trials = [(t, t.val_acc) for t in complete if t.val_acc is not None]
-    pairs: list[tuple[Setting, float]] = []
+    own = searched(config.space)
+    found: dict[tuple[Any, ...], tuple[Setting, float]] = {}
+    differing: dict[str, tuple[str, str]] = {}
     reason = ""
     for trial, acc in trials:
+        where = f"trial {trial.number}"
         try:
-            pairs.append((fitted(space, _written(config, trial), f"trial {trial.number}", lenient=True), acc))
+            setting, differs = _compared(space, network_of(config, trial), own, where)
+            if (key := tuple(setting.values())) in found:
+                raise UserError(f"{where} is here what another network is")
         except UserError as error:
             reason = reason or str(error)
+        else:
+            found[key] = setting, acc
+            differing = {**differs, **differing}
     if not trials:
         raise UserError(f"{folder} has no network that was trained to the end: there is nothing to start from.")
-    if not pairs:
-        raise UserError(f"{folder} has no network of this space: {reason}")
-    line = f"{len(pairs)} of the {len(trials)} networks of {folder} ({config.data['spec']}, {config.epochs} epochs)"
-    if len(pairs) < len(trials):
-        line += f"; the others are not in this space ({reason.rstrip('.')})"
-    return Earlier(tuple(s for s, _ in pairs), tuple(a for _, a in pairs)), line
-
-
-def winners_of(folder: str | Path) -> list[Design]:
-    """The winners of a run within its budgets, each once, the cheapest budget first."""
-    config = _config(folder, "enqueue")
-    entries = read_record(folder).entries
-    found = {w.number: w for b in config.parsed_budgets() if (w := winner(entries, [b])) is not None}
     if not found:
-        raise UserError(f"{folder} has no winner yet: nothing was trained to the end within its budgets.")
-    return [(f"{folder}, trial {trial.number}", _written(config, trial)) for trial in found.values()]
+        raise UserError(f"{folder} has no network of this space: {reason}")
+    epochs = plural(config.epochs, "epoch")
+    line = f"{len(found)} of the {len(trials)} networks of {folder} ({config.data['spec']}, {epochs})"
+    for name, (theirs, here) in differing.items():
+        line += f"; {in_words(name, theirs, here, 'their')}"
+    if len(found) < len(trials):
+        line += f"; the others are not in this space ({reason.rstrip('.')})"
+    return Earlier(tuple(s for s, _ in found.values()), tuple(a for _, a in found.values())), line
+
+
+def _compared(
+    space: SearchSpace, network: Network, own: frozenset[str], where: str
+) -> tuple[Setting, dict[str, tuple[str, str]]]:
+    """A network's setting, and what its whole run has otherwise; UserError where it alone differs.
+
+    ``own``: what its run searched. How its weights began makes it no other network.
+    """
+    setting = placed(space, network, where)
+    differs = differences(space, setting, network, start_names(space.model) - own)
+    for name, (theirs, here) in differs.items():
+        if name in own:
+            raise UserError(f"{where}: {name} is {theirs}, here {here}")
+    return setting, differs
+
+
+def network_of(config: RunConfig, trial: Trial) -> Network:
+    """A network of a run, with all its arguments: the space's fixed ones too."""
+    return Network(config.model, {**(config.space.get("kwargs") or {}), **trial.config}, trial.arch_id)
 
 
 def keep_known(folder: Path | None, earlier: Earlier | None, space: Any) -> Earlier | None:
@@ -99,29 +124,11 @@ def read_known(folder: Path, space: Any) -> Earlier | None:
     return Earlier(tuple(s for s, _ in pairs), tuple(a for _, a in pairs))
 
 
-def settings_of(space: SearchSpace, designs: Iterable[Design], lenient: bool) -> tuple[list[Setting], list[str]]:
-    """The settings that designs are, and of those that are none in a ``lenient`` reading why, a line each."""
-    found: list[Setting] = []
-    notes: list[str] = []
-    for where, written in designs:
-        try:
-            found.append(fitted(space, written, where, lenient))
-        except UserError as error:
-            if not lenient:
-                raise
-            notes.append(f"{str(error).rstrip('.')}: it is left out")
-    return found, notes
-
-
-def _config(folder: str | Path, option: str) -> RunConfig:
+def config_of(folder: str | Path, option: str) -> RunConfig:
+    """Of the run that an option names; UserError where there is none."""
     if not (Path(folder) / RUN_YAML).is_file():
         raise UserError(f"{option}: {folder} is not a run: it has no {RUN_YAML}.")
     return RunConfig.load(folder)
-
-
-def _written(config: RunConfig, trial: Trial) -> Mapping[str, Any]:
-    """All that is known of a network's arguments: the space's fixed ones too."""
-    return {**(config.space.get("kwargs") or {}), **trial.setting}
 
 
 def _setting(space: Any, row: Mapping[str, str]) -> Setting:
