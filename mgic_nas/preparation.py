@@ -171,10 +171,11 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     sampler = _first(given.sampler, old and old.sampler, DEFAULT_SAMPLER)
     rungs = _first(given.rungs, old and old.rungs, DEFAULT_SCHEDULER)
     start = starting(given.start_from, given.enqueue, given.prior, space, folder, old)
-    if start.earlier is not None:
-        refuse_unused("from", sampler, rungs)
-    if start.prior:
-        refuse_unused("prior", sampler)
+    if old is None or (sampler, rungs) == (old.sampler, old.rungs):  # else it is refused below: they may not change
+        if start.earlier is not None:
+            refuse_unused("from", sampler, rungs)
+        if start.prior:
+            refuse_unused("prior", sampler)
     problem = SearchProblem(
         complete,
         info.input_size,
@@ -219,7 +220,8 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     )
     notes = [f"{info.name}: {note}" for note in info.notes]  # what was left out, converted or found twice
     notes += [f"{info.name}: warning: {line}" for line in cautions.of_data(metric_of(spec), about)]
-    notes += [*start.notes, *unfit(problem)]
+    tried = {trial.arch_id for trial in read_record(folder).entries} if old is not None else set()
+    notes += [*start.notes, *unfit(problem, tried)]
     if old is not None:
         if own is not None and old.trained_by and old.trained_by != own.place:
             notes.append(f"{folder} was trained by {old.trained_by}, and goes on with {own.place}")
