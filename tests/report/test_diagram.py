@@ -101,6 +101,28 @@ def test_milliseconds_stand_where_rows_were_timed(tmp_path):
     assert "timed by itself" not in page(made, {})
 
 
+def test_the_parts_of_the_winners_that_a_run_hands_over_are_timed(tmp_path, monkeypatch):
+    """Not those of the measured winner, where that is another network."""
+
+    class Timer:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def knows(self, part: object) -> bool:
+            return True
+
+        def part(self, part: object) -> float:
+            return 0.001
+
+    monkeypatch.setattr(row_latencies, "Timer", Timer)
+    made = summary(SMALL, LARGE)
+    small, _ = made.complete
+    run = fakes.config(budgets=["2M", "latency=10s"])
+    row_latencies.write_row_latencies(tmp_path, run, [small, small])
+    rows = family("mgic_resnet20").rows({"depths": 1, **SMALL}, 1)
+    expected = {part.digest for part in parts_of(rows, run.input_size, run.num_classes)}
+    assert row_latencies.read_row_latencies(tmp_path)["latency"].keys() == expected
+
+
 def test_row_latencies_of_a_run_are_read_as_written_and_a_broken_file_is_none(tmp_path):
     path = tmp_path / row_latencies.FILE
     write_csv(path, row_latencies.COLUMNS, [{"kind": "latency", "part": "ab", "latency_ms": "1.5"}])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ... import families  # its functions load torch when they are called
@@ -12,6 +12,7 @@ from ...cost.runtimes.kinds import csv_stem, is_latency
 from .config import RunConfig
 from .predicting import Timer
 from .record import read_record
+from .trial import Trial
 from .winner import winner
 
 FILE = "row_latencies.csv"
@@ -21,8 +22,10 @@ PATIENCE = 30.0  # seconds: a compiler takes as long for each part, and a report
 RowLatencies = Mapping[str, Mapping[str, float]]
 
 
-def write_row_latencies(folder: Path, config: RunConfig) -> None:
+def write_row_latencies(folder: Path, config: RunConfig, winners: Iterable[Trial] | None = None) -> None:
     """Times the parts of the winners in every way in which this machine measured the run's networks.
+
+    ``winners`` are those that the run hands over, by whatever its winners are chosen; None: by what was measured.
 
     Nothing is done where no budget is on a latency that is measured here, or the networks are no lists of rows. What
     cannot be timed within :data:`PATIENCE` is left out.
@@ -36,9 +39,10 @@ def write_row_latencies(folder: Path, config: RunConfig) -> None:
     known = families.family(config.model)
     if not isinstance(known, RowFamily):
         return
-    trials = read_record(folder).entries
-    won = {t.number: t for budget in config.parsed_budgets() if (t := winner(trials, [budget]))}
-    networks = [known.rows(t.config, config.input_size[0]) for t in won.values()]
+    if winners is None:
+        trials = read_record(folder).entries
+        winners = filter(None, (winner(trials, [budget]) for budget in config.parsed_budgets()))
+    networks = [known.rows(trial.config, config.input_size[0]) for trial in {t.number: t for t in winners}.values()]
     parts = dict.fromkeys(p for rows in networks for p in parts_of(rows, config.input_size, config.num_classes))
     until = time.monotonic() + PATIENCE
     rows = []
