@@ -20,7 +20,7 @@ from ...errors import UserError, did_you_mean
 from ...space.budget import COUNTS
 from ...space.feasible import Candidate, Space
 from ...space.listed import ListedSpace
-from ...space.parameters import Setting
+from ...space.parameters import Setting, unwrapped
 from ...space.prior import log_weights
 from .candidate import SearchProblem
 from .earlier import LEAST, EarlierModel
@@ -208,7 +208,13 @@ class CandidatePool:
 
     def macs_of(self, setting: Setting) -> float:
         """The MACs of any setting of the space, or what stands in their place. UserError where it is none."""
-        return self._problem.space.cost(setting, self._problem.input_size, self._problem.num_classes).macs
+        known = self._problem
+        try:
+            setting = {name: unwrapped(value) for name, value in setting.items()}
+            return known.space.cost(setting, known.input_size, known.num_classes).macs
+        except (AttributeError, TypeError):  # no dict, or a list among its values
+            example = self.settings[0] if self.settings else {}
+            raise UserError(f"macs_of takes a setting, a dict such as {example}, not {setting!r}.") from None
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:

@@ -124,7 +124,8 @@ class PoolSampler(BaseSampler):
                 self._asked = datetime.now()
                 setting = self.propose(study, self._pool)
                 if not setting and self._pool.whole and self._pool.settings:
-                    self._warn("again", "everything in the pool was tried: a setting is proposed again.")
+                    if not self._alone:  # whoever is alone takes it for the end, and trains nothing again
+                        self._warn("again", "everything in the pool was tried: a setting is proposed again.")
                     return self._rng.choice(self._pool.settings)
                 if not setting or self._reserve(study, trial, setting):
                     break

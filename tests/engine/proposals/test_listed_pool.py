@@ -96,6 +96,22 @@ def test_an_objective_may_have_distributions_and_parameters_of_its_own(caplog: p
 
 
 @KINDS
+def test_whoever_takes_the_end_of_the_pool_for_the_end_is_not_told_of_a_repetition(
+    kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A search trains nothing twice, however many trials are asked for; in a study of one's own settings come again."""
+    optuna.logging.enable_propagation()
+    for alone, expected in ((True, 0), (False, 1)):
+        pool = CandidatePool.from_arrays(SETTINGS[:3], COSTS[:3])
+        study = study_of(kind(pool, seed=0, alone=alone))
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, logger="mgic_nas"):
+            for _ in range(6):
+                pool.suggest(study.ask())
+        assert sum("everything in the pool was tried" in r.message for r in caplog.records) == expected
+
+
+@KINDS
 def test_without_a_pool_nothing_is_drawn_at_random_in_silence(kind: Any) -> None:
     with pytest.raises(
         UserError, match=rf"{kind.__name__} chooses from a pool: pass CandidatePool\.from_arrays"
@@ -310,6 +326,11 @@ def test_a_sampler_survives_pickling() -> None:
         (lambda: CandidatePool.from_arrays(SETTINGS, COSTS, distributions={"width": [8]}), "Optuna's distributions"),
         (lambda: CandidatePool.from_arrays(SETTINGS, COSTS, distributions=["depth"]), "must be a dict"),  # type: ignore[arg-type]
         (lambda: CandidatePool.from_arrays(SETTINGS, COSTS).macs_of({"width": 16}), "lacks depth, act"),
+        (lambda: CandidatePool.from_arrays(SETTINGS, COSTS).macs_of(3), "macs_of takes a setting, a dict such as"),
+        (
+            lambda: CandidatePool.from_arrays(SETTINGS, COSTS).macs_of({"width": [16], "depth": 1, "act": "relu"}),
+            "macs_of takes a setting",
+        ),
         (
             lambda: CandidatePool.from_arrays(SETTINGS, COSTS).macs_of({"width": 5, "depth": 1, "act": "relu"}),
             "none of the 18 settings",
