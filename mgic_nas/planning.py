@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,12 @@ from .engine.executors.slots import this_machine, visible_gpus
 from .engine.proposals.candidate import SearchProblem
 from .engine.stopping import AHEAD
 from .engine.storage.config import RunConfig
+from .engine.storage.measuring import table_of
+from .engine.storage.record import trials_so_far
+from .engine.storage.trial import Trial
 from .errors import UserError
 from .families import family
+from .space.budget import latency_kinds
 from .space.feasible import Candidate, FeasibleSet
 from .space.search_space import SearchSpace
 from .space.survey import impossible, largest_side, overview
@@ -43,12 +47,36 @@ DRAWN = (
 Say = Callable[[str], None]
 
 
-def default_trials(problem: SearchProblem, most: int = DEFAULT_TRIALS) -> int:
-    """``most``, or all networks that fit where there are fewer; of a space that is not enumerated ``most``."""
+def default_trials(problem: SearchProblem, most: int, config: RunConfig, trials: Sequence[Trial] = ()) -> int:
+    """``most``, or the trials so far and all networks that fit beside them where those are fewer."""
+    left = untried(problem, config, trials)
+    return most if left is None else max(1, len(trials), min(most, len(trials) + left))
+
+
+def untried(problem: SearchProblem, config: RunConfig, trials: Sequence[Trial]) -> int | None:
+    """How many networks are within all budgets, as far as counts and csvs of latencies say, and in none of the trials.
+
+    None of a space that is not enumerated.
+    """
     with contextlib.suppress(UserError):
         if problem.feasible.small:
-            return max(1, min(most, len(problem.feasible.candidates)))
-    return most
+            candidates = problem.feasible.candidates
+            tried = {trial.arch_id: trial for trial in trials}
+            if tables := _tables(problem, config):
+                limits = config.limits()
+                ids = (candidates.arch_id(i) for i in range(len(candidates)))
+                fast = {a for a in ids if all(s.get(a, math.inf) <= limits[kind] for kind, s in tables.items())}
+                return len(fast - tried.keys())
+            limits = problem.feasible.limits
+            within = sum(all(t.cost(kind) <= limit for kind, limit in limits.items()) for t in tried.values())
+            return max(0, len(candidates) - within)
+    return None
+
+
+def _tables(problem: SearchProblem, config: RunConfig) -> dict[str, Mapping[str, float]]:
+    """Kind of latency -> arch_id -> seconds, of those that csvs say."""
+    found = {kind: table_of(config, kind, problem.space) for kind in latency_kinds(problem.budgets)}
+    return {kind: table.seconds for kind, table in found.items() if table is not None}
 
 
 def default_epochs(images: int, recipe: Recipe) -> int:
@@ -179,8 +207,7 @@ def make_plan(
         say: called with the line of a probe.
         keep: write; else nothing is written.
     """
-    fit = default_trials(problem, config.trials)  # fewer where the space has fewer within the budgets
-    left = max(0, left - (config.trials - fit))
+    fit, left = _fitting(folder, config, problem, left)
     if setup.function is not None:
         return _plan_of_function(config, problem, fit, left)
     on_cpu = not visible_gpus() or config.gpus_per_trial == 0
@@ -204,14 +231,23 @@ def make_plan(
     return Plan(left, concurrent, found, estimate, lines)
 
 
+def _fitting(folder: Path, config: RunConfig, problem: SearchProblem, left: int) -> tuple[int, int]:
+    """(trials in all, those left): fewer than were asked for where fewer networks fit that were not tried yet."""
+    trials = trials_so_far(folder)
+    fit = default_trials(problem, config.trials, config, trials)
+    new = min(left, max(0, config.trials - len(trials)))  # the others were begun
+    return fit, left - new + min(new, max(0, fit - len(trials)))
+
+
 def _plan_of_function(config: RunConfig, problem: SearchProblem, fit: int, left: int) -> Plan:
     """Of trainings by a function of the user's, which nobody can measure before the first."""
     slots = plan_slots(config.concurrent, config.gpus_per_trial, this_machine())
     stopping = "" if config.rungs == "none" else f", early stopping {config.rungs}"
+    most, ends = _most(config)
     lines = (
         f"  space     {_space(problem, config)}",
-        f"  training  {_trials(config, fit, left)} by {config.trained_by}, sampler "
-        f"{config.sampler}{stopping}, {slots.concurrent} at a time",
+        f"  training  {most}{_trials(config, fit, left)} by {config.trained_by}, sampler "
+        f"{config.sampler}{stopping}, {slots.concurrent} at a time{ends}",
         f"  cost      {_cost(None, left, slots.concurrent, config, probed=False)}",
     )
     return Plan(left, slots.concurrent, None, None, lines)
@@ -267,7 +303,8 @@ def _input(config: RunConfig) -> str:
 
 def _space(problem: SearchProblem, config: RunConfig) -> str:
     assert isinstance(problem.space, SearchSpace)
-    found = overview(problem.space, problem.input_size, problem.num_classes, problem.budgets)
+    tables = _tables(problem, config)
+    found = overview(problem.space, problem.input_size, problem.num_classes, problem.budgets, measured=tables)
     size = f"{found.distinct:,} distinct networks" if found.exact else f"{found.settings:,} settings"
     fits = [f"{fit.label} {_fits(found, fit)}" for fit in found.budgets]
     return f"{found.space}: {config.model}, {size}; within {', '.join(fits)}"
@@ -276,6 +313,8 @@ def _space(problem: SearchProblem, config: RunConfig) -> str:
 def _fits(found: Survey, fit: Fit) -> str:
     if fit.verdict == "measured":
         return "measured in the search"
+    if fit.measured is not None:
+        return f"{fit.fits:,} of {fit.measured:,} in the csv"
     if fit.fits is not None:
         return f"{fit.fits:,}"
     return f"about {amount(fit.share * found.allowed, 2)}" if fit.share else "few"
@@ -292,7 +331,7 @@ def _training(config: RunConfig, fit: int, left: int, images: int, concurrent: i
     steps = config.epochs * _steps(images, recipe)
     stopping = "" if config.rungs == "none" else f", early stopping {config.rungs}"
     batch = min(recipe.batch_size, images)
-    most, ends = ("at most ", f"; {ending}") if (ending := _ending(config)) else ("", "")
+    most, ends = _most(config)
     return (
         f"{most}{_trials(config, fit, left)}, {plural(steps, 'step')} of {batch} "
         f"(--trials and --epochs choose others); recipe {recipe.name}, sampler {config.sampler}{stopping}, "
@@ -300,9 +339,14 @@ def _training(config: RunConfig, fit: int, left: int, images: int, concurrent: i
     )
 
 
+def _most(config: RunConfig) -> tuple[str, str]:
+    """What stands before and after the trials where something may end the search before its last one."""
+    return ("at most ", f"; {ending}") if (ending := _ending(config)) else ("", "")
+
+
 def _ending(config: RunConfig) -> str:
     """What may end the search before its last trial; empty where nothing does."""
-    ends = [f"after {config.hours:g} hours"] if config.hours is not None else []
+    ends = [f"after {config.hours:g} hour{'s' * (config.hours != 1)}"] if config.hours is not None else []
     if config.worth is not None:
         ends.append(f"once another {AHEAD} are expected to add less than {config.worth:g} points (--worth)")
     return f"ends {' or '.join(ends)}" if ends else ""

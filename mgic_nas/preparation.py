@@ -17,6 +17,7 @@ from .engine.executors.slots import parse_gpus_per_trial
 from .engine.proposals.candidate import SearchProblem
 from .engine.samplers.registry import DEFAULT_SAMPLER, SAMPLERS
 from .engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
+from .engine.stopping import Stopping
 from .engine.storage.config import (
     EXPECTED,
     MEASURED,
@@ -35,7 +36,7 @@ from .engine.storage.config import (
 from .engine.storage.latency_table import check_csv_names
 from .engine.storage.measuring import refuse_missing, try_out
 from .engine.storage.predicting import Prediction
-from .engine.storage.record import read_record
+from .engine.storage.record import read_record, trials_so_far
 from .engine.storage.trial import FINISHED
 from .errors import UserError
 from .families import start_of
@@ -44,6 +45,7 @@ from .planning import AUTO_TRIALS, DEFAULT_TRIALS, default_epochs, default_trial
 from .progress import say
 from .space import SearchSpace, parse_budgets
 from .space.budget import latency_kinds, refuse_unnamed
+from .space.parameters import unwrapped
 from .space.prior import recorded_prior
 from .starting import refuse_unused, starting, unfit
 from .tasks import cautions, metric_of, resolve_spec
@@ -90,6 +92,9 @@ class Given:
     prior: Iterable[str] | str | Mapping[str, Any] = ()
 
 
+_NUMBERS = ("trials", "epochs", "concurrent", "gpus_per_trial", "seed", "hours", "worth", "budgets")
+
+
 class Prepared(NamedTuple):
     """A search that can begin, or go on with the run ``old``."""
 
@@ -107,6 +112,7 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         UserError: wrong input.
     """
     # Cheap checks first: a typing error should not wait for the data.
+    given = dataclasses.replace(given, **{what: unwrapped(getattr(given, what)) for what in _NUMBERS})
     for what in ("trials", "epochs", "concurrent"):
         if (number := getattr(given, what)) is not None and (what, number) != ("trials", AUTO):
             at_least_one(what, number)
@@ -186,15 +192,15 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         enqueued=tuple(start.enqueued),
         prior=start.prior,
     )
-    auto = given.trials == AUTO or (given.trials is None and given.hours is not None)
-    named = any(value is not None for value in (given.trials, given.hours, given.worth))
+    trials = trials_so_far(folder) if old is not None else ()
+    ends = _ends(given, folder, old, len(trials))
     config = RunConfig(
         name=Path(os.path.abspath(folder)).name,  # also of "..", which is no name
         space=space.to_dict(),
         space_source=_source(space),
         data=about,
         budgets=[b.label for b in limits],
-        trials=_first(None if auto else given.trials, old and old.trials, DEFAULT_TRIALS),
+        trials=_first(ends.trials, old and old.trials, DEFAULT_TRIALS),
         epochs=epochs,
         recipe={} if own is not None else recipe.to_dict(),
         # What was not named is what the run was made with, also where a later version has other defaults.
@@ -215,19 +221,18 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         enqueue=start.enqueued,
         prior=recorded_prior(start.prior),
         winner=_first(given.winner, old and old.winner, EXPECTED if metric_of(spec).of_items else MEASURED),
-        worth=_worth(given, auto) if named or old is None else old.worth,
-        hours=given.hours if named or old is None else old.hours,
+        worth=ends.worth,
+        hours=ends.hours,
     )
     notes = [f"{info.name}: {note}" for note in info.notes]  # what was left out, converted or found twice
     notes += [f"{info.name}: warning: {line}" for line in cautions.of_data(metric_of(spec), about)]
-    tried = {trial.arch_id for trial in read_record(folder).entries} if old is not None else set()
-    notes += [*start.notes, *unfit(problem, tried)]
+    notes += [*start.notes, *unfit(problem, {trial.arch_id for trial in trials}), *ends.notes]
     if old is not None:
         if own is not None and old.trained_by and old.trained_by != own.place:
             notes.append(f"{folder} was trained by {old.trained_by}, and goes on with {own.place}")
         config = continued(old, config, folder)
         if not space.builds:
-            own_training.refuse_other_costs(folder, space, read_record(folder).entries)
+            own_training.refuse_other_costs(folder, space, trials)
         if warning := version_warning(old):
             notes.append(f"{folder}: {warning}")
     else:
@@ -240,11 +245,11 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         notes += own.notes(config.rungs)
     if old is None or (old.budgets, old.latencies) != (config.budgets, config.latencies):
         notes += try_out(config, problem.feasible, keep)
-    if auto or (old is None and given.trials is None):
-        most = AUTO_TRIALS if auto else DEFAULT_TRIALS
-        config = dataclasses.replace(config, trials=default_trials(problem, most))
+    if ends.auto or (old is None and given.trials is None):
+        most = AUTO_TRIALS if ends.auto else DEFAULT_TRIALS
+        config = dataclasses.replace(config, trials=default_trials(problem, most, config, trials))
     prediction = None
-    if latency_kinds(limits) and _left(config, old, folder):
+    if latency_kinds(limits) and sum(trial.state in FINISHED for trial in trials) < config.trials:
         prediction = Prediction(config, problem.feasible, keep)
         notes += map(str, prediction.outlooks.values())
     for note in notes:  # now, so that wrong input is one line alone
@@ -258,13 +263,40 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     return Prepared(folder, config, problem, old, own)
 
 
-def _worth(given: Given, auto: bool) -> float | None:
-    return DEFAULT_WORTH if auto and given.worth is None else given.worth
+class _Ends(NamedTuple):
+    """What ends a search: a number of trials (None: left open), as many as are worth it (``auto``), and two limits."""
+
+    auto: bool
+    trials: int | None
+    worth: float | None
+    hours: float | None
+    notes: list[str]
 
 
-def _left(config: RunConfig, old: RunConfig | None, folder: Path) -> bool:
-    """Whether anything is left to be trained."""
-    return old is None or sum(trial.state in FINISHED for trial in read_record(folder).entries) < config.trials
+def _ends(given: Given, folder: Path, old: RunConfig | None, started: int) -> _Ends:
+    """What is named changes, and of the run ``old`` the rest stays.
+
+    But a limit that has ended it already does not where more trials are asked for without naming it: that would be to
+    ask for nothing.
+    """
+    auto = given.trials == AUTO or (old is None and given.trials is None and given.hours is not None)
+    number = given.trials if isinstance(given.trials, int) else None
+    limits = {name: _first_or_none(getattr(given, name), old and getattr(old, name)) for name in ("worth", "hours")}
+    notes = []
+    if old is not None and number is not None and number > started > 0:
+        why = read_record(folder).ended
+        for name, limit in limits.items():
+            alone = dataclasses.replace(old, **{"worth": None, "hours": None, name: getattr(old, name)})
+            if limit is not None and getattr(given, name) is None and Stopping(alone).ended_before(why):
+                limits[name] = None
+                notes.append(f"{folder} ended with --{name} {limit:g}, which --trials {number} takes the place of")
+    if auto and limits["worth"] is None:
+        limits["worth"] = DEFAULT_WORTH
+    return _Ends(auto, number, limits["worth"], limits["hours"], notes)
+
+
+def _first_or_none(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
 def _tables(given: Any) -> tuple[Path, ...] | None:

@@ -1,5 +1,6 @@
 """What a search says before its first training, and what it chooses where nothing is said."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mgic_nas import UserError
+from mgic_nas import SearchSpace, UserError, load_run, search
 from mgic_nas.cli import main
 from mgic_nas.planning import STEPS, default_epochs
+from mgic_nas.preparation import Given, prepare
 from mgic_nas.run import plan
 from mgic_nas.train import get_recipe
 
@@ -82,6 +84,125 @@ def test_no_more_trials_are_promised_than_networks_fit() -> None:
 
 def test_fewer_trials_where_fewer_networks_fit() -> None:
     assert plan("quickstart", "fashion?train=500&val=700", "0.3M", concurrent=1).trials < 16
+
+
+WIDTHS = {"width": [16, 32, 64, 128], "depth": [1, 2]}
+
+
+def macs(setting: dict[str, Any]) -> int:
+    return 1_000 * int(setting["width"]) * int(setting["depth"])
+
+
+def score(setting: dict[str, Any], epochs: int, report: Any) -> float:
+    return 50.0 + setting["depth"]
+
+
+def functions(folder: Path, **changes: Any) -> dict[str, Any]:
+    """Options of a search of which a function does the trainings."""
+    values: dict[str, Any] = {"budgets": ["1M"], "trials": 5, "sampler": "random", "executor": "local"}
+    space = SearchSpace(WIDTHS, cost=macs)
+    return {"space": space, "train": score, "epochs": 1, "concurrent": 1, "out": folder, **values, **changes}
+
+
+@pytest.mark.parametrize("trials", [9, "auto"])
+def test_trials_outside_a_smaller_budget_take_nothing_from_those_that_fit(tmp_path: Path, trials: Any) -> None:
+    options = functions(tmp_path / "run")
+    run = search(**options, progress=False)
+    options |= {"budgets": ["40k"], "trials": trials}  # three networks
+    tried = int((run.trials()["macs"] <= 40_000).sum())
+    planned = plan(**options)
+    assert planned.trials == 3 - tried
+    assert f"{8 - tried} trials" in str(planned)
+    assert len(search(**options, progress=False).trials()) == 8 - tried
+
+
+def test_networks_that_a_csv_lacks_or_calls_too_slow_are_not_promised(tmp_path: Path) -> None:
+    space = SearchSpace.from_yaml("quickstart").started_as(None)
+    ids = list(dict.fromkeys(space.arch_id(setting) for setting in space.settings()))[:4]
+    rows = [f"{arch_id},{ms}" for arch_id, ms in zip(ids, (1, 2, 2.5, 9))]
+    (tmp_path / "jetson.csv").write_text("\n".join(["arch_id,latency_ms", *rows, f"{ids[0]},6"]))
+    options: dict[str, Any] = {"latencies": tmp_path / "jetson.csv", "concurrent": 1, "out": tmp_path / "run"}
+    for trials in (10, None):
+        planned = plan("quickstart", "fashion?train=200&val=100", "latency-jetson=3ms", trials=trials, **options)
+        assert planned.trials == 2  # of rows for one network the median counts: 1 and 6 ms are 3.5
+        assert "within latency-jetson=3ms 2 of 4 in the csv" in str(planned)
+        assert "measured in the search" not in str(planned)
+
+
+def test_rows_of_one_network_that_differ_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space = SearchSpace.from_yaml("quickstart").started_as(None)
+    arch_id = space.arch_id(next(iter(space.settings())))
+    (tmp_path / "jetson.csv").write_text(f"arch_id,latency_ms\n{arch_id},1\n{arch_id},6\n")
+    options: dict[str, Any] = {"latencies": tmp_path / "jetson.csv", "concurrent": 1, "out": tmp_path / "run"}
+    plan("quickstart", "fashion?train=200&val=100", "latency-jetson=4ms", **options)
+    assert "rows of one network differ by up to 6 times: the median counts" in capsys.readouterr().err
+
+
+def limits(options: dict[str, Any], **changes: Any) -> tuple[int, float | None, float | None]:
+    config = prepare(Given(**{"data": None, **options, **changes}), keep=False).config
+    return config.trials, config.worth, config.hours
+
+
+def test_what_is_not_named_stays_where_a_run_goes_on(tmp_path: Path) -> None:
+    options = functions(tmp_path / "run", trials=3, hours=1, worth=0.5)
+    search(**options, progress=False)
+    for name in ("trials", "hours", "worth"):
+        del options[name]
+    assert limits(options) == (3, 0.5, 1)
+    assert limits(options, worth=0.2) == (3, 0.2, 1)
+    assert limits(options, hours=2) == (3, 0.5, 2)
+    assert limits(options, trials=5) == (5, 0.5, 1)
+    assert limits(options, trials="auto") == (8, 0.5, 1)
+    said = str(plan(**options, worth=0.2, trials=6))
+    assert "ends after 1 hour or once another 8 are expected to add less than 0.2 points" in said
+
+
+def test_a_limit_that_ended_a_search_does_not_end_the_trials_that_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = SearchSpace({"width": list(range(1, 41))}, cost=lone)
+    options = functions(tmp_path / "run", space=space, train=flat, trials="auto", worth=20, hours=1)
+    run = search(**options, progress=False)
+    ended = len(run.trials())
+    assert ended < 40
+    for name in ("trials", "worth", "hours"):
+        del options[name]
+    assert limits(options, trials=ended - 5) == (ended - 5, 20, 1)  # nothing more is asked for
+    assert capsys.readouterr().err == ""
+    run = search(**options, trials=ended + 3, progress=False)
+    assert len(run.trials()) == ended + 3
+    assert (run.config.worth, run.config.hours) == (None, 1)
+    assert f"ended with --worth 20, which --trials {ended + 3} takes the place of" in capsys.readouterr().err
+    assert "(--worth)" not in str(run)
+
+
+def lone(setting: dict[str, Any]) -> int:
+    return 1_000 * int(setting["width"])
+
+
+def flat(setting: dict[str, Any], epochs: int, report: Any) -> float:
+    return 50.0 + 0.01 * setting["width"]
+
+
+def test_numpy_numbers_are_numbers(tmp_path: Path) -> None:
+    options = functions(
+        tmp_path / "run",
+        trials=np.int64(2),
+        epochs=np.int64(1),
+        concurrent=np.int32(1),
+        seed=np.int64(3),
+        worth=np.float64(0.5),
+        hours=np.float32(1),
+        budgets=np.float64(1e6),
+        enqueue={"width": np.int64(16), "depth": 2},
+    )
+    run = search(**options, progress=False)
+    assert (run.config.trials, run.config.worth, run.config.hours) == (2, 0.5, 1.0)
+    assert load_run(run.folder).config == run.config
+    assert run.trials()["p.width"].iloc[0] == 16
+    values = {"worth": np.float64(0.5), "trials": np.int64(4)}
+    dataclasses.replace(run.config, **values).save(tmp_path / "run")
+    assert load_run(run.folder).config.worth == 0.5
 
 
 def test_dry_run_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -215,6 +215,14 @@ def test_a_design_that_was_trained_is_not_said_to_be_left_out_by_a_smaller_budge
     assert "is not trained" not in capsys.readouterr().err
 
 
+def test_a_run_that_ended_before_its_study_was_made_goes_on(tmp_path: Path) -> None:
+    options = small(tmp_path / "new", trials=2, enqueue=[FIRST])
+    config = prepare(Given(**without_progress(options))).config
+    (tmp_path / "new").mkdir()
+    config.save(tmp_path / "new")
+    assert settings(search(**options))[0] == (8, 16, 0.5)
+
+
 def test_a_design_over_the_budget_is_said_with_the_costs_that_are_known() -> None:
     space = mgic_nas.SearchSpace({"width": [16, 64]}, cost=width)
     problem = SearchProblem(space, (1, 1, 1), 1, (parse_budget("50"),), enqueued=({"width": 64},))

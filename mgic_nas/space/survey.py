@@ -54,11 +54,19 @@ def survey(
     return look.survey(parse_budgets(budgets))
 
 
-def overview(space: SearchSpace, input_size: Sequence[int], num_classes: int, budgets: tuple[Budget, ...]) -> Survey:
+def overview(
+    space: SearchSpace,
+    input_size: Sequence[int],
+    num_classes: int,
+    budgets: tuple[Budget, ...],
+    measured: Mapping[str, Mapping[str, float]] | None = None,
+) -> Survey:
     """A survey that takes no more than a second or two: of random settings where enumerating would take longer."""
     feasible = FeasibleSet(space, input_size, num_classes)
     small = feasible.small
     look = _Exact(space, feasible) if small else _Sampled(space, feasible, OVERVIEW_SAMPLES, random.Random(0))
+    for kind, seconds in (measured or {}).items():
+        look.measure(kind, seconds)
     return look.survey(budgets)
 
 

@@ -21,6 +21,7 @@ from ...cost.runtimes.kinds import csv_stem
 from ...errors import UserError
 from ...families.names import in_timm
 from ...space.budget import Budget, hard_limits, latency_kinds, parse_budgets, refuse_unnamed
+from ...space.parameters import unwrapped
 from . import recorded
 from .latency_table import check_csv_names
 
@@ -104,16 +105,15 @@ class RunConfig:
     hours: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("trials", "epochs"):
-            at_least_one(name, getattr(self, name))
-        if self.concurrent is not None:
-            at_least_one("concurrent", self.concurrent)
+        for name in ("trials", "epochs", "concurrent"):
+            if (number := getattr(self, name)) is not None or name != "concurrent":
+                object.__setattr__(self, name, at_least_one(name, number))
         check_seed(self.seed)
         check_keep(self.keep)
         check_winner(self.winner)
         for name in ("worth", "hours"):
             if (limit := getattr(self, name)) is not None:
-                more_than_zero(name, limit)
+                object.__setattr__(self, name, more_than_zero(name, limit))
         stems = [path.stem for path in check_csv_names(self.latencies)]
         kinds = latency_kinds(self.parsed_budgets())
         refuse_unnamed(kinds, stems)
@@ -221,6 +221,7 @@ _RULES = (
 
 def at_least_one(name: str, value: Any) -> int:
     """``value`` where it is a whole number from 1 up, else a UserError that names it."""
+    value = unwrapped(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UserError(f"{name} must be a whole number from 1 up, not {value!r}.")
     return value
@@ -228,6 +229,7 @@ def at_least_one(name: str, value: Any) -> int:
 
 def more_than_zero(name: str, value: Any) -> float:
     """``value`` where it is a number above zero, else a UserError that names it."""
+    value = unwrapped(value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 < value < math.inf:
         raise UserError(f"{name} must be a number above 0, not {value!r}.")

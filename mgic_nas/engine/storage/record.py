@@ -14,7 +14,7 @@ from ...errors import UserError
 from ...families.names import recorded_config
 from ...pareto import non_dominated
 from ...space.budget import latency_kinds
-from .config import RunConfig
+from .config import RUN_YAML, RunConfig
 from .latencies import read_latencies
 from .study import ENDED, OVER, REJECTED, STUDY_DB, read_study
 from .trial import COMPLETE, COSTS, Row, Trial
@@ -128,6 +128,13 @@ def _numbers_of_csv(path: Path) -> list[int]:
         return [int(row["number"]) for row in read_csv(path) if str(row.get("number")).isdecimal()]
     except (OSError, ValueError):
         return []
+
+
+def trials_so_far(folder: str | Path) -> tuple[Trial, ...]:
+    """The trials of a run; none where there is no run yet, or one that ended before its study was made."""
+    folder = Path(folder)
+    begun = (folder / RUN_YAML).exists() and (not _study_is_gone(folder) or (folder / TRIALS_CSV).exists())
+    return read_record(folder).entries if begun else ()
 
 
 def read_trials(folder: str | Path) -> list[Row]:
