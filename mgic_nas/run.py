@@ -18,6 +18,7 @@ from .engine.faults import EVERYWHERE, GOES_ON, machine_faults
 from .engine.proposals.candidate import SearchProblem
 from .engine.storage.config import RunConfig
 from .engine.storage.measuring import place_of
+from .engine.storage.record import trials_so_far
 from .engine.storage.row_latencies import write_row_latencies
 from .engine.storage.trial import FINISHED
 from .errors import Interrupted, MachineFault, UserError
@@ -198,7 +199,7 @@ def plan(
     folder, config, problem, old, own = prepare(Given(space, data, budgets, **options), keep=False)
     left = config.trials
     if old is not None:
-        left -= sum(trial.state in FINISHED for trial in engine.read_record(folder).entries)
+        left -= sum(trial.state in FINISHED for trial in trials_so_far(folder))
     with _in_memory():
         return make_plan(folder, config, problem, setup_of(config, folder, own), max(0, left), say, keep=False)
 
@@ -250,7 +251,8 @@ def _reported(folder: Path) -> Run:
     run = load_run(folder)
     run.refuse_nothing_trained()
     with contextlib.suppress(OSError):  # of the report alone, and what is trained is recorded
-        write_row_latencies(folder, run.config)
+        won = [winner.trial for winner in run.winners().values() if winner is not None]
+        write_row_latencies(folder, run.config, won)
     report.build(folder, echo=say)
     return run
 
