@@ -20,7 +20,7 @@ from .engine.storage.config import RunConfig
 from .engine.storage.measuring import place_of
 from .engine.storage.record import trials_so_far
 from .engine.storage.row_latencies import write_row_latencies
-from .engine.storage.trial import FINISHED
+from .engine.storage.trial import FINISHED, Trial
 from .errors import Interrupted, MachineFault, UserError
 from .own_training import WORK, OwnTraining
 from .planning import Plan, make_plan
@@ -251,8 +251,7 @@ def _reported(folder: Path) -> Run:
     run = load_run(folder)
     run.refuse_nothing_trained()
     with contextlib.suppress(OSError):  # of the report alone, and what is trained is recorded
-        won = [winner.trial for winner in run.winners().values() if winner is not None]
-        write_row_latencies(folder, run.config, won)
+        write_row_latencies(folder, run.config, _won(run))
     report.build(folder, echo=say)
     return run
 
@@ -306,6 +305,11 @@ def _interruptions(folder: Path) -> Iterator[None]:
         with contextlib.suppress(Exception):  # nothing to report yet, or the disk is full
             ended = Interrupted(f"{ended}; the report so far is {report.build(folder)}", ended.code)
         raise ended from None
+
+
+def _won(run: Run) -> Iterator[Trial]:
+    """The trials of its winners, which are chosen when they are asked for."""
+    yield from (winner.trial for winner in run.winners().values() if winner is not None)
 
 
 @contextlib.contextmanager
