@@ -13,12 +13,13 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from .._files import csv_text
 from .._machine import cpu_model
+from .._text import plural
 from ..cost.runtimes.kinds import is_latency
 from ..engine.batch import Batch
 from ..engine.executors.registry import choose
@@ -35,7 +36,16 @@ from ..tasks.registry import load_data, resolve_spec
 from ..train.job import Job, Setup, read_result
 from ..train.making import check_recipe
 from ..train.recipes import Recipe, get_recipe, resumed_recipe
-from .table import COLUMNS, CURVES_CSV, TABLE_YAML, Architecture, TableConfig, read_curves, write_architectures
+from .table import (
+    COLUMNS,
+    CURVES_CSV,
+    TABLE_YAML,
+    Architecture,
+    TableConfig,
+    read_curves,
+    recorded_ids,
+    write_architectures,
+)
 from .table import write_curves as rewrite_curves
 
 TRIALS = "trials"  # the workers' folder, deleted when the recording is closed
@@ -46,7 +56,8 @@ class Recording(Batch):
 
     Args:
         folder: of the table; made where there is none. Locked until :meth:`close`.
-        config: of the table; UserError where the folder holds another one.
+        config: of the table; UserError where the folder holds another one, or one with architectures that are beyond
+            these budgets.
         seeds: how many trainings of each architecture.
         say: called with one line a training.
     """
@@ -60,14 +71,14 @@ class Recording(Batch):
         candidates = FeasibleSet(space, config.input_size, config.num_classes, limits).candidates
         if not len(candidates):
             raise UserError("no architecture of this space is within the budgets: profile it, and raise them.")
+        rows = [
+            Architecture(c.arch_id, dict(c.setting), {kind: int(getattr(c.cost, kind)) for kind in COSTS})
+            for c in candidates
+        ]
+        rows.sort(key=lambda a: (a.cost["macs"], a.arch_id))
         self.config = config
-        self._lock = _claim(self.folder, config)
+        self._lock = _claim(self.folder, config, {a.arch_id for a in rows})
         try:
-            rows = [
-                Architecture(c.arch_id, dict(c.setting), {kind: int(getattr(c.cost, kind)) for kind in COSTS})
-                for c in candidates
-            ]
-            rows.sort(key=lambda a: (a.cost["macs"], a.arch_id))
             write_architectures(self.folder, rows)
             self._configs = {a.arch_id: space.config(a.setting) for a in rows}
             done = read_curves(self.folder, config.epochs)
@@ -193,8 +204,11 @@ def record(
         recording.refuse_faults()
 
 
-def _claim(folder: Path, config: TableConfig) -> Lock:
-    """The folder, made, locked, and with this table's table.yaml in it."""
+def _claim(folder: Path, config: TableConfig, arch_ids: Set[str]) -> Lock:
+    """The folder, made, locked, and with this table's table.yaml in it.
+
+    UserError where it holds another table, or one with architectures that are not among these.
+    """
     try:
         if folder.is_dir() and not (folder / TABLE_YAML).exists():
             others = [p.name for p in folder.iterdir() if p.name != LOCK]
@@ -212,11 +226,23 @@ def _claim(folder: Path, config: TableConfig) -> Lock:
         if (folder / TABLE_YAML).exists():
             old = TableConfig.load(folder)
             old.refuse_other(config, folder)
+            _refuse_smaller(folder, old, config, arch_ids)
         config.save(folder)
     except BaseException:
         lock.release()
         raise
     return lock
+
+
+def _refuse_smaller(folder: Path, old: TableConfig, new: TableConfig, arch_ids: Set[str]) -> None:
+    """UserError where the new budgets leave out an architecture that the table has."""
+    held = recorded_ids(folder)
+    if left_out := len(held - arch_ids):
+        raise UserError(
+            f"{folder} has {plural(len(held), 'architecture')}, of which {left_out} would be left out by the budgets "
+            f"{', '.join(new.budgets)}: give those that it has ({', '.join(old.budgets)}) or larger ones and none of "
+            "another kind, or name another folder. Only seeds and budgets may grow."
+        )
 
 
 def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:

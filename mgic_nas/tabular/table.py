@@ -47,7 +47,8 @@ class TableConfig:
     Attributes:
         space: as ``SearchSpace.to_dict()`` gives it.
         data: ``spec``, ``fingerprint`` and the other fields of ``tasks.DataInfo``.
-        budgets: labels; only architectures within the largest of each kind are in the table. May grow.
+        budgets: labels; only architectures within the largest of each kind are in the table. May grow, so that none
+            is left out.
         epochs, recipe: of every training.
         machine: what trained it, for people.
     """
@@ -213,6 +214,14 @@ def write_architectures(folder: Path, architectures: Sequence[Architecture]) -> 
     rows = [{"arch_id": a.arch_id, **{f"p.{k}": v for k, v in a.setting.items()}, **a.cost} for a in architectures]
     columns = ["arch_id", *(f"p.{name}" for name in architectures[0].setting), *COSTS]
     write_csv(folder / ARCHITECTURES_CSV, columns, rows)
+
+
+def recorded_ids(folder: Path) -> set[str]:
+    """The arch_ids in architectures.csv; none where it cannot be read: it is written again then."""
+    try:
+        return {row["arch_id"] for row in read_csv(folder / ARCHITECTURES_CSV)}
+    except (OSError, KeyError, ValueError):
+        return set()
 
 
 def _read_architectures(folder: Path, space: SearchSpace) -> list[Architecture]:

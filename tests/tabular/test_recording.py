@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from fakes.engine import write_result
 
-from mgic_nas._files import read_json, write_json
+from mgic_nas._files import read_csv, read_json, write_json
 from mgic_nas.errors import UserError
 from mgic_nas.tabular.recording import Recording, record
-from mgic_nas.tabular.table import CURVES_CSV, Table, TableConfig
+from mgic_nas.tabular.table import ARCHITECTURES_CSV, CURVES_CSV, Table, TableConfig
 from mgic_nas.train import attempt_folder
 
 SPACE = {
@@ -71,6 +71,38 @@ def test_more_seeds_extend_a_table_and_other_trainings_do_not_mix_with_it(tmp_pa
     for change in ({"epochs": 4}, {"recipe": {"lr": 1.0}}, {"data": {**config().data, "fingerprint": "g"}}):
         with pytest.raises(UserError, match=r"another .*name another folder"):
             Recording(tmp_path / "t", config(**change), seeds=1)
+
+
+@pytest.mark.parametrize("budgets", [["{}"], ["10M", "params={}"]])
+def test_budgets_that_would_shrink_a_table_are_refused(tmp_path: Path, budgets: list[str]) -> None:
+    """A smaller budget, or one more of another kind: both would drop rows of architectures.csv."""
+    folder = tmp_path / "t"
+    with Recording(folder, config(), seeds=1, say=lambda line: None) as recording:
+        while not recording.done:
+            train(recording)
+    costs = Table(folder).architectures[0].cost
+    cheapest = costs["params"] if len(budgets) > 1 else costs["macs"]
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    smaller = [budget.format(int(cheapest)) for budget in budgets]
+    with pytest.raises(UserError, match=r"would be left out by the budgets .*Only seeds and budgets may grow") as error:
+        Recording(folder, config(budgets=smaller), seeds=1)
+    assert "\n" not in str(error.value)
+    assert "(10M)" in str(error.value)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    with Recording(folder, config(budgets=["20M"]), seeds=1) as recording:  # and the table is not locked
+        assert recording.done
+
+
+def test_a_larger_budget_extends_a_table(tmp_path: Path) -> None:
+    with Recording(tmp_path / "t", config(), seeds=1, say=lambda line: None) as recording:
+        total, cheapest = recording.total, read_csv(tmp_path / "t" / ARCHITECTURES_CSV)[0]["macs"]
+    with Recording(tmp_path / "s", config(budgets=[cheapest]), seeds=1, say=lambda line: None) as recording:
+        trained = recording.total
+        assert trained < total
+        while not recording.done:
+            train(recording)
+    with Recording(tmp_path / "s", config(), seeds=1, say=lambda line: None) as recording:
+        assert (recording.total, recording.complete) == (total, trained)
 
 
 def test_two_recorders_do_not_write_one_table(tmp_path: Path) -> None:
