@@ -33,10 +33,13 @@ class ForeignTable:
         architectures: A of them, the cheapest first.
         seeds: S of them: columns of accuracies.
         notes: how its columns were understood, and what was left out: one line each.
+        unfinished: nothing: nobody goes on with it.
 
     Raises:
         UserError: no such file, or its columns are not what is said of them.
     """
+
+    unfinished = ""
 
     def __init__(self, path: str | Path) -> None:
         self.folder = Path(path)

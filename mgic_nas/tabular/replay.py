@@ -26,8 +26,10 @@ from ..engine.storage.config import RunConfig
 from ..engine.storage.starting import Earlier
 from ..errors import UserError
 from ..pareto import hypervolume, hypervolume_history, non_dominated
+from ..space.feasible import Space
 from ..space.prior import Prior
 from .denoised import denoised, design
+from .part import searchable
 from .tables import AnyTable
 
 if TYPE_CHECKING:
@@ -116,6 +118,11 @@ class Truth(Judge):
             )
         return judge
 
+    @cached_property
+    def space(self) -> Space:
+        """What searches choose from: nothing that the table does not hold."""
+        return searchable(self.table, self.reference[1])
+
     @property
     def inside(self) -> NDArray[np.bool_]:
         """Which architectures (A,) a search may train: those within the largest budget."""
@@ -124,7 +131,8 @@ class Truth(Judge):
     def _nothing(self) -> str:
         start = f"the hypervolume is measured from {self.reference[0]:.2f} %, the 10th percentile of its accuracies"
         if self.limit is None or not (self.acc > self.reference[0] + NOTHING).any():
-            return f"{self.table.name}: {start}, and no architecture is better: there is no front to find."
+            end = f" ({self.table.unfinished}: go on with `mgic-nas record`)" if self.table.unfinished else ""
+            return f"{self.table.name}: {start}, and no architecture is better: there is no front to find{end}."
         return (
             f"{self.table.name}: {start}, and no architecture below {self.limit:,.10g} MACs is better: give a larger "
             "--budget."
@@ -205,7 +213,7 @@ def replay(
     config = _config(table, sampler, rungs, seed, trials or len(table.architectures), truth.searched)
     ended: list[tuple[int, int, int, float, float]] = []
     epochs = 0
-    problem = replace(SearchProblem.of_run(config, table.space), earlier=earlier, prior=prior or {})
+    problem = replace(SearchProblem.of_run(config, truth.space), earlier=earlier, prior=prior or {})
     with Controller(None, config, problem=problem, read_result=lookup.read_result) as controller:
         order = itertools.count()
         running: list[tuple[float, int, Job, int]] = []  # (clock at the end of an epoch, tie, job, epoch)

@@ -36,6 +36,8 @@ FORMAT = 1
 CURVE = ("train_loss", "val_acc", "val_loss", "lr", "seconds", "cpu_seconds")
 COLUMNS = ("arch_id", "seed", "epoch", *CURVE, "peak_memory_mb", "device")
 
+_FEWEST = 2  # architectures, of which one can be better than the other
+
 # What every training of a table shares; a table that differs in one of them is another table.
 _SHARED = ("space", "data.fingerprint", "epochs", "recipe")
 
@@ -120,26 +122,39 @@ class Table:
     Attributes:
         config: how it was made.
         space: its search space.
-        architectures: A of them, the cheapest first.
+        architectures: A of them, the cheapest first: those that have a whole training.
         seeds: S of them.
+        notes: what was left out: one line each.
+        unfinished: how many architectures of all are trained, for messages; empty where all are.
 
     Raises:
-        UserError: no table there, an unreadable one, or one without a single training.
+        UserError: no table there, an unreadable one, or one of which too little is trained.
     """
-
-    notes: Sequence[str] = ()  # how the columns of somebody else's table were understood
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.name = self.folder.name
         self.config = TableConfig.load(folder)
         self.space = SearchSpace.from_recorded(self.config.space, source=str(self.folder / TABLE_YAML))
-        self.architectures = _read_architectures(self.folder, self.space)
+        everything = _read_architectures(self.folder, self.space)
         curves = read_curves(self.folder, self.config.epochs)
-        self._rows = {key: rows for key, rows in curves.items() if key[0] in self.index}
-        self.seeds = 1 + max((seed for _, seed in self._rows), default=-1)
-        if not self.seeds:
+        trained = {arch_id for (arch_id, _), rows in curves.items() if rows[-1]["val_acc"]}
+        self.architectures = [a for a in everything if a.arch_id in trained]
+        if not self.architectures:
             raise UserError(f"{folder} holds no training yet: go on with `mgic-nas record`.")
+        self._rows = {key: rows for key, rows in curves.items() if key[0] in self.index}
+        self.seeds = 1 + max(seed for _, seed in self._rows)
+        self.notes: list[str] = []
+        self.unfinished = ""
+        if left_out := len(everything) - len(self.architectures):
+            number = len(self.architectures)
+            self.unfinished = f"{number} of {len(everything)} architectures {'is' if number == 1 else 'are'} trained"
+            if number < _FEWEST:
+                raise UserError(f"{folder}: {self.unfinished}: go on with `mgic-nas record`.")
+            self.notes.append(
+                f"left out: {left_out} of {len(everything)} architectures, without a whole training; `mgic-nas record` "
+                "goes on with them"
+            )
 
     @cached_property
     def index(self) -> dict[str, int]:
