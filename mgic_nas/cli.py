@@ -148,11 +148,13 @@ def _record(args: argparse.Namespace) -> None:
 def _replay(args: argparse.Namespace) -> None:
     from .engine.storage.config import at_least_one, check_seed
     from .tabular.compare import DEFAULT, compare
-    from .tabular.write import text, to_json, write
+    from .tabular.write import prepare, text, to_json, write
 
     for name in ("seeds", "concurrent", "jobs", *(["trials"] if args.trials is not None else [])):
         at_least_one(name, getattr(args, name))
     check_seed(args.first_seed)
+    if args.out:
+        prepare(args.out)
     found = [
         compare(
             table,
@@ -167,9 +169,11 @@ def _replay(args: argparse.Namespace) -> None:
         )
         for table in args.table
     ]
-    if args.out:
-        write(found, args.out, shlex.join(["mgic-nas", *args.typed]))
-    _json(to_json(found)) if args.json else print(text(found))
+    try:
+        if args.out:
+            write(found, args.out, shlex.join(["mgic-nas", *args.typed]))
+    finally:  # the numbers are told also where the disk is full
+        _json(to_json(found)) if args.json else print(text(found))
 
 
 def _report(args: argparse.Namespace) -> None:

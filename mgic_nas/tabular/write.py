@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 from .._figure import GREY, INK, MUTED, ORANGE, PURPLE, RULE, TEAL, dress, figure, save
 from .._files import write_atomic, write_csv
 from .._text import aligned, count, size_text
+from ..engine.storage.config import RUN_YAML
 from ..errors import UserError
 from . import judgement
 from .cells import TableMaker, middle, percent, spread
 from .compare import BASELINE, OPTUNA, SHARES, Comparison, Standing
 from .ranking import SHARE, difference, mean_ranks, ranks
+from .table import TABLE_YAML
 
 COLOURS = {
     "cost+thaw": TEAL,
@@ -30,6 +33,7 @@ COLOURS = {
 }
 FURTHER = (INK, "#b8336a", "#2f6fb0", "#8a8f1f")
 BEST = "cost+thaw"
+REPLAY_JSON = "replay.json"  # of a folder that a comparison was written to
 
 
 def text(comparisons: Comparison | Sequence[Comparison]) -> str:
@@ -84,14 +88,39 @@ def to_json(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     return {"mean_ranks_at_0.95": mean_ranks(comparisons), "comparisons": [to_dict(c) for c in comparisons]}
 
 
-def write(comparisons: Sequence[Comparison], folder: str | Path, command: str) -> None:
-    """Writes replay.json, replay.csv, README.md and a picture for each table into a folder, made if need be."""
+def prepare(folder: str | Path) -> None:
+    """Makes the folder that :func:`write` fills, before anything is searched.
+
+    UserError where it cannot be made or written into, or holds other things than an earlier comparison.
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        held = {path.name for path in folder.iterdir()}
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except (OSError, ValueError) as error:
         raise UserError(f"--out {folder} cannot be made: {getattr(error, 'strerror', None) or error}.") from None
-    write_atomic(folder / "replay.json", json.dumps(to_json(comparisons), indent=1) + "\n")
+    others = sorted(name for name in held if not name.startswith(f".{REPLAY_JSON}."))  # what a killed write leaves
+    foreign = held & {RUN_YAML, TABLE_YAML}
+    if foreign or (others and REPLAY_JSON not in held):
+        raise UserError(
+            f"--out {folder} is no earlier replay's folder and not empty ({min(foreign or others)}, ...): name another "
+            "folder."
+        )
+
+
+def write(comparisons: Sequence[Comparison], folder: str | Path, command: str) -> None:
+    """Writes replay.json, replay.csv, README.md and a picture for each table where :func:`prepare` made a folder."""
+    folder = Path(folder)
+    try:
+        _write(comparisons, folder, command)
+    except OSError as error:
+        raise UserError(f"--out {folder} cannot be written: {error.strerror or error}.") from None
+
+
+def _write(comparisons: Sequence[Comparison], folder: Path, command: str) -> None:
+    write_atomic(folder / REPLAY_JSON, json.dumps(to_json(comparisons), indent=1, allow_nan=False) + "\n")
     parts = [f"# Simulated searches\n\nMade by `{command}`."]
     if len(comparisons) > 1:
         parts.append(_over_tables(comparisons, _markdown))

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +75,57 @@ def test_the_command_writes_a_page_with_a_picture(table: Path, tmp_path: Path, c
     assert printed == json.loads((out / "replay.json").read_text())
     assert (out / "replay.png").read_bytes().startswith(b"\x89PNG")
     assert "| random |" in (out / "README.md").read_text()
+
+
+def never(*args: Any, **options: Any) -> Any:
+    raise AssertionError("it was searched")
+
+
+@pytest.mark.parametrize("names", [["README.md"], ["run.yaml", "study.db"], ["table.yaml", "replay.json"]])
+def test_a_folder_of_something_else_is_left_alone(
+    table: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    monkeypatch.setattr("mgic_nas.tabular.compare.compare", never)
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    assert main(["replay", str(table), "--sampler", "random", "--seeds", "1", "--out", str(tmp_path)]) == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert f"({names[0]}, ...): name another folder" in line
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(names, "mine")
+
+
+@pytest.mark.parametrize("out", ["file/below", "file", "no\0name"])
+def test_a_folder_that_cannot_be_is_refused_before_the_searches(
+    table: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    monkeypatch.setattr("mgic_nas.tabular.compare.compare", never)
+    (tmp_path / "file").write_text("mine")
+    assert main(["replay", str(table), "--sampler", "random", "--seeds", "1", "--out", str(tmp_path / out)]) == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert "cannot be made" in line
+
+
+def test_numbers_are_told_where_they_cannot_be_written(table: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mgic_nas.tabular.write.write_atomic", full)
+    out = tmp_path / "out"
+    assert main(["replay", str(table), "--sampler", "random", "--seeds", "1", "--out", str(out)]) == 2
+    told = capsys.readouterr()
+    assert "epochs trained to" in told.out
+    assert "cannot be written: No space left on device" in told.err
+
+
+def test_an_earlier_comparison_is_written_again(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["replay", str(table), "--sampler", "random", "--seeds", "1", "--out", str(out)]
+    assert main(command) == 0
+    (out / "sampler.py").write_text("mine")
+    (out / "README.md").unlink()
+    assert main(command) == 0
+    assert (out / "README.md").exists()
+    assert (out / "sampler.py").read_text() == "mine"
 
 
 def test_wrong_input_is_one_line(table: Path, tmp_path: Path, capsys) -> None:
