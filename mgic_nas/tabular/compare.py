@@ -322,6 +322,7 @@ def _facts(truth: Truth, limits: dict[str, float]) -> dict[str, Any]:
     table, final, inside = truth.table, truth.final, truth.inside
     counted = np.sum(~np.isnan(final), axis=1)
     cpu = table.curves("cpu_seconds").sum(axis=2)
+    cpu = cpu[~np.isnan(cpu)]
     return {
         "table": table.name,
         "architectures": len(truth.macs),
@@ -339,7 +340,7 @@ def _facts(truth: Truth, limits: dict[str, float]) -> dict[str, Any]:
         "noise": math.sqrt(truth.noise) if math.isfinite(truth.noise) else None,
         "spread": float(np.std(truth.acc[inside])),
         "rank_correlation_of_seeds": _rank_correlation(final),
-        "cpu_seconds": {"mean": float(np.nanmean(cpu)), "max": float(np.nanmax(cpu)), "sum": float(np.nansum(cpu))},
+        "cpu_seconds": {name: float(getattr(cpu, name)()) for name in ("mean", "max", "sum")} if len(cpu) else None,
         "budgets": limits,
         "best_within": {label: float(truth.acc[truth.macs <= limit].max()) for label, limit in limits.items()},
         "machine": table.config.machine,

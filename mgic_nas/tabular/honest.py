@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,20 +128,21 @@ def honest(
 def facts(truth: Truth, seeds: Sequence[int]) -> dict[str, Any] | None:
     """Of a table's yardsticks; None where they cannot be told apart.
 
-    - ``hypervolume``: denoised; ``luck``: the share of the recorded hypervolume by which that is smaller
+    - ``hypervolume``: denoised; ``luck``: the share of the recorded hypervolume by which that is smaller, below 0 where
+      it is larger
     - ``everything``: what a search that trains everything once hands over, on unseen trainings: mean over seeds
     - ``two_on_third``: with each training left out in turn, the front by the mean of the others: its hypervolume on
       the one left out, as a share of that one's own whole; None where that is nothing
     - ``rmse``: with each left out, its root mean square distance in points from the mean of the others and from the
-      denoised others, over the architectures above the reference accuracy by the latter. ``claimed`` and ``kept``: the
-      worth of the front by either, as it is believed to be and on the training left out
+      denoised others, over the architectures above the reference accuracy by the latter, None where there never are
+      any. ``claimed`` and ``kept``: the worth of the front by either, as it is believed to be and on the training left
+      out
     """
     judge = truth.denoised
     if judge is None:
         return None
     everything = [_everything(truth, seed) / judge.best for seed in seeds]
-    by_mean: list[tuple[float, float, float]] = []
-    by_denoised: list[tuple[float, float, float]] = []
+    by_mean, by_denoised = _LeftOut(), _LeftOut()
     shares: list[float] = []
     for left_out in range(truth.final.shape[1]):
         others = np.delete(truth.final, left_out, axis=1)
@@ -158,19 +159,35 @@ def facts(truth: Truth, seeds: Sequence[int]) -> dict[str, Any] | None:
         third = Judge(judged, truth.macs, truth.reference)
         if third.best > 0:
             shares.append(third.hypervolume(front) / third.best)
-        for chosen, rows in ((mean, by_mean), (better, by_denoised)):
-            front = handed_over(chosen, truth.macs, truth.reference[0])
-            error = math.sqrt(float(np.mean((chosen[above] - judged[above]) ** 2)))
-            rows.append((error, worth(front, chosen, truth), worth(front, judged, truth)))
-    names = ("rmse", "claimed", "kept")
+        by_mean.add(truth, mean, judged, above)
+        by_denoised.add(truth, better, judged, above)
     return {
         "hypervolume": judge.best,
         "luck": 1 - judge.best / truth.best,
         "everything": float(np.mean(everything)),
         "two_on_third": float(np.mean(shares)) if shares else None,
-        "by_mean": dict(zip(names, np.mean(by_mean, axis=0).tolist(), strict=True)),
-        "by_denoised": dict(zip(names, np.mean(by_denoised, axis=0).tolist(), strict=True)),
+        "by_mean": by_mean.means(),
+        "by_denoised": by_denoised.means(),
     }
+
+
+@dataclass(frozen=True)
+class _LeftOut:
+    """What one estimate is worth on the trainings left out, one value each; see :func:`facts`."""
+
+    rmse: list[float] = field(default_factory=list)
+    claimed: list[float] = field(default_factory=list)
+    kept: list[float] = field(default_factory=list)
+
+    def add(self, truth: Truth, chosen: Array, judged: Array, above: NDArray[np.int_]) -> None:
+        front = handed_over(chosen, truth.macs, truth.reference[0])
+        if len(above):
+            self.rmse.append(math.sqrt(float(np.mean((chosen[above] - judged[above]) ** 2))))
+        self.claimed.append(worth(front, chosen, truth))
+        self.kept.append(worth(front, judged, truth))
+
+    def means(self) -> dict[str, float | None]:
+        return {name: float(np.mean(found)) if found else None for name, found in vars(self).items()}
 
 
 def _everything(truth: Truth, seed: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .cells import TableMaker, middle, percent, spread
@@ -20,18 +20,10 @@ def page(comparison: Comparison, table: TableMaker) -> list[str]:
     if facts is None:
         return [f"denoised truth, unseen trainings: {LUCK}"]
     judged = [(s.name, s.honest) for s in comparison.standings if s.honest]
-    mean, better = facts["by_mean"], facts["by_denoised"]
     lines = [
         f"denoised truth (each mean shrunken towards what the other architectures say of it): hypervolume "
-        f"{facts['hypervolume']:.3f}, so {percent(facts['luck'])} of the recorded one is luck",
-        f"with each training left out in turn: it is {mean['rmse']:.2f} points (rms) from the mean of the others, "
-        f"{better['rmse']:.2f} from the denoised others; the front by the mean claims {mean['claimed']:.3f} and is "
-        f"worth {mean['kept']:.3f} on it, by the denoised {better['claimed']:.3f} and {better['kept']:.3f}"
-        + (
-            f"; the former has {percent(facts['two_on_third'])} of the hypervolume that the training's own front has"
-            if facts["two_on_third"] is not None
-            else ""
-        ),
+        f"{facts['hypervolume']:.3f}, {_luck(comparison.facts)}",
+        _left_out(facts),
         table(
             ["epochs trained, denoised truth, to", *map(percent, SHARES)],
             [[name, *(spread(found.epochs[share]) for share in SHARES)] for name, found in judged],
@@ -60,6 +52,32 @@ def page(comparison: Comparison, table: TableMaker) -> list[str]:
     return lines
 
 
+def _luck(facts: Mapping[str, Any]) -> str:
+    luck = facts["honest"]["luck"]
+    if luck < 0:
+        return f"no smaller than the recorded {facts['hypervolume']:.3f}: no luck shows in that"
+    return f"so {percent(luck)} of the recorded one is luck"
+
+
+def _left_out(facts: Mapping[str, Any]) -> str:
+    """What the estimates say of a training that they do not know."""
+    mean, better = facts["by_mean"], facts["by_denoised"]
+    parts = [
+        f"the front by the mean claims {mean['claimed']:.3f} and is worth {mean['kept']:.3f} on it, by the denoised "
+        f"{better['claimed']:.3f} and {better['kept']:.3f}"
+    ]
+    if mean["rmse"] is not None:
+        parts.insert(
+            0,
+            f"it is {mean['rmse']:.2f} points (rms) from the mean of the others, {better['rmse']:.2f} from the "
+            "denoised others",
+        )
+    if facts["two_on_third"] is not None:
+        share = percent(facts["two_on_third"])
+        parts.append(f"the former has {share} of the hypervolume that the training's own front has")
+    return f"with each training left out in turn: {'; '.join(parts)}"
+
+
 def over_tables(comparisons: Sequence[Comparison], names: Sequence[str], table: TableMaker) -> list[str]:
     """Median epochs to 95 % by the denoised truth, of the tables that have one."""
     able = [c for c in comparisons if c.facts["honest"] is not None]
@@ -75,21 +93,14 @@ def _of(comparisons: Sequence[Comparison], name: str) -> list[Any]:
 
 
 def to_dict(honest: Honest | None) -> dict[str, Any] | None:
-    """Plain values, for JSON: infinities are None, estimates [mean, standard error]."""
+    """Plain values, estimates as [mean, standard error]; some are infinite or not known."""
     if honest is None:
         return None
-
-    def number(value: float) -> float | None:
-        return value if math.isfinite(value) else None
-
-    def estimates(values: Sequence[Estimate | None]) -> list[list[float | None] | None]:
-        return [None if v is None else [number(v[0]), number(v[1])] for v in values]
-
     return {
-        "epochs": {f"{share:.2f}": [number(v) for v in values] for share, values in honest.epochs.items()},
-        "median_epochs": {f"{share:.2f}": number(honest.median(share)) for share in honest.epochs},
-        "front_unseen": estimates(honest.fronts),
-        "regret_unseen": {label: estimates(values) for label, values in honest.regrets.items()},
+        "epochs": {f"{share:.2f}": values for share, values in honest.epochs.items()},
+        "median_epochs": {f"{share:.2f}": honest.median(share) for share in honest.epochs},
+        "front_unseen": honest.fronts,
+        "regret_unseen": honest.regrets,
         "regret_unseen_at_end": honest.ends,
     }
 

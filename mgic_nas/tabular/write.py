@@ -8,7 +8,7 @@ import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .._figure import GREY, INK, MUTED, ORANGE, PURPLE, RULE, TEAL, dress, figure, save
 from .._files import write_atomic, write_csv
@@ -44,12 +44,8 @@ def text(comparisons: Comparison | Sequence[Comparison]) -> str:
 
 
 def to_dict(comparison: Comparison) -> dict[str, Any]:
-    """Plain values, for JSON; infinities are None."""
-
-    def number(value: float | None) -> float | None:
-        return value if value is not None and math.isfinite(value) else None
-
-    return {
+    """Plain values, for JSON; infinities and what is not known are None."""
+    found = {
         "table": comparison.facts,
         "seeds": comparison.seeds,
         "first_seed": comparison.first_seed,
@@ -67,18 +63,28 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
         "contestants": [
             {
                 "name": s.name,
-                "epochs": {f"{share:.2f}": [number(v) for v in values] for share, values in s.epochs.items()},
-                "median_epochs": {f"{share:.2f}": number(s.median(share)) for share in SHARES},
-                "trials": {f"{share:.2f}": [number(v) for v in values] for share, values in s.trials.items()},
+                "epochs": {f"{share:.2f}": values for share, values in s.epochs.items()},
+                "median_epochs": {f"{share:.2f}": s.median(share) for share in SHARES},
+                "trials": {f"{share:.2f}": values for share, values in s.trials.items()},
                 "hypervolume_by_epochs": s.curve,
                 "hypervolume_by_trials": s.by_trials,
-                "regret": {k: [None if v is None else number(v) for v in row] for k, row in s.regret.items()},
-                "winners": {k: None if v is None else number(v) for k, v in s.winners.items()},
+                "regret": s.regret,
+                "winners": s.winners,
                 "honest": judgement.to_dict(s.honest),
             }
             for s in comparison.standings
         ],
     }
+    return cast(dict[str, Any], _finite(found))
+
+
+def _finite(value: Any) -> Any:
+    """A value as JSON can hold it: NaN and infinities are None."""
+    if isinstance(value, dict):
+        return {key: _finite(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(held) for held in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def to_json(comparisons: Sequence[Comparison]) -> dict[str, Any]:

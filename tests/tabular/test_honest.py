@@ -4,17 +4,20 @@ import csv
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fakes.table import make_table
 
+from mgic_nas._files import read_csv
 from mgic_nas.cli import main
+from mgic_nas.tabular import text, to_dict
 from mgic_nas.tabular.compare import compare
 from mgic_nas.tabular.denoised import by_the_others, denoised, design
-from mgic_nas.tabular.honest import handed_over, unseen, worth
+from mgic_nas.tabular.honest import _LeftOut, handed_over, unseen, worth
 from mgic_nas.tabular.replay import Truth, drawn
-from mgic_nas.tabular.table import Table
+from mgic_nas.tabular.table import CURVES_CSV, Table, write_curves
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +105,59 @@ def test_a_table_with_one_training_says_that_luck_cannot_be_told(tmp_path: Path,
     assert found.standings[0].honest is None
     assert main(["replay", str(table), "--sampler", "random", "--seeds", "2"]) == 0
     assert "luck cannot be told from worth" in capsys.readouterr().out
+
+
+def small(path: Path, *accuracies: tuple[float, ...]) -> Path:
+    """Somebody's table of few architectures, each dearer than the one before."""
+    names = ",".join(f"acc.{n}" for n in range(len(accuracies[0])))
+    rows = [f"{w},{1000 + 500 * w},{','.join(map(str, accs))}" for w, accs in enumerate(accuracies)]
+    path.write_text("\n".join([f"w,macs,{names}", *rows]) + "\n")
+    return path
+
+
+def strict(written: str) -> Any:
+    """JSON, in which NaN and infinity are no numbers."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(written, parse_constant=refuse)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_where_no_architecture_is_above_the_reference_there_is_no_nan(tmp_path: Path, capsys) -> None:
+    """With one training left out, the denoised other may be above the reference nowhere: nothing to be distant of."""
+    table = small(tmp_path / "t.csv", (58, 42), (48, 43))
+    command = ["replay", str(table), "--sampler", "random", "--seeds", "1"]
+    assert main([*command, "--json"]) == 0
+    found = strict(capsys.readouterr().out)
+    assert math.isfinite(found["table"]["honest"]["by_mean"]["rmse"])
+    assert main(command) == 0
+    assert "nan" not in capsys.readouterr().out
+
+
+def test_what_no_training_says_is_null_and_left_out(noisy: Path) -> None:
+    assert _LeftOut(claimed=[1.0], kept=[0.5]).means() == {"rmse": None, "claimed": 1.0, "kept": 0.5}
+    found = compare(noisy, ["random"], seeds=1)
+    for name in ("by_mean", "by_denoised"):
+        found.facts["honest"][name]["rmse"] = None
+    assert "points (rms)" not in text(found)
+    assert "left out in turn: the front by the mean claims" in text(found)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_every_number_of_the_json_is_one(tmp_path: Path) -> None:
+    """Also where the table does not know its seconds, and of one seed, whose estimates have no error."""
+    folder = make_table(tmp_path / "t")
+    write_curves(folder, [{**row, "cpu_seconds": ""} for row in read_csv(folder / CURVES_CSV)])
+    found = to_dict(compare(folder, ["random"], seeds=1, trials=3))
+    assert found["table"]["cpu_seconds"] is None
+    assert found["contestants"][0]["median_epochs"]["0.99"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_denoised_truth_above_the_recorded_one_shows_no_luck(tmp_path: Path) -> None:
+    found = compare(small(tmp_path / "t.csv", (10, 13), (12, 10), (14, 15)), ["random"], seeds=1)
+    assert found.facts["honest"]["luck"] < 0
+    assert "no smaller than the recorded 0.1" in text(found)
+    assert "is luck" not in text(found)
