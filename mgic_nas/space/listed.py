@@ -178,10 +178,9 @@ def _costs(costs: Any, count: int) -> list[Cost]:
                 f"costs: {kind} must be {count} numbers, one for each setting, not of shape {column.shape}."
             )
         if wrong := np.flatnonzero(~(np.isfinite(column) & (column >= 1))).tolist():
-            shown = f"{column[wrong[0]]:g}"
-            raise UserError(
-                f"costs: {kind} of setting {wrong[0]} is {shown}: a cost is 1 or more; take a smaller unit."
-            )
+            value = column[wrong[0]]
+            mend = "take a smaller unit" if 0 < value < 1 else "give it a number from 1 up"
+            raise UserError(f"costs: {kind} of setting {wrong[0]} is {value:g}: a cost is 1 or more; {mend}.")
         columns[kind] = [int(value) if value.is_integer() else value for value in column.tolist()]
     macs, params, activations = (columns.get(kind, [1] * count) for kind in COUNTS)
     return [Cost(m, m, p, a) for m, p, a in zip(macs, params, activations)]

@@ -53,8 +53,6 @@ class ForeignTable:
             self.notes.append(description.left_out)
         curves = values.accuracies(frame, description)
         trained = np.any(~np.isnan(curves[:, :, -1]), axis=1)
-        if not trained.any():
-            raise UserError(f"{self.folder} has no accuracy in {', '.join(description.accuracies)}.")
         if left_out := int((~trained).sum()):
             self.notes.append(f"left out: {plural(left_out, 'row')} without an accuracy")
         whole = np.flatnonzero(trained)

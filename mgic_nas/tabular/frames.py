@@ -18,13 +18,15 @@ MISSING = ("", "nan", "NaN", "-nan", "-NaN")  # of a csv, in every column
 WORDS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None")  # in numbers: missing; of a setting: a choice
 IDS = ("arch_id", "arch_hash", "arch_index", "model_id", "net_id", "id", "uid", "uuid", "hash", "index", "unnamed: 0")
 _MOST_ROWS = 1_000_000
+_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}  # of other files, and how messages call them
 
 
 def read_frame(path: Path) -> pd.DataFrame:
     """A file's rows, numbered from 0, and its columns, whose names are texts and differ.
 
     Raises:
-        UserError: no such file, no table, rows that are longer than the header, or settings in the index.
+        UserError: no such file, no table, another separator than a comma, rows that are longer than the header, or
+            settings in the index.
     """
     try:
         frame = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
@@ -46,6 +48,7 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 def _csv(path: Path) -> pd.DataFrame:
     """Of rows that are longer than the header pandas would make the first columns an index, and shift the others."""
+    _refuse_separator(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", pd.errors.ParserWarning)
         frame = _read_csv(path, index_col=False)  # without the fields beyond the header, if they are empty
@@ -55,6 +58,20 @@ def _csv(path: Path) -> pd.DataFrame:
         if not shifted.iloc[:, -more:].isna().all(axis=None):
             raise UserError(f"{path}: its rows have more fields than the header has names: name every column there.")
     return frame
+
+
+def _refuse_separator(path: Path) -> None:
+    """UserError for a header of one field that other signs than commas divide.
+
+    Of such a file every row would be one field, or be torn at the commas of its decimals.
+    """
+    names = pd.read_csv(path, nrows=0, index_col=False).columns.tolist()
+    sign = next((sign for sign in _SEPARATORS if len(names) == 1 and sign in names[0]), None)
+    if sign is not None:
+        raise UserError(
+            f"{path}: its columns seem to be separated by {_SEPARATORS[sign]}: save it with ',' between them and '.' in "
+            "numbers."
+        )
 
 
 def _read_csv(path: Path, index_col: Literal[False] | None) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..space.conditions import Scalar
 from .columns import Description
 from .frames import MISSING, WORDS, is_missing, number
+from .guesses import some
 
 Array = NDArray[np.float64]
 
@@ -28,6 +29,8 @@ def accuracies(frame: pd.DataFrame, description: Description) -> Array:
         for column in description.accuracies
     ]
     epochs = max(len(curve) for column in cells for curve in column)
+    if not epochs:
+        raise UserError(f"{description.file} has no accuracy in {some(description.accuracies)}: no cell holds one.")
     found: Array = np.full((len(frame), len(cells), epochs), np.nan)
     for seed, column in enumerate(cells):
         for row, curve in enumerate(column):
@@ -86,12 +89,17 @@ def _curve(cell: Any, where: str, column: str) -> list[float]:
     curve = list(cell) if isinstance(cell, list | tuple | np.ndarray) else [cell]
     found = [number(value) for value in curve if not isinstance(value, str)]
     if len(found) != len(curve) or None in found:
-        percent = isinstance(given, str) and number(given.strip().removesuffix("%")) is not None
-        raise UserError(
-            f"{where} has {column} {shown(given)}, which is no accuracy: write "
-            + ("the number alone, without a sign." if percent else "a number of percent, or nothing.")
-        )
+        raise UserError(f"{where} has {column} {shown(given)}, which is no accuracy: write {_mend(given)}.")
     return [float(value) for value in found if value is not None]
+
+
+def _mend(given: Any) -> str:
+    """What to write in place of something that is no accuracy."""
+    if isinstance(given, str) and number(given.strip().removesuffix("%")) is not None:
+        return "the number alone, without a sign"
+    if isinstance(given, str) and number(given.strip().replace(",", ".")) is not None:
+        return "its decimals behind a '.', not a ','"
+    return "a number of percent, or nothing"
 
 
 def costs(frame: pd.DataFrame, rows: Iterable[int], description: Description) -> dict[str, Array]:
@@ -114,6 +122,8 @@ def _cost(cell: Any, row: int, column: str, description: Description) -> float:
         plain = isinstance(cell, str) and number(cell.replace(",", "").replace(" ", "").replace("_", "")) is not None
         hint = "write it without separators of thousands" if plain else "a cost is 1 or more, written as a number"
         raise UserError(f"{where} {column} {shown(cell)}, which is no number: {hint}.")
+    if value <= 0:
+        raise UserError(f"{where} {column} {value:g}, but a cost must be positive: correct it, or leave the row out.")
     unit = "a smaller unit (multiply the column)" if value < 1 else "a larger unit (divide the column)"
     raise UserError(f"{where} {column} {value:g}: a cost is 1 or more, up to {LARGEST:.0e}; give the column {unit}.")
 

@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -149,12 +150,15 @@ WRONG: dict[str, tuple[Any, str]] = {
     "no costs": (lambda: frame().drop(columns="macs"), "no column macs"),
     "no accuracy": (lambda: frame().drop(columns=["acc.0", "acc.1"]), "no column acc"),
     "no settings": (lambda: frame().drop(columns=["width", "depth", "op"]), "no columns of settings"),
-    "empty accuracies": (lambda: frame(**{"acc.0": math.nan, "acc.1": math.nan}), "no accuracy"),
-    "a cost of nothing": (lambda: frame(macs=0), "a cost is 1 or more"),
+    "empty accuracies": (lambda: frame(**{"acc.0": math.nan, "acc.1": math.nan}), "has no accuracy in acc.0, acc.1"),
+    "a cost of nothing": (lambda: frame(macs=0), "macs 0, but a cost must be positive"),
+    "a cost below nothing": (lambda: frame(macs=-24000), "macs -24000, but a cost must be positive"),
+    "a cost in a large unit": (lambda: frame(macs=0.024), "a smaller unit (multiply the column)"),
     "a cost in words": (lambda: frame(macs="5M"), "a cost is 1 or more"),
     "shares": (lambda: frame(**{"acc.0": 0.5, "acc.1": 0.4}), "unit: share"),
     "accuracies beyond 100": (lambda: frame(**{"acc.0": 400.0}), "0 to 100"),
     "an accuracy in words": (lambda: frame(**{"acc.0": "good"}), "no accuracy"),
+    "an accuracy with a comma": (lambda: frame(**{"acc.0": "67,5"}), "decimals behind a '.', not a ','"),
     "twins": (lambda: pd.concat([frame(), frame()]), "the same settings"),
     "an empty setting": (lambda: frame(op=[None, *frame()["op"][1:]]), "is empty"),
     "one row": (lambda: frame()[:1], "rows"),
@@ -170,6 +174,23 @@ def test_what_is_no_table_is_one_line(case: str, tmp_path: Path, capsys: pytest.
     *_, line = capsys.readouterr().err.splitlines()
     assert expected in line
     assert str(tmp_path) in line
+
+
+@pytest.mark.parametrize("unit", ["percent", "share"])
+def test_a_described_table_without_an_accuracy_is_one_line(tmp_path: Path, unit: str) -> None:
+    frame(**{"acc.0": math.nan, "acc.1": math.nan}).to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "t.yaml").write_text(f"file: t.csv\nunit: {unit}\n")
+    with pytest.raises(UserError, match=r"has no accuracy in acc\.0, acc\.1"):
+        ForeignTable(tmp_path / "t.yaml")
+
+
+@pytest.mark.parametrize(("separator", "decimal"), [(";", "."), (";", ","), ("\t", "."), ("\t", ","), ("|", ".")])
+def test_another_separator_is_named(separator: str, decimal: str, tmp_path: Path) -> None:
+    """With decimal commas some rows have more fields than others, and all have more than the header."""
+    frame().to_csv(tmp_path / "t.csv.gz", index=False, sep=separator, decimal=decimal)
+    named = "tabs" if separator == "\t" else f"'{separator}'"
+    with pytest.raises(UserError, match=re.escape(f"separated by {named}: save it with ','")):
+        ForeignTable(tmp_path / "t.csv.gz")
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ WRONG = [
     ([{"a": 1}, {"a": 2}], [[1], [2]], "macs must be 2 numbers"),
     ([{"a": 1}, {"a": 2}], [1, "x"], "macs holds something that is no number"),
     ([{"a": 1}, {"a": 2}], [0.5, 2], "macs of setting 0 is 0.5: a cost is 1 or more; take a smaller unit"),
+    ([{"a": 1}, {"a": 2}], [1, -5], "macs of setting 1 is -5: a cost is 1 or more; give it a number from 1 up"),
     ([{"a": 1}, {"a": 2}], [1, math.inf], "macs of setting 1 is inf"),
     ([{"a": 1}, {"a": 2}], {"params": [1, 2]}, "costs lacks macs"),
     ([{"a": 1}, {"a": 2}], {"macs": [1, 2], "flops": [1, 2]}, "unknown kind 'flops'"),
