@@ -69,8 +69,8 @@ def _refuse_separator(path: Path) -> None:
     sign = next((sign for sign in _SEPARATORS if len(names) == 1 and sign in names[0]), None)
     if sign is not None:
         raise UserError(
-            f"{path}: its columns seem to be separated by {_SEPARATORS[sign]}: save it with ',' between them and '.' in "
-            "numbers."
+            f"{path}: its columns seem to be separated by {_SEPARATORS[sign]}: save it with ',' between them and '.' "
+            "in numbers."
         )
 
 
