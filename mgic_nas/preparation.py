@@ -33,10 +33,12 @@ from .engine.storage.config import (
     version_warning,
     versions,
 )
+from .engine.storage.folder import refuse_links
 from .engine.storage.latency_table import check_csv_names
 from .engine.storage.measuring import refuse_missing, try_out
 from .engine.storage.predicting import Prediction
 from .engine.storage.record import read_record, trials_so_far
+from .engine.storage.study import STUDY_DB
 from .engine.storage.trial import FINISHED
 from .errors import UserError
 from .families import start_of
@@ -192,6 +194,8 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
         enqueued=tuple(start.enqueued),
         prior=start.prior,
     )
+    if old is not None:
+        refuse_links(folder, [STUDY_DB])  # before it is read
     trials = trials_so_far(folder) if old is not None else ()
     ends = _ends(given, folder, old, len(trials))
     config = RunConfig(

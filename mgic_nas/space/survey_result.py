@@ -157,8 +157,9 @@ def _fit_dict(fit: Fit) -> dict[str, Any]:
 def render(found: Survey) -> str:
     """Aligned lines: the size of the space, its costs, and every budget with what fits it."""
     size = size_text(found.input_size)
-    lines = [f"{found.space}: {found.model} on {size} inputs, {found.num_classes} classes", f"  {_sizes(found)}", ""]
-    rows = [["cost of one input", "min", "median", "max"]]
+    of = "image" if found.input_size[2] > 1 else "input"  # a cloud or a vector is one pixel wide
+    lines = [f"{found.space}: {found.model} on {size} {of}s, {found.num_classes} classes", f"  {_sizes(found)}", ""]
+    rows = [[f"cost of one {of}", "min", "median", "max"]]
     for kind, spread in found.costs.items():
         if kind in found.measured:
             milliseconds = (f"{1e3 * seconds:.4g}" for seconds in (spread.min, spread.median, spread.max))

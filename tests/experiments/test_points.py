@@ -58,7 +58,9 @@ def test_a_searchs_winners_are_trained_beside_them(file: Path, tmp_path: Path) -
            out=tmp_path / "run")  # fmt: skip
     more = ("--networks", "mgic_diffgcn", "--seeds", "0", "1", "--winners", str(tmp_path / "run"))
     assert command(file, tmp_path / "out", *more) == 0
-    assert [row["network"] for row in rows(tmp_path / "out")] == ["mgic_diffgcn", "searched, 1M"] * 2
+    assert [row["network"] for row in rows(tmp_path / "out")] == [
+        *("mgic_diffgcn", "searched, 1M", "searched, 1M, without levels"),
+    ] * 2
     page = (tmp_path / "out" / "README.md").read_text()
     assert "| searched, 1M | " in page
     assert " ± " in page

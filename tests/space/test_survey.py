@@ -80,7 +80,7 @@ def test_the_text_always_says_the_input_size_beside_macs(space):
 def test_the_columns_of_the_text_stand_under_each_other(space):
     text = str(survey(space, IMAGE, 10, ["50k", "0.2M"]))
     lines = text.splitlines()
-    (start,) = (i for i, line in enumerate(lines) if line.strip().startswith("cost of one input"))
+    (start,) = (i for i, line in enumerate(lines) if line.strip().startswith("cost of one image"))
     assert len({len(line) for line in lines[start : start + 4]}) == 1
     assert all(line == line.rstrip() and len(line) < 120 for line in lines)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -197,8 +197,11 @@ def read_study(folder: Path) -> tuple[list[FrozenTrial], dict[str, Any]]:
             continue  # sqlite would make a log, and leave it
         storage = None
         try:
+            engine = _engine(path, mode)
+            if _is_unfilled(engine["creator"]):
+                return [], {}
             with _quiet():
-                storage = _Storage("sqlite://", engine_kwargs=_engine(path, mode))
+                storage = _Storage("sqlite://", engine_kwargs=engine)
                 if not (names := optuna.get_all_study_names(storage)):
                     return [], {}
                 study = optuna.load_study(study_name=names[0], storage=storage)
@@ -212,6 +215,13 @@ def read_study(folder: Path) -> tuple[list[FrozenTrial], dict[str, Any]]:
                 storage.remove_session()
                 storage.engine.dispose()
     raise _unreadable(folder, problem)
+
+
+def _is_unfilled(connect: Callable[[], sqlite3.Connection]) -> bool:
+    """Whether a database lacks tables, as one of a driver that was killed while it made them: it has no study yet."""
+    with contextlib.closing(connect()) as connection:
+        found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return not found.issuperset(_TABLES)
 
 
 def _unreadable(folder: Path | None, error: BaseException | None) -> UserError:
