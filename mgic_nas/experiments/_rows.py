@@ -30,6 +30,7 @@ TIMES = ("row", "runtime", "version", "ms")
 BATCH = 32  # images of a timed inference
 RUNTIMES_SHOWN = ("torch", "onnxruntime", "openvino")
 DRAWN = ("onnxruntime", "torch")  # the first that was measured
+LONG = 12  # characters of a label that fits beside the rightmost points
 SECONDS = 20.0  # of CPU, for timing all rows in one runtime
 
 
@@ -228,6 +229,8 @@ def draw(comparison: Comparison, points: Sequence[Point], path: Path) -> None:
     made = figure(5.6 * (1 + len(runtimes)), 4.6)
     panels = made.subplots(1, 1 + len(runtimes), squeeze=False, sharey=True)[0]
     for axes, runtime in zip(panels, [None, *runtimes]):
+        every = [point.macs / 1e6 if runtime is None else point.ms[runtime] for point in points]
+        leftmost, rightmost = min(every), max(every)
         for point in points:
             shown = comparison.rows[point.name]
             if runtime is None or runtime in point.ms:
@@ -239,7 +242,11 @@ def draw(comparison: Comparison, points: Sequence[Point], path: Path) -> None:
                 )
                 axes.scatter([x] * len(point.test), point.test, s=12, color=shown.color, alpha=0.45, linewidths=0)
                 label = point.name.replace("MGIC ", "").replace("s_c=", "").replace(" s_g=", ", ")
-                axes.annotate(label, (x, mean), xytext=(7, -3), textcoords="offset points", fontsize=7.5)
+                left = len(label) > LONG and x > rightmost - 0.3 * (rightmost - leftmost)  # it would not fit
+                axes.annotate(
+                    label, (x, mean), xytext=(-8 if left else 7, -3), textcoords="offset points", fontsize=7.5,
+                    ha="right" if left else "left",
+                )  # fmt: skip
         searched = [point for point in points if comparison.rows[point.name].searched]
         if len(searched) > 1:
             costs = [p.macs / 1e6 if runtime is None else p.ms[runtime] for p in searched]
