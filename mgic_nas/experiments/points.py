@@ -255,13 +255,18 @@ def page(table: Table, args: argparse.Namespace, shown: Mapping[str, Trained]) -
             lines += ["", f"{point.of.label}: `{point.of.network}({arguments})`"]
     out = Path(args.out).name if Path(args.out).is_absolute() else args.out
     option = f"--points {some['points']} --epochs {some['epochs']} --batch-size {some['batch_size']} --lr {some['lr']}"
+    if args.networks != list(TRAINED):
+        option += f" --networks {' '.join(args.networks)}"
+    option += f" --seeds {' '.join(map(str, args.seeds))}"
+    option += f" --winners {Path(args.winners).name}" if args.winners else ""
     lines += [
         "",
         f"Recipe, the same for all: AdamW, one cycle up to {some['lr']}, weight decay {WEIGHT_DECAY}, batch "
         f"{some['batch_size']}, label smoothing {SMOOTHING}; each epoch sees other {some['points']} of a cloud's "
-        f"{PAPER_POINTS:,} points, each axis scaled by 2/3 to 3/2, the cloud shifted by up to 0.2. R and P begin "
-        "uniform, N at one in the first versions' start, and as aggregates, N at zero in the present one. No test "
-        "cloud took part in any choice: the last epoch's "
+        f"{PAPER_POINTS:,} points, each axis scaled by 2/3 to 3/2, the cloud shifted by up to 0.2. In MGIC R and P "
+        "begin as aggregates and N at zero (in the first versions' start uniform, and at one). The residual diffGCN is "
+        "MGIC's network without levels: what MGIC owes to the residuals of its layers alone. No test cloud took part in "
+        "any choice: the last epoch's "
         "weights are scored on them once.",
         "",
         f"These are short trainings on few points; the paper's accuracies, at {PAPER_POINTS:,} points, are no target "
