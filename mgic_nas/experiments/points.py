@@ -265,9 +265,8 @@ def page(table: Table, args: argparse.Namespace, shown: Mapping[str, Trained]) -
         f"{some['batch_size']}, label smoothing {SMOOTHING}; each epoch sees other {some['points']} of a cloud's "
         f"{PAPER_POINTS:,} points, each axis scaled by 2/3 to 3/2, the cloud shifted by up to 0.2. In MGIC R and P "
         "begin as aggregates and N at zero (in the first versions' start uniform, and at one). The residual diffGCN is "
-        "MGIC's network without levels: what MGIC owes to the residuals of its layers alone. No test cloud took part in "
-        "any choice: the last epoch's "
-        "weights are scored on them once.",
+        "MGIC's network without levels: what MGIC owes to the residuals of its layers alone. No test cloud took part "
+        "in any choice: the last epoch's weights are scored on them once.",
         "",
         f"These are short trainings on few points; the paper's accuracies, at {PAPER_POINTS:,} points, are no target "
         f"for them. One test cloud is {100 / int(some['test']):.2f} %, and where a network has one seed, differences "
