@@ -287,7 +287,8 @@ def draw(table: Table, path: Path, shown: Mapping[str, Trained]) -> None:
     made = figure(7.2, 4.4)
     axes = made.add_subplot()
     first = table.rows[0]
-    for point in gather(table, shown).values():
+    points = gather(table, shown).values()
+    for point in points:
         color = point.of.color
         macs, mean = point.macs_1024 / 1e6, statistics.fmean(point.test)
         if point.of.paper is not None:
@@ -296,14 +297,16 @@ def draw(table: Table, path: Path, shown: Mapping[str, Trained]) -> None:
             axes.plot([macs, there], [mean, paper], color=color, linewidth=1, linestyle=(0, (1, 2)), zorder=2)
         axes.scatter([macs] * len(point.test), point.test, s=16, color=color, alpha=0.5, linewidths=0, zorder=4)
         axes.scatter(macs, mean, s=95, color=color, edgecolors="white", linewidths=1, zorder=5)
+        crowded = any(point.macs_1024 < other.macs_1024 < 2 * point.macs_1024 for other in points)  # to its right
         axes.annotate(
-            f"{point.of.label}\n{mean:.1f} %, {point.params:,} params", (macs, mean), xytext=(0, -12),
-            textcoords="offset points", ha="center", va="top", fontsize=8.5, color=color, linespacing=1.35,
+            f"{point.of.label}\n{mean:.1f} %, {point.params:,} params", (macs, mean),
+            xytext=(-10 if crowded else 10, 0), textcoords="offset points", ha="right" if crowded else "left",
+            va="center", fontsize=8.5, color=color, linespacing=1.35,
         )  # fmt: skip
     for marker, face, text in (("o", MUTED, "here"), ("D", "white", f"paper, {PAPER_POINTS:,} points")):
         axes.scatter([], [], s=55, marker=marker, facecolors=face, edgecolors=MUTED, label=text)
     axes.set_xscale("log")
-    axes.set_xlim(7, 220)
+    axes.set_xlim(7, 260)
     axes.set_xticks([10, 20, 50, 100, 200], ["10 M", "20 M", "50 M", "100 M", "200 M"])
     axes.minorticks_off()
     low, high = axes.get_ylim()
