@@ -38,6 +38,7 @@ METRICS = ("val_acc", "macs")
 TIMEOUT = 60.0  # seconds to wait for another process's transaction
 _FOREIGN = (RuntimeError, ValueError, LookupError, TypeError, AttributeError)  # what Optuna makes of a foreign file
 _TABLES = ("trials", "trial_params", "trial_values", "trial_user_attributes", "trial_system_attributes", "version_info")
+_OPTUNAS = ("stud", "trial", "version_info", "alembic_version", "sqlite_")  # how the names of all its tables begin
 _PASSING = ("is locked", "is full", "I/O error", "readonly")  # what sqlite says of a disk, not of a file
 _FINAL = {COMPLETE: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
@@ -218,10 +219,11 @@ def read_study(folder: Path) -> tuple[list[FrozenTrial], dict[str, Any]]:
 
 
 def _is_unfilled(connect: Callable[[], sqlite3.Connection]) -> bool:
-    """Whether a database lacks tables, as one of a driver that was killed while it made them: it has no study yet."""
+    """Whether a database has some of a study's tables and no other: its driver was killed while it made them."""
     with contextlib.closing(connect()) as connection:
         found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    return not found.issuperset(_TABLES)
+    own = all(name.startswith(_OPTUNAS) for name in found)
+    return own and not found.issuperset(_TABLES)
 
 
 def _unreadable(folder: Path | None, error: BaseException | None) -> UserError:
