@@ -20,7 +20,6 @@ from .engine.proposals.candidate import SearchProblem
 from .engine.stopping import AHEAD
 from .engine.storage.config import RunConfig
 from .engine.storage.measuring import table_of
-from .engine.storage.record import trials_so_far
 from .engine.storage.trial import Trial
 from .errors import UserError
 from .families import family
@@ -190,7 +189,14 @@ class Plan:
 
 
 def make_plan(
-    folder: Path, config: RunConfig, problem: SearchProblem, setup: Setup, left: int, say: Say, keep: bool = True
+    folder: Path,
+    config: RunConfig,
+    problem: SearchProblem,
+    setup: Setup,
+    trials: Sequence[Trial],
+    left: int,
+    say: Say,
+    keep: bool = True,
 ) -> Plan:
     """What ``left`` trainings will be like.
 
@@ -203,11 +209,12 @@ def make_plan(
         config: of the run.
         problem: what is searched.
         setup: of its trainings.
+        trials: those so far.
         left: trainings that are still to be made.
         say: called with the line of a probe.
         keep: write; else nothing is written.
     """
-    fit, left = _fitting(folder, config, problem, left)
+    fit, left = _fitting(config, problem, trials, left)
     if setup.function is not None:
         return _plan_of_function(config, problem, fit, left)
     on_cpu = not visible_gpus() or config.gpus_per_trial == 0
@@ -231,9 +238,8 @@ def make_plan(
     return Plan(left, concurrent, found, estimate, lines)
 
 
-def _fitting(folder: Path, config: RunConfig, problem: SearchProblem, left: int) -> tuple[int, int]:
+def _fitting(config: RunConfig, problem: SearchProblem, trials: Sequence[Trial], left: int) -> tuple[int, int]:
     """(trials in all, those left): fewer than were asked for where fewer networks fit that were not tried yet."""
-    trials = trials_so_far(folder)
     fit = default_trials(problem, config.trials, config, trials)
     new = min(left, max(0, config.trials - len(trials)))  # the others were begun
     return fit, left - new + min(new, max(0, fit - len(trials)))

@@ -37,9 +37,9 @@ from .engine.storage.folder import refuse_links
 from .engine.storage.latency_table import check_csv_names
 from .engine.storage.measuring import refuse_missing, try_out
 from .engine.storage.predicting import Prediction
-from .engine.storage.record import read_record, trials_so_far
+from .engine.storage.record import Record, record_so_far
 from .engine.storage.study import STUDY_DB
-from .engine.storage.trial import FINISHED
+from .engine.storage.trial import FINISHED, Trial
 from .errors import UserError
 from .families import start_of
 from .own_training import EPOCHS, OwnTraining
@@ -98,12 +98,12 @@ _NUMBERS = ("trials", "epochs", "concurrent", "gpus_per_trial", "seed", "hours",
 
 
 class Prepared(NamedTuple):
-    """A search that can begin, or go on with the run ``old``."""
+    """A search that can begin, or go on after ``trials``."""
 
     folder: Path
     config: RunConfig
     problem: SearchProblem
-    old: RunConfig | None
+    trials: tuple[Trial, ...] = ()
     own: OwnTraining | None = None
 
 
@@ -196,8 +196,9 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
     )
     if old is not None:
         refuse_links(folder, [STUDY_DB])  # before it is read
-    trials = trials_so_far(folder) if old is not None else ()
-    ends = _ends(given, folder, old, len(trials))
+    record = record_so_far(folder) if old is not None else None
+    trials = () if record is None else record.entries
+    ends = _ends(given, folder, old, record)
     config = RunConfig(
         name=Path(os.path.abspath(folder)).name,  # also of "..", which is no name
         space=space.to_dict(),
@@ -264,7 +265,7 @@ def prepare(given: Given, keep: bool = True) -> Prepared:
             say(f"{kind}: predicted; {predictor.accuracy}")
     made = {kind: str(predictor.accuracy) for kind, predictor in problem.predictors.items()}
     config = dataclasses.replace(config, predicted={**(old.predicted if old else {}), **made})
-    return Prepared(folder, config, problem, old, own)
+    return Prepared(folder, config, problem, trials, own)
 
 
 class _Ends(NamedTuple):
@@ -277,7 +278,7 @@ class _Ends(NamedTuple):
     notes: list[str]
 
 
-def _ends(given: Given, folder: Path, old: RunConfig | None, started: int) -> _Ends:
+def _ends(given: Given, folder: Path, old: RunConfig | None, record: Record | None) -> _Ends:
     """What is named changes, and of the run ``old`` the rest stays.
 
     But a limit that has ended it already does not where more trials are asked for without naming it: that would be to
@@ -287,11 +288,10 @@ def _ends(given: Given, folder: Path, old: RunConfig | None, started: int) -> _E
     number = given.trials if isinstance(given.trials, int) else None
     limits = {name: _first_or_none(getattr(given, name), old and getattr(old, name)) for name in ("worth", "hours")}
     notes = []
-    if old is not None and number is not None and number > started > 0:
-        why = read_record(folder).ended
+    if old is not None and number is not None and record is not None and number > len(record.entries) > 0:
         for name, limit in limits.items():
             alone = dataclasses.replace(old, **{"worth": None, "hours": None, name: getattr(old, name)})
-            if limit is not None and getattr(given, name) is None and Stopping(alone).ended_before(why):
+            if limit is not None and getattr(given, name) is None and Stopping(alone).ended_before(record.ended):
                 limits[name] = None
                 notes.append(f"{folder} ended with --{name} {limit:g}, which --trials {number} takes the place of")
     if auto and limits["worth"] is None:

@@ -18,7 +18,6 @@ from .engine.faults import EVERYWHERE, GOES_ON, machine_faults
 from .engine.proposals.candidate import SearchProblem
 from .engine.storage.config import RunConfig
 from .engine.storage.measuring import place_of
-from .engine.storage.record import trials_so_far
 from .engine.storage.row_latencies import write_row_latencies
 from .engine.storage.trial import FINISHED, Trial
 from .errors import Interrupted, MachineFault, UserError
@@ -196,12 +195,10 @@ def plan(
     **options: Any,
 ) -> Plan:
     """What :func:`search` with the same arguments is about to do, and what that will take. Writes nothing on disk."""
-    folder, config, problem, old, own = prepare(Given(space, data, budgets, **options), keep=False)
-    left = config.trials
-    if old is not None:
-        left -= sum(trial.state in FINISHED for trial in trials_so_far(folder))
+    folder, config, problem, trials, own = prepare(Given(space, data, budgets, **options), keep=False)
+    left = max(0, config.trials - sum(trial.state in FINISHED for trial in trials))
     with _in_memory():
-        return make_plan(folder, config, problem, setup_of(config, folder, own), max(0, left), say, keep=False)
+        return make_plan(folder, config, problem, setup_of(config, folder, own), trials, left, say, keep=False)
 
 
 def load_run(folder: str | Path) -> Run:
@@ -236,7 +233,7 @@ def _train(
     concurrent = config.concurrent
     if source.wanted and (show or concurrent is None):
         with _in_memory():
-            planned = make_plan(folder, config, problem, setup, source.wanted, say)
+            planned = make_plan(folder, config, problem, setup, source.trials, source.wanted, say)
         concurrent = planned.packing.concurrent if planned.packing else concurrent
         if show:
             say(str(planned))

@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from fakes.tasks import write_folder
 from fakes.training import train_here
 
 import mgic_nas
 from mgic_nas import UserError, load_run, search
+from mgic_nas.engine import Controller
 from mgic_nas.errors import TrainingFailed
 from mgic_nas.run import plan
 
@@ -69,6 +71,23 @@ def test_winner_comes_back_with_its_weights(finished: mgic_nas.Run) -> None:
         assert net.pretrained_cfg["input_size"] == (1, 14, 14)
     untrained = finished.best().create_model(pretrained=False)
     assert data.task.evaluate(untrained, data.val, device="cpu")["val_loss"] != winner.row["val_acc"]
+
+
+def test_a_run_that_goes_on_reads_its_study_twice(finished: mgic_nas.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once to plan it, and once under the lock: a scan of ten thousand trials takes seconds."""
+    scans = []
+    scan = optuna.Study.get_trials
+
+    def counted(study: optuna.Study, *args: Any, **kwargs: Any) -> list[optuna.trial.FrozenTrial]:
+        scans.append(study.study_name)
+        return scan(study, *args, **kwargs)
+
+    monkeypatch.setattr(optuna.Study, "get_trials", counted)
+    plan(**{name: value for name, value in small(finished.folder).items() if name != "progress"})
+    assert scans == [finished.folder.name]
+    with Controller(finished.folder, finished.config) as source:
+        assert source.done
+        assert scans == [finished.folder.name] * 2
 
 
 def test_line_builds_the_winner(finished: mgic_nas.Run) -> None:

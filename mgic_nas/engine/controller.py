@@ -341,6 +341,11 @@ class Controller(JobSource):
         return self._halt
 
     @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Those that were started, as they are now."""
+        return tuple(self._ledger.trials.values())
+
+    @property
     def counts(self) -> Counts:
         """How the run stands."""
         return self._ledger.counts(self._queued)

@@ -16,7 +16,7 @@ from ...pareto import non_dominated
 from ...space.budget import latency_kinds
 from .config import RUN_YAML, RunConfig
 from .latencies import read_latencies
-from .study import ENDED, OVER, REJECTED, STUDY_DB, read_study
+from .study import ENDED, OVER, REJECTED, STUDY_DB, count_trials, read_study
 from .trial import COMPLETE, COSTS, Row, Trial
 
 TRIALS_CSV = "trials.csv"
@@ -118,7 +118,7 @@ def _study_is_gone(folder: Path) -> bool:
 def lost_trials(folder: Path) -> int:
     """How many trials trials.csv has that the study, which is written before it, does not know."""
     numbers = _numbers_of_csv(folder / TRIALS_CSV)  # before the study, which a driver may be filling
-    known = 0 if _study_is_gone(folder) or not numbers else len(read_study(folder)[0])
+    known = 0 if _study_is_gone(folder) or not numbers else count_trials(folder)
     return sum(number >= known for number in numbers)
 
 
@@ -130,11 +130,10 @@ def _numbers_of_csv(path: Path) -> list[int]:
         return []
 
 
-def trials_so_far(folder: str | Path) -> tuple[Trial, ...]:
-    """The trials of a run; none where there is no run yet, or one that ended before its study was made."""
-    folder = Path(folder)
+def record_so_far(folder: Path) -> Record | None:
+    """:func:`read_record`; None where there is no run yet, or one that ended before its study was made."""
     begun = (folder / RUN_YAML).exists() and (not _study_is_gone(folder) or (folder / TRIALS_CSV).exists())
-    return read_record(folder).entries if begun else ()
+    return read_record(folder) if begun else None
 
 
 def read_trials(folder: str | Path) -> list[Row]:

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.distributions import IntDistribution
 
-from mgic_nas.engine.storage.study import VIOLATION, StudyStore, read_study, uninterrupted
+from mgic_nas.engine.storage.study import VIOLATION, StudyStore, count_trials, read_study, uninterrupted
 from mgic_nas.engine.storage.trial import COMPLETE, FAILED, JOB, RESULT, STOPPED, Trial
 
 PARAMS = {"a": IntDistribution(1, 8)}
@@ -64,10 +64,12 @@ def test_a_reader_sees_every_commit_and_a_renamed_folder_keeps_its_study(tmp_pat
     old.mkdir()
     store = StudyStore(old, "old")
     assert read_study(old) == ([], {})
+    assert count_trials(old) == 0
     store.write(store.ask(PARAMS).number, RESULT, {"val_acc": 1.0})
     store.over, store.ended = True, "no architecture is left"
     trials, attributes = read_study(old)  # while it is open
     assert [t.user_attrs for t in trials] == [{RESULT: {"val_acc": 1.0}}]
+    assert count_trials(old) == 1
     assert (attributes["over"], attributes["ended"]) == (True, "no architecture is left")
     store.close()
     old.rename(new)
