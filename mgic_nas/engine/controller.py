@@ -29,8 +29,9 @@ from ..families.names import recorded_config
 from ..space.budget import COUNTS, latency_kinds
 from ..train.job import Job, attempt_folder, read_result
 from . import events
+from .doubts import AGAIN, CONDEMNED, HELD, Doubts
 from .events import Counts, Observer
-from .faults import CROWDED, EVERYWHERE, LOST, MACHINE, NETWORK, RESTART, WORKER, Fault, classify
+from .faults import Fault
 from .jobs import JobSource
 from .ledger import Ledger
 from .proposals.candidate import SearchProblem
@@ -68,9 +69,6 @@ if TYPE_CHECKING:
     from .schedulers.base import Scheduler
 
 LOOK_AGAIN = 1.05  # times the complete trials, until what another hour would buy is worked out again
-MAX_RETRIES = 2  # of a trial whose worker died
-SUSPECTS_ALIKE = 3  # trials in a row with the same kind of a fault that nobody recognises: it is the machine's
-FAILING_ALIKE = 6  # trials with the same kind of a network's fault before any succeeds: likewise
 NOWHERE = Path(os.devnull)  # a folder in which nothing can be
 VISIBLE_WITHIN = 2.0  # seconds that a shared file system may take to show a result that another node wrote
 SEED_STRIDE = 1_000_003  # between the seeds of two runs' samplers
@@ -116,12 +114,7 @@ class Controller(JobSource):
         self._exhausted = ""
         self._looked_ahead = 0  # complete trials
         self.notes: list[str] = []
-        self._halt: Fault | None = None  # the machine's fault that ends the search
-        self._suspects: dict[int, Fault] = {}  # held back: nobody knows yet whose fault it was
-        self._doubted: set[int] = set()  # trials that were suspects, and are tried once more
-        self._later: deque[int] = deque()  # trials to be tried alone, once there is nothing else to do
-        self._accompanied: set[int] = set()  # trials beside whose present attempt others were trained
-        self._alike: tuple[tuple[str, str], set[int]] = ("", ""), set()  # kind of the latest faults -> their trials
+        self._doubts = Doubts()
         self._lock = None if self.folder is None else lock_folder(self.folder, config)
         try:
             self.config = config if self.folder is None else claim_folder(self.folder, config)
@@ -169,7 +162,7 @@ class Controller(JobSource):
 
     def next(self) -> Job | None:
         """The job to start now; None where there is none at this moment (see :attr:`done`)."""
-        if self._halt is not None:
+        if self._doubts.halt is not None:
             return None
         while self._queue:
             trial = self._ledger.trials[self._queue.popleft()]
@@ -220,99 +213,41 @@ class Controller(JobSource):
             time.sleep(0.1)
 
     def fail(self, job: Job, error: Fault | str, died: bool = False) -> None:
-        """A job has failed. Only what the network did itself is booked on it; see :mod:`.faults`.
+        """A job has failed. Only what the network did itself is booked on it; see :mod:`.doubts`.
 
         Args:
             job: which one.
             error: why.
             died: its worker is gone, for which the job may not be to blame: it is started again, at most
-                :data:`MAX_RETRIES` times, and then once more alone if others were trained beside it.
+                :data:`~mgic_nas.engine.doubts.MAX_RETRIES` times, and then once more alone if others were trained
+                beside it.
         """
         trial = self._ledger.current(job.number, job.attempt)
         # A worker may die between writing its result and saying so.
         if trial is None or self._collect(trial):
             return
         fault = Fault.of_text(error, died) if isinstance(error, str) else error
-        alone = trial.number not in self._accompanied
-        verdict = classify(fault, alone)
-        if verdict == RESTART and trial.first_epoch:
-            trial = replace(trial, first_epoch=0, checkpoint=None, curve=())
-            self._again(trial, fault, self._queue)
-        elif verdict == MACHINE:
-            self._stop(trial, fault)
-        elif verdict == LOST and trial.retries < MAX_RETRIES:
-            self._again(replace(trial, retries=trial.retries + 1), fault, self._queue)
-        elif verdict == CROWDED and alone:  # beside another program
-            self._suspect(trial, fault)
-        elif verdict == CROWDED or (verdict == LOST and not alone):
-            self._again(replace(trial, retries=trial.retries + (verdict == LOST)), fault, self._later)
-        elif verdict == LOST:
-            text = f"{fault.text} (in each of {trial.retries + 1} attempts)"
-            self._suspect(trial, replace(fault, text=text, where=WORKER))
-        elif verdict == NETWORK:
-            self._finish(trial, FAILED, {"error": fault.text})
-            if self._count_alike(trial, fault) >= FAILING_ALIKE and not self._ledger.succeeded:
-                many = f"{FAILING_ALIKE} trials failed alike and none succeeded: {fault.text}"
-                self._halt = replace(fault, text=many, where=EVERYWHERE)
-        else:
-            self._suspect(trial, fault)
-
-    def _again(self, trial: Trial, fault: Fault, queue: deque[int]) -> None:
-        """The trial is started again, from ``queue``."""
-        trial = self._ledger.update(trial)
+        verdict = self._doubts.judge(trial, fault, self._ledger.succeeded)
+        if verdict.what == CONDEMNED:
+            self._finish(trial, FAILED, {"error": verdict.text})
+            return
+        trial = self._ledger.update(verdict.trial)
         self._ledger.live.discard(trial.number)
-        queue.append(trial.number)
-        self._notify(events.RETRIED, trial, text=fault.text)
-
-    def _stop(self, trial: Trial, fault: Fault) -> None:
-        """Hands out nothing more, because of the machine; the trial stays in the study as one to be trained."""
-        self._ledger.live.discard(trial.number)
-        self._halt = self._halt or fault
-        self._notify(events.HELD, trial, text=fault.text)
-
-    def _suspect(self, trial: Trial, fault: Fault) -> None:
-        """Books the fault on the trial if others complete: before (its worker died, or it had another try) or after.
-
-        Where several trials in a row are hit alike it is the machine's.
-        """
-        if self._count_alike(trial, fault) >= SUSPECTS_ALIKE:
-            return self._stop(trial, fault)
-        if self._ledger.succeeded and (fault.where == WORKER or trial.number in self._doubted):
-            return self._finish(trial, FAILED, {"error": fault.text})
-        self._suspects[trial.number] = fault
-        self._ledger.live.discard(trial.number)
-        self._notify(events.HELD, trial, text=fault.text)
-        return None
-
-    def _count_alike(self, trial: Trial, fault: Fault) -> int:
-        """How many trials in a row failed with a fault of this kind, none of them completed in between."""
-        kind, numbers = self._alike
-        self._alike = fault.kind, ({*numbers, trial.number} if kind == fault.kind else {trial.number})
-        return len(self._alike[1])
+        if verdict.what == AGAIN:
+            self._queue.append(trial.number)
+        self._notify(events.HELD if verdict.what == HELD else events.RETRIED, trial, text=verdict.text)
 
     def _succeeded(self) -> None:
         """A training came to its end, so the machine works: suspects try again, or have failed."""
-        self._alike = ("", ""), set()
-        suspects, self._suspects = self._suspects, {}
-        for number, fault in suspects.items():
-            if fault.where == WORKER:
-                self._finish(self._ledger.trials[number], FAILED, {"error": fault.text})
-            else:
-                self._doubted.add(number)
-                self._queue.append(number)
+        failed, again = self._doubts.succeeded()
+        for number, fault in failed.items():
+            self._finish(self._ledger.trials[number], FAILED, {"error": fault.text})
+        self._queue.extend(again)
 
     def _last_resort(self) -> Job | None:
         """A job once there is nothing else to do: of a trial that is to be tried alone, or of a suspect."""
-        if self._ledger.live:
-            return None
-        if not self._later and self._suspects:
-            suspects, self._suspects = self._suspects, {}
-            if hopeless := [f for n, f in suspects.items() if f.where == WORKER or n in self._doubted]:
-                self._halt = hopeless[0]  # nothing has succeeded that would say that it is the network's
-                return None
-            self._doubted |= suspects.keys()
-            self._later.extend(suspects)
-        return self._start_job(self._ledger.trials[self._later.popleft()]) if self._later else None
+        number = None if self._ledger.live else self._doubts.last_resort()
+        return None if number is None else self._start_job(self._ledger.trials[number])
 
     @property
     def done(self) -> bool:
@@ -322,11 +257,11 @@ class Controller(JobSource):
     @property
     def wanted(self) -> int:
         """How many jobs ``next`` would give at most, were it called again and again now."""
-        if self._halt is not None:
+        if self._doubts.halt is not None:
             return 0
         new = self.config.trials - self._ledger.started if self._may_start else 0
         wanted = len(self._queue) + new + (self._promotion() is not None)
-        return wanted or int(not self._ledger.live and bool(self._later or self._suspects))
+        return wanted or int(not self._ledger.live and bool(self._doubts.waiting))
 
     # ---- what the user asks ----
 
@@ -338,7 +273,7 @@ class Controller(JobSource):
     @property
     def gave_up(self) -> Fault | None:
         """Why the search ends although there may be more to train: a fault that is not the networks'."""
-        return self._halt
+        return self._doubts.halt
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -352,7 +287,7 @@ class Controller(JobSource):
 
     @property
     def _queued(self) -> int:
-        return len(self._queue) + len(self._later) + len(self._suspects)
+        return len(self._queue) + self._doubts.waiting
 
     def close(self) -> None:
         """Writes trials.csv, deletes weights that are not kept, and unlocks the run; also after an interruption.
@@ -503,9 +438,7 @@ class Controller(JobSource):
         )
         self._store.write(trial.number, JOB, trial.job())
         self._remember(self._ledger.update(trial))
-        self._accompanied.discard(trial.number)
-        if self._ledger.live:
-            self._accompanied |= {trial.number, *self._ledger.live}
+        self._doubts.started(trial.number, self._ledger.live)
         self._ledger.live.add(trial.number)
         self._notify(events.HANDED_OUT, trial)
         return Job(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mgic_nas.engine import faults
-from mgic_nas.engine.controller import FAILING_ALIKE
+from mgic_nas.engine.doubts import FAILING_ALIKE
 from mgic_nas.engine.faults import CROWDED, LOST, MACHINE, NETWORK, RESTART, UNKNOWN, Fault, classify
 from mgic_nas.errors import MachineFault, UserError
 from mgic_nas.train.stages import BUILD, CHECKPOINT, DATA, WRITE, Watched, during
