@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from fakes.converted import images
 from timm.models import save_for_hf
 from timm.models.convmixer import ConvMixer
 from torch import nn
@@ -25,11 +26,6 @@ from mgic_nas.space import FeasibleSet
 
 META = torch.device("meta")
 EVERYTHING = "transition+plain+mlp"
-
-
-def images(side: int = 64, batch: int = 2) -> torch.Tensor:
-    torch.manual_seed(1)
-    return torch.randn(batch, 3, side, side)
 
 
 def layers(block: nn.Module) -> list[tuple]:
