@@ -132,10 +132,12 @@ def test_networks_that_a_csv_lacks_or_calls_too_slow_are_not_promised(tmp_path: 
 def test_rows_of_one_network_that_differ_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     space = SearchSpace.from_yaml("quickstart").started_as(None)
     arch_id = space.arch_id(next(iter(space.settings())))
-    (tmp_path / "jetson.csv").write_text(f"arch_id,latency_ms\n{arch_id},1\n{arch_id},6\n")
     options: dict[str, Any] = {"latencies": tmp_path / "jetson.csv", "concurrent": 1, "out": tmp_path / "run"}
-    plan("quickstart", "fashion?train=200&val=100", "latency-jetson=4ms", **options)
-    assert "rows of one network differ by up to 6 times: the median counts" in capsys.readouterr().err
+    for second, said in (("6", True), ("1.1", True), ("1.001", False)):
+        (tmp_path / "jetson.csv").write_text(f"arch_id,latency_ms\n{arch_id},1\n{arch_id},{second}\n")
+        plan("quickstart", "fashion?train=200&val=100", "latency-jetson=4ms", **options)
+        words = f"rows of one network differ by up to {second} times: the median counts"
+        assert (words in capsys.readouterr().err) == said
 
 
 def limits(options: dict[str, Any], **changes: Any) -> tuple[int, float | None, float | None]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .._text import plural
 from ..engine.samplers.registry import SAMPLERS
 from ..engine.schedulers.registry import DEFAULT_SCHEDULER, SCHEDULERS
 from ..errors import UserError
@@ -184,7 +185,7 @@ def compare(
         standing = _standing(truth, contestant, traces, limits, grid, trials_grid, checkpoints)
         standings.append(replace(standing, honest=judged))
         median = standings[-1].median(0.95)
-        say(f"{contestant}: 95 % of the hypervolume after {_epochs(median)}, median of {seeds} seeds")
+        say(f"{contestant}: 95 % of the hypervolume after {_epochs(median)}, median of {plural(seeds, 'seed')}")
     told = bounds(truth, SHARES, seeds)
     facts = {**_facts(truth, limits), "honest": honesty.facts(truth, runs.seeds)}
     return Comparison(facts, told, standings, grid, trials_grid, checkpoints, seeds, concurrent, first_seed, trials)

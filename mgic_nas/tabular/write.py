@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from .._figure import GREY, INK, MUTED, ORANGE, PURPLE, RULE, TEAL, dress, figure, save
 from .._files import write_atomic, write_csv
-from .._text import aligned, count, size_text
+from .._text import aligned, count, plural, size_text
 from ..engine.storage.config import RUN_YAML
 from ..errors import UserError
 from . import judgement
@@ -174,7 +174,7 @@ def _page(comparison: Comparison, table: TableMaker) -> str:
             else ""
         ),
         f"hypervolume over accuracy and log MACs from {facts['reference']['val_acc']:.2f} % and "
-        f"{count(facts['reference']['macs'])} MACs: {facts['hypervolume']:.3f}; {comparison.seeds} seeds"
+        f"{count(facts['reference']['macs'])} MACs: {facts['hypervolume']:.3f}; {plural(comparison.seeds, 'seed')}"
         + (f" from {comparison.first_seed} on" if comparison.first_seed else "")
         + f", {comparison.concurrent} at a time"
         + (f", at most {comparison.most_trials} trainings each" if comparison.most_trials else ""),

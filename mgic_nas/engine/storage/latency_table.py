@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MILLISECONDS = "latency_ms"
 _NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
 _LARGEST = 100_000_000  # bytes
-DIFFER = 1.5  # times: rows of one network that differ by more are said
+_ROUNDING = 1.005  # times: rows of one network that differ by less say the same in three digits
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class LatencyTable:
         parts = []
         if self.strangers:
             parts.append(f"{plural(self.strangers, 'row')} of networks that are not in the space left out")
-        if self.spread > DIFFER:
+        if self.spread >= _ROUNDING:
             parts.append(f"rows of one network differ by up to {self.spread:.3g} times: the median counts")
         return f"{self.path.name}: {'; '.join(parts)}" if parts else ""
 
