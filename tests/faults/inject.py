@@ -52,7 +52,7 @@ def install(role: str = "") -> None:
     command = " ".join(sys.orig_argv)
     if not role and ("worker_process" in command or "default_worker.py" in command):
         role = "worker"
-    _role = role or ("driver" if "mgic_nas.cli" in command else "")
+    _role = role or ("driver" if "-m mgic_nas " in command else "")
     if _plan or not _role:
         return
     _plan.update(json.loads(os.environ[PLAN]))

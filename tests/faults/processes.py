@@ -86,7 +86,7 @@ class Search:
         else:
             with open(f"{self.log}.out", "w") as out, open(f"{self.log}.err", "w") as err:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "mgic_nas.cli", *arguments],
+                    [sys.executable, "-m", "mgic_nas", *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,

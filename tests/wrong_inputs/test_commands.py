@@ -288,7 +288,7 @@ def test_a_wrong_replay(options: list[str], words: list[str], tmp_path: Path) ->
 
 def test_a_wrong_command_in_a_process_of_its_own() -> None:
     """What only a process shows: its exit code, and what libraries print while they are imported."""
-    run = [sys.executable, "-m", "mgic_nas.cli"]
+    run = [sys.executable, "-m", "mgic_nas"]
     wrong = [b"search", b"space.yaml", b"--data=fash\xff", b"--budget=1M", b"--trials=1"]  # not UTF-8
     done = subprocess.run([*map(str.encode, run), *wrong], capture_output=True, timeout=120, check=False)
     assert done.returncode == 2
