@@ -44,6 +44,7 @@ ROWS: dict[str, Shown] = {
     "MGIC s_c=16 s_g=8": _mgic(16, 8, "94.2"),
     "MGIC s_c=16 s_g=4": _mgic(16, 4, "92.8"),
     "MGIC s_c=16 s_g=8, first stage plain": _mgic(16, 8, "–", min_levels=0),
+    "MGIC s_c=16 s_g=8, plain transitions": _mgic(16, 8, "–", transition="plain"),
 }
 
 

@@ -13,7 +13,7 @@ import functools
 import sys
 from collections.abc import Sequence
 
-from .._figure import GREY, ORANGE, TEAL
+from .._figure import GREY, ORANGE, PURPLE, TEAL
 from ..retraining.start import Asked, load
 from ._record import command
 from ._rows import Comparison, Shown, add_options, compare, networks
@@ -31,6 +31,8 @@ ROWS: dict[str, Shown] = {
     "MGIC s_c=16 s_g=64": Shown({"s_g": 64, "s_c": 16}, "–", TEAL, "o"),
     "MGIC s_c=16 s_g=16": Shown({"s_g": 16, "s_c": 16}, "–", TEAL, "o"),
     "MGIC s_c=16 s_g=8": Shown({"s_g": 8, "s_c": 16}, "–", TEAL, "o"),
+    "MGIC s_c=16 s_g=16, plain transitions": Shown({"s_g": 16, "s_c": 16, "transition": "plain"}, "–", PURPLE, "o"),
+    "MGIC s_c=16 s_g=8, plain transitions": Shown({"s_g": 8, "s_c": 16, "transition": "plain"}, "–", PURPLE, "o"),
 }
 
 
@@ -53,8 +55,9 @@ def run(args: argparse.Namespace) -> None:
             "- s_g = s_c = 64 is the paper's MGIC-MobileNetV3-S: it has grouped convs and no level at all; with "
             "s_c = 16 there are levels",
             "- paper: Cityscapes, 1024x2048, pre-trained on ImageNet",
-            "- where a width changes, every MGIC form has a grouped 3x3 conv before the block, and the plain network "
-            "has its blocks do it: a difference to the form without any level is of that, not of the levels",
+            "- where a width changes, the MGIC forms have a grouped 3x3 conv before the block, and the plain network "
+            "has its blocks do it: a difference to the form without any level is of that, not of the levels; with "
+            "plain transitions (`transition='plain'`) the plain network's blocks do it in MGIC too",
         ],
         about=f"{info.sizes['train']:,} images of {side}, {args.epochs} epochs",
     )

@@ -25,7 +25,7 @@ MODULES = {
     "implicit": ((5, 1, 1), 1),
 }
 # Arguments that came after the first version: at these values they stay out of arch_id, so that older ids hold.
-_LATER = {"min_levels": 0, "min_groups": 1, "levels": "auto"}
+_LATER = {"min_levels": 0, "min_groups": 1, "levels": "auto", "transition": "grouped"}
 # From the data, or fixed by the name.
 _NOT_SEARCHED = frozenset({"num_classes", "num_outputs", "in_chans", "device", "dtype", "layout", "self", "kwargs"})
 

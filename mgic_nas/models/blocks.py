@@ -80,7 +80,10 @@ class WrappedBlock(nn.Module):
     def refuse_change(cls, row: Row) -> None:
         """UserError where the block cannot change width or stride, as a plain network's first of a stage does."""
         if row.changes and not cls.strides:
-            raise UserError(f"levels='none' is for blocks that can change width and stride, which {row.block} cannot.")
+            raise UserError(
+                "levels='none' and transition='plain' are for blocks that can change width and stride, which "
+                f"{row.block} cannot."
+            )
 
     def zero_init_last(self) -> None:
         """Lets the residual branch start at zero, as timm's blocks do; a block without one does nothing."""

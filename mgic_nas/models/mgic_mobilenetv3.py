@@ -1,7 +1,7 @@
 """MGIC-MobileNetV3: the paper's Tables 6, 7 and 13.
 
 MobileNetV3's rows with 3x3 depthwise kernels throughout; where width or stride changes, a grouped 3x3 conv does it
-before the block, and every block is an MGIC block.
+before the block, and every block is an MGIC block. With ``transition="plain"`` MobileNetV3's own block does it instead.
 """
 
 from collections.abc import Sequence
@@ -25,6 +25,7 @@ from .rows import (
     change_of_width,
     check_choices,
     check_levels,
+    check_transition,
     hierarchy,
     per_stage,
     rounded,
@@ -116,6 +117,7 @@ def _stage(
     min_levels: int,
     min_groups: int,
     plain: bool,
+    plain_first: bool,
 ) -> Stage:
     """A stage of Table 6 for inputs of ``c`` channels: ``count`` lines, the last one repeated where there are fewer."""
     lines = _layout(layout, dilated_tail).lines[number]
@@ -131,7 +133,7 @@ def _stage(
             return w, max(1, exp >> j) if cnn.inverted else cnn.mid(w)
 
         stride = stride if i == 0 else 1
-        if plain:
+        if plain or (plain_first and (c != out or stride != 1)):
             levels = hierarchy(out, out, out, shape, se=hidden)
             row = Row(block, c, out, cnn.kernel, stride, act=act or act_layer, levels=levels, dilation=dilation)
             row = replace(row, shortcut="none") if row.changes else row
@@ -169,6 +171,8 @@ class MGICMobileNetV3Cfg(NamedTuple):
         min_levels: at least so many restrictions; by default rows of at most s_c channels are plain.
         min_groups: 2 keeps a grouped level from being fully coupled.
         levels: "none" for plain blocks, those that change width or stride included.
+        transition: "plain" for plain blocks where width or stride changes, and MGIC blocks elsewhere; "grouped" for a
+            grouped 3x3 conv there, and an MGIC block behind it (sec. 3.3).
     """
 
     layout: str = "large"
@@ -183,6 +187,7 @@ class MGICMobileNetV3Cfg(NamedTuple):
     min_levels: int = 0
     min_groups: int = 1
     levels: str = "auto"
+    transition: str = "grouped"
 
     def rows(self, in_chans: int = 3) -> Rows:
         """The network as rows. UserError for an impossible value."""
@@ -192,13 +197,14 @@ class MGICMobileNetV3Cfg(NamedTuple):
         check_choices(self.s_g, self.s_c, self.min_levels, self.min_groups)
         block_class(self.block)
         plain = check_levels(self.levels)
+        plain_first = check_transition(self.transition)
         counts = per_stage("depths", self.depths, n, int) if self.depths else known.depths
         mults = per_stage("width_mult", self.width_mult, n)
         (exp_mult,) = per_stage("exp_mult", self.exp_mult, 1)
         act = check_act(self.act_layer or "hard_swish")
         c = rounded(16 * mults[0], 4)
         stem = _conv(in_chans, c, 3, 2, act)
-        fixed = exp_mult, act, self.block, self.s_g, self.s_c, self.min_levels, self.min_groups, plain
+        fixed = exp_mult, act, self.block, self.s_g, self.s_c, self.min_levels, self.min_groups, plain, plain_first
         stages = []
         for number in range(n):
             stages.append(_stage(self.layout, dilated_tail, number, c, counts[number], mults[number], *fixed))

@@ -1,6 +1,7 @@
 """MGIC ResNets: the CIFAR nets of the paper's Tables 3 and 12 and the ImageNet nets of Tables 4 and 5.
 
-Every stage begins with a grouped 3x3 conv where width or stride changes; after it, every block is an MGIC block.
+Every stage begins with a grouped 3x3 conv where width or stride changes; after it, every block is an MGIC block. With
+``transition="plain"`` it begins with a plain block instead, as the plain ResNet's does.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from .rows import (
     change_of_width,
     check_choices,
     check_levels,
+    check_transition,
     hierarchy,
     per_stage,
     rounded,
@@ -38,7 +40,7 @@ STEMS = {"3x3": (3, 1), "7x7": (7, 2)}  # kernel, stride
 @lru_cache(maxsize=CACHED_STAGES)
 def _stage(
     c_in: int, width: int, depth: int, stride: int, expansion: int, block: str, min_levels: int, min_groups: int,
-    s_g: int, s_c: int, plain: bool, act: Any, pool: bool = False, shortcut: str = "",
+    s_g: int, s_c: int, plain: bool, plain_first: bool, act: Any, pool: bool = False, shortcut: str = "",
 ) -> Stage:  # fmt: skip
     """The rows of a stage whose levels run on ``width`` and whose tensors are ``expansion`` times as wide."""
     cnn = block_class(block)
@@ -48,14 +50,15 @@ def _stage(
 
     c = expansion * width
     first = (Row("maxpool", c_in, c_in, 3, 2),) if pool else ()
-    if plain:
-        usual = Row(block, c, c, cnn.kernel, act=act, levels=hierarchy(width, width, width, shape))
-        change = replace(usual, c_in=c_in, stride=stride, shortcut=shortcut)
-        cnn.refuse_change(change)
-        return Stage((*first, change if change.changes else usual, *(usual,) * (depth - 1)))
-    levels = hierarchy(width, s_g, s_c, shape, min_levels=min_levels, min_groups=min_groups)
-    mgic = Row(block, c, c, cnn.kernel, act=act, levels=levels)
-    return Stage((*first, *change_of_width(c_in, c, stride, act), *(mgic,) * depth))
+    usual = Row(block, c, c, cnn.kernel, act=act, levels=hierarchy(width, width, width, shape))
+    change = replace(usual, c_in=c_in, stride=stride, shortcut=shortcut)
+    if not plain:
+        levels = hierarchy(width, s_g, s_c, shape, min_levels=min_levels, min_groups=min_groups)
+        usual = Row(block, c, c, cnn.kernel, act=act, levels=levels)
+    if not plain_first or not change.changes:
+        return Stage((*first, *change_of_width(c_in, c, stride, act), *(usual,) * depth))
+    cnn.refuse_change(change)
+    return Stage((*first, change, *(usual,) * (depth - 1)))
 
 
 @cache
@@ -84,6 +87,8 @@ class MGICResNetCfg(NamedTuple):
         act_layer: activation, a timm name or class.
         levels: "none" for the plain ResNet, in which the first block of a stage changes width and stride, with He et
             al.'s shortcut (zeros for 32x32 images, a 1x1 conv for ImageNet): MGIC's choices then mean nothing.
+        transition: "plain" for stages that begin, where width or stride changes, with the plain ResNet's block, and go
+            on with MGIC blocks; "grouped" for the grouped conv before the first MGIC block (sec. 3.3).
     """
 
     depths: int | Sequence[int] = (3, 3, 3)
@@ -98,6 +103,7 @@ class MGICResNetCfg(NamedTuple):
     act_layer: Any = "relu"
     min_levels: int = 1
     levels: str = "auto"
+    transition: str = "grouped"
 
     def rows(self, in_chans: int = 3) -> Rows:
         """The network as rows. UserError for an impossible value."""
@@ -105,18 +111,19 @@ class MGICResNetCfg(NamedTuple):
         check_choices(self.s_g, self.s_c, self.min_levels, self.min_groups)
         block_class(self.block)
         plain = check_levels(self.levels)
-        shortcut = ("pad" if self.stem == "3x3" else "project") if plain else ""
+        plain_first = check_transition(self.transition) or plain
+        shortcut = ("pad" if self.stem == "3x3" else "project") if plain_first else ""
         depths = per_stage("depths", self.depths, n, int)
         mults = per_stage("width_mult", self.width_mult, n)
         scaled = [rounded(w * m, 8) for w, m in zip(self.widths, mults)]
         act = check_act(self.act_layer or "relu")
         first = _stem(self.stem, in_chans, scaled[0] if self.stem == "3x3" else rounded(64 * mults[0], 8), act)
-        fixed = self.expansion, self.block, self.min_levels, self.min_groups, self.s_g, self.s_c, plain, act
+        choices = self.expansion, self.block, self.min_levels, self.min_groups, self.s_g, self.s_c
         stages = []
         c = first[-1].c_out
         for i, (width, depth) in enumerate(zip(scaled, depths)):
-            pool = self.stem == "7x7" and i == 0
-            stages.append(_stage(c, width, depth, 1 if i == 0 else 2, *fixed, pool, shortcut))
+            stride, pool = 1 if i == 0 else 2, self.stem == "7x7" and i == 0
+            stages.append(_stage(c, width, depth, stride, *choices, plain, plain_first, act, pool, shortcut))
             c = stages[-1][-1].c_out
         return Rows(first, tuple(stages), taps=tuple(range(0 if self.stem == "7x7" else 1, n + 1)))
 

@@ -255,6 +255,19 @@ def check_levels(levels: Any) -> bool:
     return bool(levels == "none")
 
 
+TRANSITIONS = ("grouped", "plain")
+
+
+def check_transition(transition: Any) -> bool:
+    """Whether plain blocks change width and stride: "plain" for ``transition``; with "grouped" a conv before the block.
+
+    UserError for anything else.
+    """
+    if transition not in TRANSITIONS:
+        raise UserError(f"transition must be {' or '.join(TRANSITIONS)}, not {transition!r}.")
+    return bool(transition == "plain")
+
+
 _MOST = 10_000  # blocks of a stage, or times its width: a list of more is all that a typing error would give
 
 

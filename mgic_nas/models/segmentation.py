@@ -63,7 +63,7 @@ class MGICLRASPP(nn.Module):
         filters: width of the head.
         drop_path_rate: stochastic depth in the trunk.
         exp_mult, depths, block, s_g, s_c, width_mult, in_chans, act_layer, norm_layer, min_levels, min_groups, levels,
-            transfer_init, zero_init_correction, zero_init_last: see
+            transition, transfer_init, zero_init_correction, zero_init_last: see
             :class:`~mgic_nas.models.mgic_mobilenetv3.MGICMobileNetV3`.
     """
 
@@ -88,6 +88,7 @@ class MGICLRASPP(nn.Module):
         transfer_init: str = TRANSFER_INIT,
         zero_init_correction: bool = ZERO_INIT_CORRECTION,
         zero_init_last: bool = True,
+        transition: str = "grouped",
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -111,6 +112,7 @@ class MGICLRASPP(nn.Module):
             min_levels=min_levels,
             min_groups=min_groups,
             levels=levels,
+            transition=transition,
             transfer_init=transfer_init,
             zero_init_correction=zero_init_correction,
             zero_init_last=zero_init_last,

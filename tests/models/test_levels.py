@@ -11,6 +11,8 @@ from mgic_nas import UserError, fuse
 from mgic_nas.cost.count import count
 from mgic_nas.families import family
 from mgic_nas.models.mgic import MultigridBlock
+from mgic_nas.models.mgic_mobilenetv3 import MGICMobileNetV3Cfg
+from mgic_nas.models.mgic_resnet import MGICResNetCfg
 from mgic_nas.space import SearchSpace
 
 #: Family -> its own min_levels and min_groups, with which its counts are the paper's.
@@ -107,8 +109,45 @@ def test_a_plain_first_block_of_a_stage_changes_width_and_resolution(name: str, 
 @pytest.mark.parametrize("block", ["ghost", "convnext"])
 def test_a_block_that_cannot_change_width_is_one_line(block: str) -> None:
     for call in (timm.create_model, mgic_nas.profile):
-        with pytest.raises(UserError, match=f"levels='none' is for blocks .*which {block} cannot"):
-            call("mgic_resnet20", levels="none", block=block)
+        for choice in ({"levels": "none"}, {"transition": "plain"}):
+            with pytest.raises(UserError, match=f"transition='plain' are for blocks .*which {block} cannot"):
+                call("mgic_resnet20", block=block, **choice)
+
+
+MAY_CHANGE = [name for name in DEFAULTS if "transition" in family(name).arguments] + ["mgic_resnet50"]
+
+
+@pytest.mark.parametrize("name", MAY_CHANGE)
+def test_plain_transitions_leave_mgic_blocks_between_them(name: str) -> None:
+    known = family(name)
+    choices = {"s_g": 8, "s_c": 16}
+    mixed = {**choices, "transition": "plain"}
+    size = (known.input_size[0], *(min(side, 64) for side in known.input_size[1:]))
+    net = known.build(mixed, 10, size[0])
+    assert known.cost(mixed, size, 10) == count(net, size)
+    assert len({known.arch_id(c) for c in (choices, mixed, {**choices, "levels": "none"})}) == 3
+    assert known.arch_id({**choices, "transition": "grouped"}) == known.arch_id(choices)
+    assert known.arch_id({**mixed, "levels": "none"}) == known.arch_id({"levels": "none"})
+    x = torch.randn(2, *size)
+    net.train()(x).square().mean().backward()
+    assert all(p.grad is not None for p in net.parameters())
+    net.eval()
+    with torch.inference_mode():
+        assert torch.allclose(fuse(net)(x), net(x), rtol=1e-3, atol=1e-4)
+    with pytest.raises(UserError, match="transition must be grouped or plain, not 'none'"):
+        known.build({"transition": "none"}, 10, size[0])
+
+
+def test_rows_with_plain_transitions() -> None:
+    """Row by row: nothing but what changes width or stride is plain, and no conv stands before a block."""
+    for cfg in (MGICResNetCfg(), MGICMobileNetV3Cfg(s_g=8, s_c=16)):
+        plain, mgic, mixed = (
+            [row for stage in cfg._replace(**choice).rows().stages for row in stage if row.block != "conv"]
+            for choice in ({"levels": "none"}, {}, {"transition": "plain"})
+        )
+        assert len(plain) == len(mgic) == len(mixed)
+        assert mixed == [p if p.changes else m for p, m in zip(plain, mgic)]
+        assert any(p.changes for p in plain)
 
 
 def test_levels_are_auto_or_none() -> None:
