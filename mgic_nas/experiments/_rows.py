@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .._figure import PURPLE, dress, figure, save
+from .._figure import PURPLE, dress, figure, label, save
 from .._files import write_atomic
 from .._text import fixed
 from ..errors import UserError, did_you_mean
@@ -30,7 +30,6 @@ TIMES = ("row", "runtime", "version", "ms")
 BATCH = 32  # images of a timed inference
 RUNTIMES_SHOWN = ("torch", "onnxruntime", "openvino")
 DRAWN = ("onnxruntime", "torch")  # the first that was measured
-LONG = 12  # characters of a label that fits beside the rightmost points
 SECONDS = 20.0  # of CPU, for timing all rows in one runtime
 
 
@@ -88,11 +87,11 @@ def winners(folder: str | Path) -> dict[str, Shown]:
     run = load_run(folder)
     labels: dict[str, list[str]] = {}
     rows: dict[str, Shown] = {}
-    for label, winner in run.winners().items():
+    for budget, winner in run.winners().items():
         if winner is not None:
             won = labels.setdefault(winner.trial.arch_id, [])
             rows.pop(_searched(won), None)
-            won.append(label)
+            won.append(budget)
             rows[_searched(won)] = Shown(winner.arguments, "–", PURPLE, "*", run.config.model, searched=True)
     return {**rows, **_twins(rows)}
 
@@ -228,9 +227,8 @@ def draw(comparison: Comparison, points: Sequence[Point], path: Path) -> None:
     runtimes = [name for name in DRAWN if all(name in point.ms for point in points)][:1]
     made = figure(5.6 * (1 + len(runtimes)), 4.6)
     panels = made.subplots(1, 1 + len(runtimes), squeeze=False, sharey=True)[0]
-    for axes, runtime in zip(panels, [None, *runtimes]):
-        every = [point.macs / 1e6 if runtime is None else point.ms[runtime] for point in points]
-        leftmost, rightmost = min(every), max(every)
+    labels: list[list[tuple[float, float, str]]] = [[] for _ in panels]
+    for axes, runtime, texts in zip(panels, [None, *runtimes], labels):
         for point in points:
             shown = comparison.rows[point.name]
             if runtime is None or runtime in point.ms:
@@ -241,12 +239,8 @@ def draw(comparison: Comparison, points: Sequence[Point], path: Path) -> None:
                     [x], [mean], shown.marker, color=shown.color, markersize=size, markeredgecolor="white", zorder=4
                 )
                 axes.scatter([x] * len(point.test), point.test, s=12, color=shown.color, alpha=0.45, linewidths=0)
-                label = point.name.replace("MGIC ", "").replace("s_c=", "").replace(" s_g=", ", ")
-                left = len(label) > LONG and x > rightmost - 0.3 * (rightmost - leftmost)  # it would not fit
-                axes.annotate(
-                    label, (x, mean), xytext=(-8 if left else 7, -3), textcoords="offset points", fontsize=7.5,
-                    ha="right" if left else "left",
-                )  # fmt: skip
+                text = point.name.replace("MGIC ", "").replace("s_c=", "").replace(" s_g=", ", ")
+                texts.append((x, mean, text))
         searched = [point for point in points if comparison.rows[point.name].searched]
         if len(searched) > 1:
             costs = [p.macs / 1e6 if runtime is None else p.ms[runtime] for p in searched]
@@ -257,6 +251,8 @@ def draw(comparison: Comparison, points: Sequence[Point], path: Path) -> None:
             dress(axes, "Score against MACs", comparison.about, "M MACs", f"test {comparison.score}")
         else:
             dress(axes, f"... and against time in {runtime}", f"one thread, batches of {BATCH}", "ms an image")
+    for axes, texts in zip(panels, labels):
+        label(axes, texts)
     save(made, path)
 
 
