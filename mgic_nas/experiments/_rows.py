@@ -31,6 +31,7 @@ BATCH = 32  # images of a timed inference
 RUNTIMES_SHOWN = ("torch", "onnxruntime", "openvino")
 DRAWN = ("onnxruntime", "torch")  # the first that was measured
 SECONDS = 20.0  # of CPU, for timing all rows in one runtime
+LEAST = 3.0  # points from the bottom of the picture to its top: one score is known to half a point
 
 
 class Shown(NamedTuple):
@@ -251,6 +252,9 @@ def draw(comparison: Comparison, points: Sequence[Point], path: Path) -> None:
             dress(axes, "Score against MACs", comparison.about, "M MACs", f"test {comparison.score}")
         else:
             dress(axes, f"... and against time in {runtime}", f"one thread, batches of {BATCH}", "ms an image")
+    low, high = panels[0].get_ylim()
+    if high - low < LEAST:
+        panels[0].set_ylim((low + high - LEAST) / 2, (low + high + LEAST) / 2)
     for axes, texts in zip(panels, labels):
         label(axes, texts)
     save(made, path)
