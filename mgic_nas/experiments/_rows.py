@@ -248,6 +248,7 @@ def draw(comparison: Comparison, points: Sequence[Point], path: Path) -> None:
             front = sorted(zip(costs, (statistics.fmean(p.test) for p in searched)))
             axes.plot(*zip(*front), color=PURPLE, linewidth=1, alpha=0.6)
         axes.margins(x=0.22, y=0.12)
+        axes.locator_params(axis="x", nbins=6)
         if runtime is None:
             dress(axes, "Score against MACs", comparison.about, "M MACs", f"test {comparison.score}")
         else:
