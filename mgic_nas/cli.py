@@ -272,3 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
