@@ -340,15 +340,6 @@ OTHERS = {
 SLOW = [name for names in OTHERS.values() for name in names.split()]
 
 
-@pytest.fixture
-def forget_traces():
-    """torch holds the weights of every network that was ever traced. As torch's own tests do."""
-    yield
-    torch._C._jit_clear_class_registry()
-    torch.jit._recursive.concrete_type_store = torch.jit._recursive.ConcreteTypeStore()
-    torch.jit._state._clear_class_state()
-
-
 @pytest.mark.usefixtures("forget_traces")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [*FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])

@@ -54,15 +54,6 @@ FAMILIES = {
 ALL = [name for names in FAMILIES.values() for name in names.split()]
 
 
-@pytest.fixture
-def forget_traces():
-    """torch holds the weights of every network that was ever traced: about 100 MB each. As torch's own tests do."""
-    yield
-    torch._C._jit_clear_class_registry()
-    torch.jit._recursive.concrete_type_store = torch.jit._recursive.ConcreteTypeStore()
-    torch.jit._state._clear_class_state()
-
-
 @pytest.mark.usefixtures("forget_traces")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FAST else pytest.mark.slow) for n in ALL])
